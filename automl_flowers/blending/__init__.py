@@ -1,0 +1,1 @@
+"""From the best recipes to a submission: retrain, predict, blend, write."""

@@ -1,0 +1,1 @@
+"""Where images come from: TFRecords and folders, each read into one manifest."""

@@ -1,0 +1,54 @@
+"""Writing files so that a reader never sees half of one.
+
+A file is written beside its place under a temporary name, flushed to disk and renamed. A kill
+at any instruction leaves the old file, the new file, or a stray `*.tmp` that nobody reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, which becomes `target` when the block ends well.
+
+    Args:
+        target: The final path; its folder is made if missing.
+
+    Yields:
+        A path ending in `.tmp` to write to. If the block raises, it is removed and `target`
+        is left as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` to `target` as UTF-8, all or nothing."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` to `target` as indented JSON, all or nothing. NaN is refused."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,235 @@
+"""The ledger: what every trial of a run did, in one SQLite file.
+
+One writer at a time (see `run_folder.py`), any number of readers at any time (WAL). A trial is
+recorded when it starts, after every epoch and when it ends, each in one transaction, so a run
+that is killed at any instant knows what it has done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["running", "completed", "failed", "infeasible"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS trials (
+    trial_id TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    recipe TEXT NOT NULL,
+    bracket INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    parent TEXT,
+    first_epoch INTEGER NOT NULL,
+    last_epoch INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    score REAL,
+    reason TEXT,
+    size TEXT,
+    started REAL NOT NULL,
+    ended REAL
+);
+CREATE TABLE IF NOT EXISTS epochs (
+    trial_id TEXT NOT NULL REFERENCES trials (trial_id),
+    epoch INTEGER NOT NULL,
+    learning_rate REAL NOT NULL,
+    loss REAL NOT NULL,
+    macro_f1 REAL NOT NULL,
+    accuracy REAL NOT NULL,
+    log_loss REAL NOT NULL,
+    seconds REAL NOT NULL,
+    checkpoint TEXT,
+    PRIMARY KEY (trial_id, epoch)
+);
+CREATE TABLE IF NOT EXISTS events (
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a trial.
+
+    Attributes:
+        epoch: Counted from the start of the recipe, the first is 0.
+        learning_rate: Of the epoch's last step.
+        loss: Mean training loss.
+        macro_f1: On the whole `val` split.
+        accuracy: On the whole `val` split.
+        log_loss: On the whole `val` split, in nats.
+        seconds: Training and evaluation.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    macro_f1: float
+    accuracy: float
+    log_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial: what it was to do, and what came of it.
+
+    Attributes:
+        trial_id: The oracle's name for it.
+        number: Order of the start, from 0.
+        identity: Of the recipe.
+        recipe: As `Recipe.to_dict` wrote it.
+        bracket: Index of the bracket.
+        round: Index of the round in the bracket.
+        parent: The trial that it continues, or None.
+        first_epoch: Epochs that its parent has trained.
+        last_epoch: Epochs trained when it ends.
+        status: `running` also after a kill.
+        score: The objective after the last epoch, if completed.
+        reason: Why it failed or is infeasible.
+        size: Layers and parameters, all and trainable.
+        started: Seconds since 1970.
+        ended: Seconds since 1970, or None.
+        epochs: What was recorded, in order.
+    """
+
+    trial_id: str
+    number: int
+    identity: str
+    recipe: dict[str, Any]
+    bracket: int
+    round: int
+    parent: str | None
+    first_epoch: int
+    last_epoch: int
+    status: Status = "running"
+    score: float | None = None
+    reason: str | None = None
+    size: dict[str, int] = field(default_factory=dict)
+    started: float = 0.0
+    ended: float | None = None
+    epochs: tuple[EpochRecord, ...] = ()
+
+
+class Ledger:
+    """Reads and writes a run's ledger.
+
+    Args:
+        path: The SQLite file.
+        writable: Whether to create and change it; a reader needs the file to exist.
+    """
+
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        mode = "rwc" if writable else "ro"
+        self._connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA busy_timeout = 10000")
+        if writable:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def start_trial(self, record: TrialRecord) -> None:
+        """Record that a trial starts, or starts again after a kill, which keeps its epochs."""
+        row = {k: v for k, v in asdict(record).items() if k != "epochs"}
+        row |= {"recipe": json.dumps(record.recipe), "size": json.dumps(record.size)}
+        names = ", ".join(row)
+        places = ", ".join(f":{name}" for name in row)
+        with self._transaction() as connection:
+            connection.execute(
+                f"INSERT INTO trials ({names}) VALUES ({places}) "  # noqa: S608 - our own names
+                "ON CONFLICT (trial_id) DO UPDATE SET status = 'running'",
+                row,
+            )
+
+    def record_size(self, trial_id: str, size: dict[str, int]) -> None:
+        """Record layers and parameters of a trial's model."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE trials SET size = ? WHERE trial_id = ?", (json.dumps(size), trial_id)
+            )
+
+    def record_epoch(self, trial_id: str, record: EpochRecord, checkpoint: str | None) -> None:
+        """Record an epoch and the name of the checkpoint that holds the state after it."""
+        row = {**asdict(record), "trial_id": trial_id, "checkpoint": checkpoint}
+        names = ", ".join(row)
+        places = ", ".join(f":{name}" for name in row)
+        with self._transaction() as connection:
+            connection.execute(
+                f"INSERT OR REPLACE INTO epochs ({names}) VALUES ({places})",  # noqa: S608
+                row,
+            )
+
+    def end_trial(
+        self, trial_id: str, status: Status, *, score: float | None = None, reason: str | None = None
+    ) -> None:
+        """Record how a trial ended."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE trials SET status = ?, score = ?, reason = ?, ended = ? WHERE trial_id = ?",
+                (status, score, reason, time.time(), trial_id),
+            )
+
+    def record_event(self, kind: str, message: str) -> None:
+        """Record something worth knowing later, such as a traceback."""
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO events VALUES (?, ?, ?)", (time.time(), kind, message))
+
+    def trials(self) -> list[TrialRecord]:
+        """Return all trials with their epochs, in the order in which they started."""
+        epochs: dict[str, list[EpochRecord]] = {}
+        names = [f.name for f in fields(EpochRecord)]
+        for row in self._connection.execute("SELECT * FROM epochs ORDER BY trial_id, epoch"):
+            record = EpochRecord(**{name: row[name] for name in names})
+            epochs.setdefault(row["trial_id"], []).append(record)
+        rows = self._connection.execute("SELECT * FROM trials ORDER BY number")
+        return [_trial_record(row, tuple(epochs.get(row["trial_id"], ()))) for row in rows]
+
+    def checkpoint_of(self, trial_id: str) -> tuple[int, str] | None:
+        """Return the epochs trained and the file of a trial's latest checkpoint, if any."""
+        row = self._connection.execute(
+            "SELECT epoch, checkpoint FROM epochs WHERE trial_id = ? AND checkpoint IS NOT NULL "
+            "ORDER BY epoch DESC LIMIT 1",
+            (trial_id,),
+        ).fetchone()
+        return None if row is None else (row["epoch"] + 1, row["checkpoint"])
+
+    def events(self) -> list[tuple[float, str, str]]:
+        """Return `(time, kind, message)` of all events, in order."""
+        return [tuple(row) for row in self._connection.execute("SELECT * FROM events")]
+
+
+def _trial_record(row: sqlite3.Row, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
+    values: dict[str, Any] = dict(row)
+    values |= {"recipe": json.loads(row["recipe"]), "size": json.loads(row["size"] or "{}")}
+    return TrialRecord(**values, epochs=epochs)

@@ -1,0 +1,139 @@
+"""From an architecture to a classifier: normalisation, backbone, pooling, head.
+
+An architecture is the part of a recipe that changes the compiled graph. Everything else lives
+in variables (see `program.py`), so trials that share an architecture share a program.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from automl_flowers.modeling import backbones
+from automl_flowers.modeling.layers import AdjustableDense, AdjustableDropout, InputNormalisation
+from search_spaces.backbones import get_backbone
+from search_spaces.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What has to be equal for two trials to share a compiled program.
+
+    Attributes:
+        backbone: Registry name.
+        image_size: Height and width of the images, in pixels.
+        trainable_blocks: Blocks of the backbone that train, counted from the top.
+        optimizer: Update rule.
+        batch_size: Images a step, over all replicas.
+        num_classes: Outputs.
+        precision: Keras dtype policy.
+        num_steps: Optimizer steps over the full horizon.
+        pretrained: Whether the backbone starts from ImageNet weights.
+    """
+
+    backbone: str
+    image_size: int
+    trainable_blocks: int
+    optimizer: str
+    batch_size: int
+    num_classes: int
+    precision: str
+    num_steps: int
+    pretrained: bool
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        *,
+        batch_size: int,
+        num_classes: int,
+        precision: str,
+        num_steps: int,
+        pretrained: bool,
+    ) -> Architecture:
+        """Return the architecture that a recipe needs on the given data and device."""
+        return cls(
+            backbone=recipe.backbone,
+            image_size=recipe.image_size,
+            trainable_blocks=recipe.trainable_blocks,
+            optimizer=recipe.optimizer,
+            batch_size=batch_size,
+            num_classes=num_classes,
+            precision=precision,
+            num_steps=num_steps,
+            pretrained=pretrained,
+        )
+
+
+def build_classifier(architecture: Architecture) -> keras.Model:
+    """Return an uncompiled classifier.
+
+    Its input is RGB pixels, uint8, `(batch, image_size, image_size, 3)`; its output class
+    probabilities, float32 whatever the precision, `(batch, num_classes)`.
+
+    Args:
+        architecture: What to build. The head is glorot-uniform; a trial assigns its own.
+    """
+    entry = get_backbone(architecture.backbone)
+    size = architecture.image_size
+    with _dtype_policy(architecture.precision):
+        encoder = backbones.build_backbone(entry, size)
+        if architecture.pretrained:
+            backbones.load_imagenet_weights(encoder, entry)
+        backbones.set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
+        images = keras.Input((size, size, 3), dtype="uint8", name="images")
+        pixels = InputNormalisation.from_convention(entry.input_convention)(images)
+        pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(encoder(pixels))
+        kept = AdjustableDropout(name="dropout")(pooled)
+        probabilities = AdjustableDense(
+            architecture.num_classes, activation="softmax", dtype="float32", name="head"
+        )(kept)
+    return keras.Model(images, probabilities, name=architecture.backbone)
+
+
+class _dtype_policy:  # noqa: N801 - reads as a statement
+    """Sets Keras' global dtype policy inside a `with` block."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self._name)
+
+    def __exit__(self, *_error: object) -> None:
+        keras.config.set_dtype_policy(self._before)
+
+
+def initial_head(num_features: int, num_classes: int, seed: int) -> np.ndarray:
+    """Return a glorot-uniform kernel, float32, `(num_features, num_classes)`.
+
+    Drawn on the host, so that a trial's start depends on its seed alone, not on what its
+    program trained before.
+    """
+    limit = math.sqrt(6 / (num_features + num_classes))
+    generator = np.random.default_rng(seed)
+    return generator.uniform(-limit, limit, (num_features, num_classes)).astype(np.float32)
+
+
+def describe(model: keras.Model) -> dict[str, int]:
+    """Count what trains: `layers`, `trainable_layers`, `parameters`, `trainable_parameters`.
+
+    Layers are those with weights, the head's included; the adjustable hyperparameters do not
+    count as parameters.
+    """
+    layers = [layer for layer in model._flatten_layers(include_self=False) if _own_weights(layer)]
+    return {
+        "layers": len(layers),
+        "trainable_layers": sum(bool(layer.trainable) for layer in layers),
+        "parameters": sum(math.prod(weight.shape) for weight in model.weights if weight.shape),
+        "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
+    }
+
+
+def _own_weights(layer: keras.Layer) -> bool:
+    return not isinstance(layer, keras.Model) and any(weight.shape for weight in layer.weights)

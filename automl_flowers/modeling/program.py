@@ -1,0 +1,201 @@
+"""A program: one compiled model, reused by every trial of the same architecture.
+
+Building, tracing and compiling a classifier takes seconds to minutes; assigning its variables
+takes milliseconds. So what differs between trials of an architecture is kept in variables, and
+everything a trial could leave behind is set again before the next one: weights, BatchNorm
+statistics, optimizer slots, the step, the learning-rate table, dropout, L2 and the random state.
+A trial on a reused program gives the same numbers as one in a fresh process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from automl_flowers.modeling.classifier import Architecture, build_classifier, initial_head
+from search_spaces.recipe import Recipe
+
+State = dict[str, np.ndarray]
+
+ADAMW_WEIGHT_DECAY = 1e-4
+
+
+@keras.saving.register_keras_serializable(package="automl_flowers")
+class LearningRateTable(keras.optimizers.schedules.LearningRateSchedule):
+    """Reads the learning rate of a step from a variable.
+
+    Args:
+        num_steps: Length of the table. Later steps use its last value.
+    """
+
+    def __init__(self, num_steps: int) -> None:
+        self.table = keras.Variable(
+            np.zeros(num_steps, np.float32), trainable=False, name="learning_rate_table"
+        )
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of `step`."""
+        last = self.table.shape[0] - 1
+        return ops.take(self.table, ops.minimum(ops.cast(step, "int32"), last))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"num_steps": self.table.shape[0]}
+
+
+def make_optimizer(name: str, num_steps: int) -> keras.optimizers.Optimizer:
+    """Return an optimizer whose learning rate is a table in one of its own variables.
+
+    Args:
+        name: One of `search_spaces.fine_tuning.OPTIMIZERS`.
+        num_steps: Optimizer steps over the full horizon.
+    """
+    table = LearningRateTable(num_steps)
+    options = {"weight_decay": ADAMW_WEIGHT_DECAY} if name == "adamw" else {}
+    optimizer = keras.optimizers.get(
+        {"class_name": name, "config": {"learning_rate": table, **options}}
+    )
+    # Keras does not look for variables inside a schedule; on JAX an untracked one would be
+    # frozen into the program without an error.
+    optimizer._track_variable(table.table)
+    return optimizer
+
+
+class Program:
+    """A compiled classifier that trials take turns on.
+
+    Args:
+        architecture: What to build.
+        scope: Returns the context in which variables are created, such as
+            `strategy.scope`; by default none is needed.
+        jit_compile: As in `keras.Model.compile`.
+
+    Attributes:
+        architecture: What was built.
+        model: The compiled `keras.Model`.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        scope: Callable[[], Any] = contextlib.nullcontext,
+        *,
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        self.architecture = architecture
+        with scope():
+            self.model = build_classifier(architecture)
+            optimizer = make_optimizer(architecture.optimizer, architecture.num_steps)
+            self.model.compile(
+                optimizer=optimizer,
+                loss=keras.losses.CategoricalCrossentropy(),
+                jit_compile=jit_compile,
+            )
+            optimizer.build(self.model.trainable_variables)
+        self._variables = _changing_variables(self.model)
+        self._initial = self.get_state()
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer inside, also below a loss-scaling wrapper."""
+        return getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+
+    def start(self, recipe: Recipe, learning_rates: np.ndarray, seed: int) -> None:
+        """Set everything that a trial of `recipe` starts from.
+
+        Args:
+            recipe: What to train; must be of this program's architecture.
+            learning_rates: One value a step, float32, `(num_steps,)`.
+            seed: Of the trial; draws the head.
+        """
+        self.set_state(self._initial)
+        head = self.model.get_layer("head")
+        head.kernel.assign(initial_head(*head.kernel.shape, seed))
+        self.set_hyperparameters(recipe, learning_rates)
+
+    def set_hyperparameters(self, recipe: Recipe, learning_rates: np.ndarray) -> None:
+        """Assign what a recipe keeps in variables."""
+        self.model.get_layer("dropout").rate.assign(recipe.dropout)
+        self.model.get_layer("head").l2.assign(recipe.l2)
+        self.optimizer._learning_rate.table.assign(learning_rates)
+
+    def set_random_state(self, seed: int, epoch: int) -> None:
+        """Make the random numbers of an epoch a function of the trial's seed and the epoch."""
+        generator = self.model.get_layer("dropout").seed_generator
+        digest = hashlib.sha256(f"{seed}:{epoch}".encode()).digest()
+        generator.state.assign(np.frombuffer(digest[:8], np.uint32))
+
+    def get_state(self) -> State:
+        """Return what training changes: weights of unfrozen layers and the optimizer's state."""
+        return {name: np.asarray(variable) for name, variable in self._variables.items()}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Assign what `get_state` returned.
+
+        Raises:
+            ValueError: If names or shapes differ: the state is of another architecture.
+        """
+        if state.keys() != self._variables.keys():
+            differing = sorted(state.keys() ^ self._variables.keys())
+            raise ValueError(
+                f"The state is of another architecture: {len(differing)} variables are in one "
+                f"and not in the other, for example {differing[0]!r}."
+            )
+        for name, variable in self._variables.items():
+            variable.assign(state[name])
+
+    def model_state(self) -> State:
+        """Return the part of `get_state` that predicts, without the optimizer."""
+        return {k: v for k, v in self.get_state().items() if not k.startswith("optimizer/")}
+
+    def set_model_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Assign what `model_state` returned; the optimizer starts afresh."""
+        self.set_state({**self._initial, **state})
+
+
+def _changing_variables(model: keras.Model) -> dict[str, Any]:
+    """Return the variables that training changes, numbered.
+
+    Keras' own names count up within a process, so they are not the same in the next one.
+    """
+    frozen = {
+        id(variable)
+        for layer in model._flatten_layers(include_self=False)
+        if not layer.trainable
+        for variable in layer.variables
+    }
+    random_state = id(model.get_layer("dropout").seed_generator.state)
+    kept = [v for v in model.variables if id(v) not in frozen and id(v) != random_state]
+    named = {f"model/{number:04d}": v for number, v in enumerate(kept)}
+    slots = model.optimizer.variables
+    return named | {f"optimizer/{number:04d}": v for number, v in enumerate(slots)}
+
+
+class ProgramCache:
+    """Builds programs on demand and keeps the most recently used ones alive.
+
+    Args:
+        build: Makes a program; called once for each architecture that is not alive.
+        capacity: How many programs may be alive at once.
+    """
+
+    def __init__(self, build: Callable[[Architecture], Program], capacity: int = 3) -> None:
+        self._build = build
+        self._capacity = capacity
+        self._programs: OrderedDict[Architecture, Program] = OrderedDict()
+
+    def get(self, architecture: Architecture) -> Program:
+        """Return the program of an architecture, building it if it is not alive."""
+        if architecture not in self._programs:
+            while len(self._programs) >= self._capacity:
+                self._programs.popitem(last=False)
+            self._programs[architecture] = self._build(architecture)
+        self._programs.move_to_end(architecture)
+        return self._programs[architecture]

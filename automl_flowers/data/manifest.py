@@ -16,7 +16,6 @@ seeds and the same numbers from folders and from TFRecords.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,18 +108,6 @@ def make_manifest(
             hint="list all class names, one a line, in `classes.txt` beside the data",
         )
     return Manifest(table, names, tuple(problems))
-
-
-def fingerprint(rows: pd.DataFrame) -> str:
-    """Return 16 hexadecimal digits that change when images or their order change.
-
-    Ids and labels count, and so do name and size of the file that holds the bytes; where the
-    data set lies does not.
-    """
-    digest = hashlib.sha256()
-    for row in rows[["id", "label", "split"]].itertuples(index=False):
-        digest.update(repr(tuple(row)).encode())
-    return digest.hexdigest()[:16]
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:

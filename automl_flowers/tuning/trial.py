@@ -77,9 +77,7 @@ def train(
         DivergedError: If the training loss is not finite.
     """
     steps = count_steps(len(examples), program.architecture.batch_size)
-    rates = learning_rate_table(
-        recipe.schedule, steps_per_epoch=steps, num_epochs=plan.num_epochs
-    )
+    rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=plan.num_epochs)
     program.start(recipe, rates, plan.seed)
     if state is not None:
         program.set_state(state)

@@ -1,0 +1,159 @@
+"""From members to `blend.json`: predict once, in order, with ids; weigh; score; write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_flowers.blending.retrain import Member, load_member_state
+from automl_flowers.tuning.trainer import Trainer
+from ensembles import metrics, predictions, validation
+from ensembles.averaging import average
+from ensembles.predictions import AlignedPredictions, Predictions
+
+SPLITS = ("val", "blend", "test")
+
+
+def predict_members(
+    trainer: Trainer, members: Sequence[Member], members_folder: Path, folder: Path
+) -> dict[str, AlignedPredictions]:
+    """Predict every split with every member and write one file each.
+
+    A file that exists is used again if it was made by the same training on the same images.
+
+    Args:
+        trainer: On the run's data.
+        members: Retrained models.
+        members_folder: Where their weights lie.
+        folder: Where predictions are written.
+
+    Returns:
+        For each split that has images, the members' predictions in one order.
+    """
+    splits = [split for split in SPLITS if len(trainer.data.manifest.split(split))]
+    return {
+        split: predictions.align(
+            [_predict(trainer, member, split, members_folder, folder) for member in members]
+        )
+        for split in splits
+    }
+
+
+def _predict(
+    trainer: Trainer, member: Member, split: str, members_folder: Path, folder: Path
+) -> Predictions:
+    recipe = member.recipe
+    content = trainer.data.content_hash(recipe.image_size, split)
+    path = folder / f"{member.name}.{split}.{member.digits}-{content}.npz"
+    if path.exists():
+        return predictions.load_predictions(path)
+    examples = trainer.examples(split, recipe.image_size)
+    state = load_member_state(members_folder, member.name)
+    made = Predictions(
+        member=member.name,
+        split=split,
+        ids=examples.ids,
+        labels=examples.labels,
+        probabilities=trainer.predict(recipe, state, examples),
+        class_names=trainer.data.manifest.class_names,
+        data_hash=content,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions.save_predictions(path, made)
+    return made
+
+
+def weigh(aligned: AlignedPredictions, rule: str) -> validation.WeightChoice:
+    """Return the blend weights.
+
+    Args:
+        aligned: The members' predictions on the `blend` split.
+        rule: `auto` as the data allow, `optimized` or `uniform` whatever they say.
+    """
+    fewest = {"auto": 10, "optimized": 0, "uniform": 2**31}[rule]
+    return validation.choose_weights(
+        aligned.labels, aligned.probabilities, min_images_per_class=fewest
+    )
+
+
+def summarise(
+    members: Sequence[Member],
+    aligned: Mapping[str, AlignedPredictions],
+    choice: validation.WeightChoice,
+    *,
+    external: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what `blend.json` says.
+
+    Args:
+        members: In the order of the weights.
+        aligned: Their predictions on each split.
+        choice: Their weights.
+        external: What of each external data set was used.
+    """
+    blended = {s: average(a.probabilities, choice.weights) for s, a in aligned.items()}
+    scores: dict[str, Any] = {
+        split: _scores(aligned[split].labels, blended[split]) if split in aligned else None
+        for split in SPLITS
+    }
+    scores["test"] = scores["test"] or {"macro_f1": None, "accuracy": None, "log_loss": None}
+    scores["blend"] |= {
+        "naive_macro_f1": choice.naive_score,
+        "cross_fitted_macro_f1": choice.cross_fitted_score,
+        "interval_90": list(
+            validation.bootstrap_interval(
+                aligned["blend"].labels, blended["blend"], metrics.macro_f1
+            )
+        ),
+    }
+    return {
+        "class_names": list(aligned["blend"].class_names),
+        "rule": choice.rule,
+        "reason": choice.reason,
+        "weights_fitted_on": "blend" if choice.rule == "optimized" else None,
+        "members": [
+            _member_entry(member, float(weight), aligned, number)
+            for number, (member, weight) in enumerate(zip(members, choice.weights, strict=True))
+        ],
+        "scores": scores,
+        "absent_classes": {
+            split: len(metrics.absent_classes(_known(a.labels), len(a.class_names)))
+            for split, a in aligned.items()
+        },
+        "external": list(external),
+    }
+
+
+def _known(labels: np.ndarray) -> np.ndarray:
+    return labels[labels >= 0]
+
+
+def _member_entry(
+    member: Member, weight: float, aligned: Mapping[str, AlignedPredictions], number: int
+) -> dict[str, Any]:
+    return {
+        "name": member.name,
+        "weight": weight,
+        "recipe": member.recipe.to_dict(),
+        "size": member.size,
+        "scores": {s: _scores(a.labels, a.probabilities[number]) for s, a in aligned.items()},
+        "val_macro_f1_without_external": member.score_without_external,
+        "val_macro_f1_with_external": member.score_with_external,
+    }
+
+
+def _scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float] | None:
+    """Return the scores on the labelled images, or None if there are none."""
+    known = labels >= 0
+    if not known.any():
+        return None
+    labels, probabilities = labels[known], probabilities[known]
+    return {
+        "macro_f1": metrics.macro_f1(labels, probabilities),
+        "accuracy": metrics.accuracy(labels, probabilities),
+        "log_loss": metrics.log_loss(labels, probabilities),
+    }
+

@@ -1,0 +1,159 @@
+"""External data: which of its classes are ours, and which of its images may be trained on.
+
+Every decision is visible: for each external class the share of its images in which a probe,
+trained on our images, sees the mapped class; and the number of images that were dropped because
+they are near copies of images that scores are taken on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from automl_flowers.blending.retrain import External
+from automl_flowers.data import duplicates, label_mapping
+from automl_flowers.data.cache import content_hash
+from automl_flowers.data.label_mapping import ClassDecision
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.data.prepare import ImageData, OnProgress, read
+from automl_flowers.modeling import features
+
+EVALUATION_SPLITS = ("val", "blend", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One external data set and what of it is used.
+
+    Attributes:
+        name: Short name.
+        data: Its images.
+        decisions: One a class.
+        labels: Our label of each image, in the order of its manifest; -1 where unused.
+        copies: Ids of images dropped because they are near copies of evaluation images.
+    """
+
+    name: str
+    data: ImageData
+    decisions: tuple[ClassDecision, ...]
+    labels: npt.NDArray[np.int64]
+    copies: tuple[str, ...]
+
+    @property
+    def num_used(self) -> int:
+        """Images that may join the training set."""
+        return int((self.labels >= 0).sum())
+
+    def examples_at(self, image_size: int) -> Examples:
+        """Return the images that may join the training set."""
+        rows = self.data.manifest.rows.assign(label=self.labels)
+        examples = self.data.examples_of(rows[self.labels >= 0], image_size)
+        return replace(examples, ids=np.char.add(f"{self.name}/", examples.ids))
+
+
+def read_source(
+    address: str,
+    ours: ImageData,
+    *,
+    label_map_file: Path | None,
+    probe_with: str | None,
+    image_size: int,
+    cache: Path,
+    on_progress: OnProgress,
+) -> Source:
+    """Read an external data set and decide what of it may be trained on.
+
+    Args:
+        address: Of the external data set.
+        ours: The run's images.
+        label_map_file: A person's word on class names.
+        probe_with: Backbone of the probe; None for no probe.
+        image_size: At which to compare and probe, in pixels.
+        cache: Folder of decoded images.
+        on_progress: Hears of decoding.
+
+    Raises:
+        DataError: If no class can be used.
+        ConfigError: If the label map names what does not exist.
+    """
+    data = read(address, image_size=image_size, cache=cache, on_progress=on_progress)
+    names, our_names = data.manifest.class_names, ours.manifest.class_names
+    label_map = (
+        label_mapping.read_label_map(label_map_file, names, our_names) if label_map_file else {}
+    )
+    decisions = label_mapping.decide(
+        names,
+        our_names,
+        data.manifest.rows["label"].to_numpy(np.int64),
+        label_map=label_map,
+        seen_as=_probe(ours, data, probe_with, image_size) if probe_with else None,
+    )
+    label_mapping.require_any_used(decisions, address)
+    labels = _our_labels(data, decisions, our_names)
+    is_copy = _copies_of_evaluation(data, ours, image_size)
+    copies = tuple(data.manifest.rows["id"][is_copy & (labels >= 0)])
+    labels[is_copy] = -1
+    name = str(data.manifest.rows["source"].iloc[0])
+    return Source(name, data, tuple(decisions), labels, copies)
+
+
+def _probe(
+    ours: ImageData, external: ImageData, backbone: str, image_size: int
+) -> npt.NDArray[np.int64]:
+    encoder = features.build_encoder(backbone, image_size)
+    train = ours.examples("train", image_size)
+    probe = features.fit_probe(features.extract(encoder, train), train.labels)
+    theirs = external.examples_of(external.manifest.rows, image_size)
+    return np.asarray(probe.predict(features.extract(encoder, theirs)), dtype=np.int64)
+
+
+def _our_labels(
+    data: ImageData, decisions: Sequence[ClassDecision], our_names: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    table: Mapping[int, int] = {
+        label: list(our_names).index(decision.ours)
+        for label, decision in enumerate(decisions)
+        if decision.is_used and decision.ours is not None
+    }
+    return np.array([table.get(label, -1) for label in data.manifest.rows["label"]], np.int64)
+
+
+def _copies_of_evaluation(
+    external: ImageData, ours: ImageData, image_size: int
+) -> npt.NDArray[np.bool_]:
+    """Say for each external image whether it is a near copy of one that scores are taken on."""
+    theirs = duplicates.difference_hashes(external.pictures(image_size).images)
+    pictures = ours.pictures(image_size)
+    rows = pictures.rows_of(ours.manifest.split(*EVALUATION_SPLITS)["id"])
+    held_out = duplicates.difference_hashes(pictures.images[row] for row in rows)
+    is_copy = np.zeros(len(theirs), dtype=bool)
+    is_copy[duplicates.near_pairs(theirs, held_out)[:, 0]] = True
+    return is_copy
+
+
+def join_sources(sources: Sequence[Source], image_size: int) -> External:
+    """Return all usable external images as one set.
+
+    Args:
+        sources: In the order in which their images are added.
+        image_size: At which their content is read.
+    """
+
+    def examples_at(size: int) -> Examples:
+        joined = sources[0].examples_at(size)
+        for source in sources[1:]:
+            joined = joined.join(source.examples_at(size))
+        return joined
+
+    digest = hashlib.sha256()
+    for source in sources:
+        rows = source.data.manifest.rows.assign(label=source.labels)
+        used = rows[source.labels >= 0]
+        digest.update(content_hash(source.data.pictures(image_size), used).encode())
+    return External(examples_at, digest.hexdigest()[:16])
+

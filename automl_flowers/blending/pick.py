@@ -1,0 +1,77 @@
+"""Which recipes of a search become members of the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from automl_flowers.errors import RunError
+from automl_flowers.ledger import TrialRecord
+from search_spaces.recipe import Recipe
+
+MAX_DISTANCE = {"macro_f1": 0.03, "accuracy": 0.03, "log_loss": 0.15}
+"""How far below the best a further backbone may be and still come before a second recipe of a
+backbone that is in already. Different backbones err differently, which is what a blend needs."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A distinct recipe and the best evidence for it.
+
+    Attributes:
+        recipe: What was trained.
+        score: The objective of its longest trial.
+        epochs: Epochs of that trial.
+        trial_id: That trial.
+    """
+
+    recipe: Recipe
+    score: float
+    epochs: int
+    trial_id: str
+
+
+def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candidate]:
+    """Return the distinct recipes that completed a trial, best first.
+
+    A promoted trial and its ancestors are one recipe; the trial with most epochs speaks for it.
+    """
+    longest: dict[str, TrialRecord] = {}
+    for trial in trials:
+        if trial.status != "completed":
+            continue
+        known = longest.get(trial.identity)
+        if known is None or trial.last_epoch > known.last_epoch:
+            longest[trial.identity] = trial
+    found = [
+        Candidate(Recipe.from_dict(t.recipe), float(t.score or 0.0), t.last_epoch, t.trial_id)
+        for t in longest.values()
+    ]
+    sign = -1 if maximise else 1
+    return sorted(found, key=lambda c: (sign * c.score, c.trial_id))
+
+
+def pick_members(trials: Sequence[TrialRecord], top: int, objective: str) -> list[Candidate]:
+    """Return the `top` recipes to blend.
+
+    First the best recipe of every backbone that is within `MAX_DISTANCE` of the best, then the
+    best of the rest.
+
+    Raises:
+        RunError: If there are fewer distinct finished recipes than `top`.
+    """
+    maximise = objective != "log_loss"
+    ranked = candidates(trials, maximise=maximise)
+    if len(ranked) < top:
+        raise RunError(
+            f"Cannot blend the top {top} recipes: only {len(ranked)} finished.",
+            hint=f"use `--top {len(ranked)}`" if ranked else "run `automl-flowers search` first",
+        )
+    first_of_backbone: list[Candidate] = []
+    for candidate in ranked:
+        is_near = abs(candidate.score - ranked[0].score) <= MAX_DISTANCE[objective]
+        is_new = all(c.recipe.backbone != candidate.recipe.backbone for c in first_of_backbone)
+        if is_near and is_new:
+            first_of_backbone.append(candidate)
+    others = [c for c in ranked if c not in first_of_backbone]
+    return (first_of_backbone + others)[:top]

@@ -1,0 +1,174 @@
+"""Retraining a picked recipe for its full horizon, with and without external data.
+
+No checkpoint is picked: the last epoch is the member, so its score on `val` is that of the
+recipe, not that of its luckiest moment. External images stay in only where they do not lower
+that score, and both scores are kept. A member that was already trained on exactly these images
+is not trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.files import write_json
+from automl_flowers.ledger import EpochRecord
+from automl_flowers.tuning.checkpoints import load_state, save_state
+from automl_flowers.tuning.trainer import Trainer
+from search_spaces.recipe import Recipe
+
+OnEpoch = Callable[[str, EpochRecord], None]
+"""Called with the member's name after each of its epochs."""
+
+
+@dataclass(frozen=True)
+class External:
+    """External images that may join the training set.
+
+    Attributes:
+        examples_at: Returns them at an image size.
+        content: Digits of what they show.
+    """
+
+    examples_at: Callable[[int], Examples]
+    content: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A retrained model.
+
+    Attributes:
+        name: Of the recipe; `+external` is added where external images stayed in.
+        recipe: What was trained.
+        scores: On `val`, after the last epoch: macro F1, accuracy, log loss.
+        score_without_external: Macro F1 on `val` without external images.
+        score_with_external: Macro F1 on `val` with them; None if there were none.
+        trained_on: Digits of the training images, the seed and the horizon.
+        size: Layers and parameters.
+        epochs: Its learning curve.
+    """
+
+    name: str
+    recipe: Recipe
+    scores: dict[str, float]
+    score_without_external: float
+    score_with_external: float | None
+    trained_on: str
+    size: dict[str, int]
+    epochs: tuple[EpochRecord, ...]
+
+    @property
+    def digits(self) -> str:
+        """Eight hexadecimal digits of what it was trained on."""
+        return hashlib.sha256(self.trained_on.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    name: str
+    trained_on: str
+    size: dict[str, int]
+    epochs: tuple[EpochRecord, ...]
+
+    @property
+    def macro_f1(self) -> float:
+        return self.epochs[-1].macro_f1
+
+
+def retrain(
+    trainer: Trainer,
+    recipe: Recipe,
+    folder: Path,
+    external: External | None,
+    on_epoch: OnEpoch = lambda name, record: None,
+) -> Member:
+    """Retrain a recipe and keep the better of with and without external images.
+
+    Args:
+        trainer: On the run's data.
+        recipe: What to train.
+        folder: Where models are written, two files each.
+        external: Images that may join; None for none.
+        on_epoch: Hears of every epoch.
+
+    Returns:
+        The member; its weights lie at `weights_path(folder, member.name)`.
+    """
+    without = _fit(trainer, recipe, folder, recipe.name, None, on_epoch)
+    chosen, with_score = without, None
+    if external is not None:
+        added = _fit(trainer, recipe, folder, f"{recipe.name}+external", external, on_epoch)
+        with_score = added.macro_f1
+        chosen = added if added.macro_f1 >= without.macro_f1 else without
+    last = chosen.epochs[-1]
+    return Member(
+        name=chosen.name,
+        recipe=recipe,
+        scores={
+            "macro_f1": last.macro_f1,
+            "accuracy": last.accuracy,
+            "log_loss": last.log_loss,
+        },
+        score_without_external=without.macro_f1,
+        score_with_external=with_score,
+        trained_on=chosen.trained_on,
+        size=chosen.size,
+        epochs=chosen.epochs,
+    )
+
+
+def weights_path(folder: Path, name: str) -> Path:
+    """Return where a member's weights lie."""
+    return folder / f"{name}.npz"
+
+
+def _fit(
+    trainer: Trainer,
+    recipe: Recipe,
+    folder: Path,
+    name: str,
+    external: External | None,
+    on_epoch: OnEpoch,
+) -> _Fit:
+    trained_on = _trained_on(trainer, recipe, external)
+    record_path = folder / f"{name}.json"
+    known = _read_fit(record_path, weights_path(folder, name), name)
+    if known is not None and known.trained_on == trained_on:
+        return known
+    epochs: list[EpochRecord] = []
+
+    def hear(record: EpochRecord, _get_state: Any) -> None:
+        epochs.append(record)
+        on_epoch(name, record)
+
+    more = external.examples_at(recipe.image_size) if external else None
+    size = trainer.train(recipe, 0, trainer.num_epochs, None, hear, more=more)
+    save_state(weights_path(folder, name), trainer.model_state(recipe, more))
+    fit = _Fit(name, trained_on, size, tuple(epochs))
+    write_json(record_path, {**asdict(fit), "recipe": recipe.to_dict()})
+    return fit
+
+
+def _trained_on(trainer: Trainer, recipe: Recipe, external: External | None) -> str:
+    ours = trainer.data.content_hash(recipe.image_size, "train")
+    added = external.content if external else "none"
+    return f"{ours}:{added}:{trainer.seed_of(recipe)}:{trainer.num_epochs}"
+
+
+def _read_fit(record_path: Path, weights: Path, name: str) -> _Fit | None:
+    if not (record_path.exists() and weights.exists()):
+        return None
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    epochs = tuple(EpochRecord(**epoch) for epoch in record["epochs"])
+    return _Fit(name, record["trained_on"], record["size"], epochs)
+
+
+def load_member_state(folder: Path, name: str) -> dict[str, Any]:
+    """Return the weights of a retrained member."""
+    return load_state(weights_path(folder, name))

@@ -1,0 +1,203 @@
+"""One configuration: defaults, then a YAML file, then flags; checked, and written to the run.
+
+Everything that a flag can say, a file can say too, under the same name (`image_size` for
+`--image-size`). The effective configuration is written to `RUN/config.yaml`, from which
+`ensemble`, `report` and `predict` go on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BeforeValidator, Field
+
+from automl_flowers.errors import ConfigError, RunError
+from automl_flowers.files import write_text
+
+
+def _as_list(value: object) -> object:
+    """Let one value stand for a list of one, and `a,b` for a list of two."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value] if isinstance(value, int) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_as_list)]
+Integers = Annotated[list[int], BeforeValidator(_as_list)]
+
+DEFAULT_MAX_EPOCHS = {"demo": 4, "small": 6, "petals": 20}
+"""Full horizon of the presets' trials; 12 for other spaces."""
+
+SEARCH_SETTINGS = (
+    "data",
+    "seed",
+    "space",
+    "backbones",
+    "image_size",
+    "batch_size",
+    "max_epochs",
+    "factor",
+    "max_recipes",
+    "objective",
+    "weights",
+    "precision",
+)
+"""What makes one search differ from another; the same run folder must keep them."""
+
+
+class RunConfig(pydantic.BaseModel):
+    """All settings of a run.
+
+    Attributes:
+        data: Folder, TFRecords or glob; None for the embedded default.
+        run: Run folder; None for one below `runs/` that is named after the settings.
+        seed: Any integer.
+        space: Preset or YAML file; None for `demo` with the embedded default, else `petals`
+            with an accelerator and `small` without.
+        backbones: Instead of the space's.
+        image_size: Pixels, instead of the space's.
+        batch_size: Images a step and replica, instead of the space's.
+        max_epochs: Full horizon of a trial.
+        factor: Hyperband's.
+        max_recipes: Distinct recipes to try; promotions are not counted.
+        objective: What the search optimises, on the whole `val` split.
+        weights: What backbones start from.
+        strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
+        precision: `auto` or a Keras dtype policy.
+        top: Members of the ensemble.
+        external: More training data, for the ensemble.
+        label_map: YAML file from external class names to ours.
+        blend_weights: How members are weighted; `auto` as the data allow.
+        quiet: No progress.
+        json_output: Results as JSON.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    data: str | None = None
+    run: str | None = None
+    seed: int = 0
+    space: str | None = None
+    backbones: Names | None = None
+    image_size: Integers | None = None
+    batch_size: Integers | None = None
+    max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    factor: Annotated[int, Field(ge=2, le=100)] = 3
+    max_recipes: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    objective: Literal["macro_f1", "accuracy", "log_loss"] = "macro_f1"
+    weights: Literal["imagenet", "none"] = "imagenet"
+    strategy: str = "auto"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    top: Annotated[int, Field(ge=1, le=100)] = 3
+    external: Names = Field(default_factory=list)
+    label_map: str | None = None
+    blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
+    quiet: bool = False
+    json_output: bool = Field(default=False, alias="json")
+
+    @property
+    def maximise(self) -> bool:
+        """Whether a higher objective is better."""
+        return self.objective != "log_loss"
+
+    def search_settings(self) -> dict[str, Any]:
+        """Return what makes this search differ from another, as plain data."""
+        return {name: getattr(self, name) for name in SEARCH_SETTINGS}
+
+    def digits(self) -> str:
+        """Return six hexadecimal digits of the search settings."""
+        text = json.dumps(self.search_settings(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def make_config(flags: Mapping[str, Any], file: Path | None = None) -> RunConfig:
+    """Return the configuration: defaults, then a file's settings, then flags.
+
+    Args:
+        flags: By name; None means "not given".
+        file: A YAML file, or None.
+
+    Raises:
+        ConfigError: If a setting is unknown or its value does not hold up; all of them are
+            named at once.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    return parse_config({**(read_yaml(file) if file else {}), **given})
+
+
+def parse_config(settings: Mapping[str, Any]) -> RunConfig:
+    """Check settings and return them as a configuration.
+
+    Raises:
+        ConfigError: If a setting is unknown or its value does not hold up.
+    """
+    try:
+        return RunConfig.model_validate(settings)
+    except pydantic.ValidationError as error:
+        raise ConfigError("; ".join(_sentence(item) for item in error.errors())) from None
+
+
+def _sentence(item: Any) -> str:
+    name = str(item["loc"][0]) if item["loc"] else "settings"
+    if item["type"] == "extra_forbidden":
+        valid = sorted(field.alias or n for n, field in RunConfig.model_fields.items())
+        close = difflib.get_close_matches(name, valid, n=1)
+        suggestion = f" Did you mean {close[0]!r}?" if close else f" Settings: {', '.join(valid)}."
+        return f"There is no setting {name!r}.{suggestion}"
+    return f"`{name}`: {item['msg'].lower()}, got {item['input']!r}"
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: If it cannot be read or holds no mapping.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"`{file}` cannot be read: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(
+            f"`{file}` must hold settings, one `name: value` a line.",
+            hint="docs/guide.md lists the settings",
+        )
+    return content
+
+
+def write_config(config: RunConfig, file: Path) -> None:
+    """Write the effective configuration."""
+    settings = config.model_dump(by_alias=True, exclude={"run"})
+    write_text(file, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def check_same_search(config: RunConfig, file: Path) -> None:
+    """Refuse to go on with a run whose search settings differ.
+
+    Args:
+        config: Of this call.
+        file: `config.yaml` of the run; nothing is checked if it does not exist.
+
+    Raises:
+        RunError: Naming each setting that differs, with both values.
+    """
+    if not file.exists():
+        return
+    before = parse_config(read_yaml(file)).search_settings()
+    now = config.search_settings()
+    differing = [name for name in SEARCH_SETTINGS if before[name] != now[name]]
+    if differing:
+        listed = "; ".join(f"`{n}` was {before[n]!r}, now {now[n]!r}" for n in differing)
+        raise RunError(
+            f"Run `{file.parent}` was started with other settings: {listed}.",
+            hint="choose another folder with `--run`, or give the same settings again",
+        )

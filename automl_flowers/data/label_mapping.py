@@ -1,0 +1,159 @@
+"""From another data set's class names to ours.
+
+Names that are equal, or equal in their normal form, are a proposal; everything else needs a
+person's word in a YAML file. A proposal can be wrong, since one word means different flowers in
+different places, so a probe that was trained on our images looks at the external ones and says
+which of our classes it sees there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from automl_flowers.config import read_yaml
+from automl_flowers.errors import ConfigError, DataError
+from search_spaces.parameters import unknown_name
+
+MIN_AGREEMENT = 0.5
+"""Share of an external class's images that the probe must give to the mapped class."""
+
+
+@dataclass(frozen=True)
+class ClassDecision:
+    """How one external class is used.
+
+    Attributes:
+        external: Its name there.
+        ours: Our class, or None: its images are not used.
+        num_images: How many it has.
+        agreement: Share of them that the probe gives to `ours`, in [0, 1]; None if not probed.
+        is_used: Whether its images join the training set.
+        reason: One sentence.
+    """
+
+    external: str
+    ours: str | None
+    num_images: int
+    agreement: float | None
+    is_used: bool
+    reason: str
+
+
+def normal_form(name: str) -> str:
+    """Return a name without case, punctuation, leading numbers and plural endings.
+
+    Example:
+        >>> normal_form("12_Tiger-Lilies") == normal_form("tiger lily")
+        True
+    """
+    words = re.sub(r"[^a-z0-9]+", " ", name.lower().replace("'", "")).split()
+    while words and words[0].isdigit():
+        words.pop(0)
+    return " ".join(_singular(word) for word in words)
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > len("ties"):
+        return word[:-3] + "y"
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def read_label_map(
+    file: Path, external_names: Sequence[str], our_names: Sequence[str]
+) -> dict[str, str | None]:
+    """Return the mapping that a person wrote: external name to ours, or to nothing.
+
+    Raises:
+        ConfigError: If a name exists on neither side; the nearest that does is named.
+    """
+    given = read_yaml(file)
+    for external, ours in given.items():
+        if external not in external_names:
+            raise ConfigError(unknown_name(f"external class in `{file}`:", external, external_names))
+        if ours is not None and ours not in our_names:
+            raise ConfigError(unknown_name(f"class in `{file}`:", ours, our_names))
+    return given
+
+
+def propose(external_names: Sequence[str], our_names: Sequence[str]) -> dict[str, str]:
+    """Return the external names whose normal form is that of exactly one of ours."""
+    forms: dict[str, list[str]] = {}
+    for name in our_names:
+        forms.setdefault(normal_form(name), []).append(name)
+    proposals = {}
+    for external in external_names:
+        exact = [name for name in our_names if name == external]
+        candidates = exact or forms.get(normal_form(external), [])
+        if len(candidates) == 1:
+            proposals[external] = candidates[0]
+    return proposals
+
+
+def decide(
+    external_names: Sequence[str],
+    our_names: Sequence[str],
+    external_labels: npt.NDArray[np.int64],
+    *,
+    label_map: Mapping[str, str | None],
+    seen_as: npt.NDArray[np.int64] | None,
+) -> list[ClassDecision]:
+    """Decide for each external class whether its images are used, and as what.
+
+    Args:
+        external_names: Class names there.
+        our_names: Class names here.
+        external_labels: Of the external images, `(num_images,)`.
+        label_map: A person's word, which is not overruled.
+        seen_as: Our class that the probe sees in each external image, `(num_images,)`; None
+            without a probe.
+    """
+    proposals = propose(external_names, our_names)
+    decisions = []
+    for label, external in enumerate(external_names):
+        here = external_labels == label
+        ours = label_map.get(external, proposals.get(external))
+        agreement = None
+        if ours is not None and seen_as is not None and here.any():
+            agreement = float(np.mean(seen_as[here] == our_names.index(ours)))
+        is_used, reason = _verdict(ours, agreement, is_given=external in label_map)
+        decisions.append(
+            ClassDecision(external, ours, int(here.sum()), agreement, is_used, reason)
+        )
+    return decisions
+
+
+def _verdict(ours: str | None, agreement: float | None, *, is_given: bool) -> tuple[bool, str]:
+    if ours is None:
+        return False, "left out by the label map" if is_given else "none of our classes has its name"
+    seen = "" if agreement is None else f"; the probe sees {ours} in {agreement:.0%} of them"
+    if is_given:
+        return True, f"mapped by the label map{seen}"
+    if agreement is not None and agreement < MIN_AGREEMENT:
+        return False, (
+            f"left out: it has the name of our {ours}, but the probe sees {ours} in only "
+            f"{agreement:.0%} of its images, so these seem to be other flowers; to use it all the "
+            "same, name it in `--label-map`"
+        )
+    return True, f"has the name of our {ours}{seen}"
+
+
+def require_any_used(decisions: Sequence[ClassDecision], source: str) -> None:
+    """Refuse external data none of which can be used.
+
+    Raises:
+        DataError: If no class is used.
+    """
+    if not any(decision.is_used for decision in decisions):
+        names = ", ".join(decision.external for decision in decisions[:5])
+        raise DataError(
+            f"None of the {len(decisions)} classes of `{source}` can be used ({names}, ...).",
+            hint="map them to ours with `--label-map FILE`, one `their name: our name` a line",
+        )

@@ -1,0 +1,186 @@
+"""From pictures to batches: reading order, augmentation, soft labels and weights, on the host.
+
+The model always receives images, soft labels and sample weights, of static shapes. Order and
+augmentation are functions of (seed, epoch, position of the example among the training ids), so
+they depend on no timing and no worker count, and can start at any epoch: an epoch trained
+after a restart sees what it would have seen without.
+
+The last batch of a training epoch is filled up from the epoch's own beginning: shapes stay
+static for a TPU, every example is seen, and a data set smaller than a batch still trains.
+Evaluation is padded, and the padding is cut off from the predictions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from automl_flowers.data.augmentation import augment, sample_parameters
+from automl_flowers.data.cache import Images
+from search_spaces.augmentation import AUGMENTATIONS
+from search_spaces.recipe import Recipe
+from search_spaces.regularisation import class_weights
+
+PREFETCH = 4
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images with labels, gathered from one or more caches.
+
+    Attributes:
+        caches: Image arrays of one size, uint8, `(num_images, size, size, 3)`.
+        cache_of: For each example, the index of its array.
+        row_of: For each example, its row in that array.
+        labels: Class indices, -1 where unknown.
+        ids: One an example.
+    """
+
+    caches: tuple[Images, ...]
+    cache_of: Rows
+    row_of: Rows
+    labels: Rows
+    ids: npt.NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: Rows) -> Images:
+        """Return the images at some positions, uint8, `(len(positions), size, size, 3)`."""
+        size = self.caches[0].shape[1]
+        images = np.empty((len(positions), size, size, 3), np.uint8)
+        for number, cache in enumerate(self.caches):
+            here = self.cache_of[positions] == number
+            images[here] = cache[self.row_of[positions[here]]]
+        return images
+
+    def join(self, other: Examples) -> Examples:
+        """Return these examples followed by others of the same size."""
+        return Examples(
+            caches=self.caches + other.caches,
+            cache_of=np.concatenate([self.cache_of, other.cache_of + len(self.caches)]),
+            row_of=np.concatenate([self.row_of, other.row_of]),
+            labels=np.concatenate([self.labels, other.labels]),
+            ids=np.concatenate([self.ids, other.ids]),
+        )
+
+
+def count_steps(num_examples: int, batch_size: int) -> int:
+    """Return the steps of an epoch that shows every example."""
+    return math.ceil(num_examples / batch_size)
+
+
+def epoch_order(num_examples: int, batch_size: int, *, seed: int, epoch: int) -> Rows:
+    """Return the positions that an epoch trains on, batch by batch.
+
+    Args:
+        num_examples: Size of the training set.
+        batch_size: Images a step, over all replicas.
+        seed: Of the trial.
+        epoch: Counted from the start of the trial.
+
+    Returns:
+        int64, `(steps, batch_size)`: a permutation, then its own beginning again until the
+        last batch is full.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(num_examples)
+    steps = count_steps(num_examples, batch_size)
+    return np.resize(order, (steps, batch_size)).astype(np.int64)
+
+
+def training_batches(
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    num_classes: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    last_epoch: int,
+) -> tf.data.Dataset:
+    """Return the batches of some epochs of a trial, one epoch after the other.
+
+    Args:
+        examples: The training set, every label known.
+        recipe: Says how to augment, smooth and weight.
+        num_classes: Width of the labels.
+        batch_size: Images a step, over all replicas.
+        seed: Of the trial.
+        first_epoch: First epoch, counted from the start of the trial.
+        last_epoch: The epoch to stop before.
+
+    Returns:
+        Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
+        `(batch, size, size, 3)`, `(batch, num_classes)` and `(batch,)`.
+    """
+    strength = AUGMENTATIONS[recipe.augmentation]
+    labels = tf.constant(examples.labels)
+    counts = np.bincount(examples.labels, minlength=num_classes)
+    weights = tf.constant(class_weights(counts, recipe.class_weighting))
+    images_at = _reader(examples)
+
+    def read(positions: tf.Tensor, parameters: tf.Tensor) -> Any:
+        images = augment(images_at(positions), parameters, strength)
+        classes = tf.gather(labels, positions)
+        soft = _soft_labels(classes, num_classes, recipe.label_smoothing)
+        return images, soft, tf.gather(weights, classes)
+
+    def batches_of(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+        table = sample_parameters(len(examples), seed=seed, epoch=epoch)
+        batches = tf.data.Dataset.from_tensor_slices(order)
+        return batches.map(
+            lambda positions: read(positions, tf.gather(table, positions)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def orders() -> Iterator[tuple[int, Rows]]:
+        for epoch in range(first_epoch, last_epoch):
+            yield epoch, epoch_order(len(examples), batch_size, seed=seed, epoch=epoch)
+
+    steps = count_steps(len(examples), batch_size)
+    signature = (
+        tf.TensorSpec((), tf.int32),
+        tf.TensorSpec((steps, batch_size), tf.int64),
+    )
+    epochs = tf.data.Dataset.from_generator(orders, output_signature=signature)
+    return epochs.flat_map(batches_of).prefetch(PREFETCH)
+
+
+def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
+    """Return all images in order, once, the last batch filled up with the first images.
+
+    Returns:
+        Batches of images, uint8, `(batch, size, size, 3)`. Cut the predictions to
+        `len(examples)`.
+    """
+    steps = count_steps(len(examples), batch_size)
+    positions = np.resize(np.arange(len(examples)), (steps, batch_size))
+    images_at = _reader(examples)
+    return (
+        tf.data.Dataset.from_tensor_slices(positions)
+        .map(images_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(PREFETCH)
+    )
+
+
+def _reader(examples: Examples) -> Any:
+    size = examples.caches[0].shape[1]
+
+    def images_at(positions: tf.Tensor) -> tf.Tensor:
+        images = tf.numpy_function(examples.take, [positions], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (positions.shape[0], size, size, 3))
+
+    return images_at
+
+
+def _soft_labels(classes: tf.Tensor, num_classes: int, smoothing: float) -> tf.Tensor:
+    hard = tf.one_hot(classes, num_classes, dtype=tf.float32)
+    return hard * (1 - smoothing) + smoothing / num_classes

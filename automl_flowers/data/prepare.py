@@ -1,0 +1,186 @@
+"""From an address to the images of a run: read, decode, drop what is broken, divide, remember.
+
+What comes out is written to the run folder (`manifest.csv`, `data.json`), so later steps and
+people see exactly which image played which part.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from automl_flowers.data import duplicates, splits
+from automl_flowers.data.cache import Pictures, content_hash, load_pictures
+from automl_flowers.data.manifest import Manifest, Problem, save_manifest
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.data.sources import open_data
+from automl_flowers.errors import DataError
+from automl_flowers.files import write_json
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, the images done and their total."""
+
+_MOST_UNREADABLE = 0.5
+
+
+def _quietly(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """The readable images of a data set, at any size.
+
+    Attributes:
+        manifest: Readable rows only, with their final splits.
+        cache: Folder of decoded images.
+        on_progress: Hears of decoding.
+    """
+
+    manifest: Manifest
+    cache: Path
+    on_progress: OnProgress = _quietly
+
+    def pictures(self, image_size: int) -> Pictures:
+        """Return all images at one size, decoding them the first time."""
+        return _load(self.manifest, image_size, self.cache, self.on_progress)
+
+    def examples(self, split: str, image_size: int) -> Examples:
+        """Return the images of a split at one size, ordered by id."""
+        return self.examples_of(self.manifest.split(split), image_size)
+
+    def examples_of(self, rows: pd.DataFrame, image_size: int) -> Examples:
+        """Return the images of some manifest rows at one size, in their order."""
+        pictures = self.pictures(image_size)
+        return Examples(
+            caches=(pictures.images,),
+            cache_of=np.zeros(len(rows), np.int64),
+            row_of=pictures.rows_of(rows["id"]),
+            labels=rows["label"].to_numpy(np.int64),
+            ids=rows["id"].to_numpy(str),
+        )
+
+    def content_hash(self, image_size: int, *splits: str) -> str:
+        """Return digits of what the named splits show; the same at every image size."""
+        return content_hash(self.pictures(image_size), self.manifest.split(*splits))
+
+
+def _load(manifest: Manifest, image_size: int, cache: Path, on_progress: OnProgress) -> Pictures:
+    what = f"decoding {manifest.rows['source'].iloc[0]} at {image_size} px"
+    report = functools.partial(on_progress, what)
+    return load_pictures(manifest.rows, image_size, cache, report)
+
+
+def prepare(
+    address: str,
+    *,
+    seed: int,
+    image_size: int,
+    cache: Path,
+    source: str | None = None,
+    on_progress: OnProgress = _quietly,
+) -> ImageData:
+    """Read a data set and divide it into train, val, blend and test.
+
+    Args:
+        address: As for `automl_flowers.data.sources.open_data`.
+        seed: Of the run; says how images are divided.
+        image_size: The size to decode first, in pixels.
+        cache: Folder of decoded images.
+        source: Short name of the data set; by default from the address.
+        on_progress: Hears of decoding.
+
+    Returns:
+        The readable images. Whatever was skipped is in `manifest.problems`.
+
+    Raises:
+        DataError: If there is nothing to read, or too little to train on.
+    """
+    data = read(
+        address, image_size=image_size, cache=cache, source=source, on_progress=on_progress
+    )
+    manifest = _divide(data, image_size=image_size, seed=seed)
+    _check_trainable(manifest)
+    return ImageData(manifest, cache, on_progress)
+
+
+def read(
+    address: str,
+    *,
+    image_size: int,
+    cache: Path,
+    source: str | None = None,
+    on_progress: OnProgress = _quietly,
+) -> ImageData:
+    """Read a data set as it comes, without the images that cannot be decoded."""
+    manifest = open_data(address, image_size=image_size, source=source)
+    pictures = _load(manifest, image_size, cache, on_progress)
+    if len(pictures.problems) > _MOST_UNREADABLE * len(manifest.rows):
+        first: Problem = pictures.problems[0]
+        raise DataError(
+            f"{len(pictures.problems)} of {len(manifest.rows)} images in `{address}` cannot be "
+            f"read, for example {first.path!r}: {first.reason}",
+            hint="check that these are image files and that the copy is complete",
+        )
+    readable = manifest.rows[manifest.rows["id"].isin(pictures.ids)].reset_index(drop=True)
+    problems = manifest.problems + pictures.problems
+    return ImageData(Manifest(readable, manifest.class_names, problems), cache, on_progress)
+
+
+def _divide(data: ImageData, *, image_size: int, seed: int) -> Manifest:
+    rows = data.manifest.rows.copy()
+    division = splits.shares_for(set(rows["split"]))
+    if division is None:
+        return data.manifest
+    split, shares = division
+    chosen = (rows["split"] == split).to_numpy()
+    pictures = data.pictures(image_size)
+    images = pictures.images[pictures.rows_of(rows["id"][chosen])]
+    groups = duplicates.group_copies(duplicates.difference_hashes(images))
+    rows.loc[chosen, "split"] = splits.deal(rows[chosen], groups, shares, seed=seed)
+    return data.manifest.replace_rows(rows)
+
+
+def _check_trainable(manifest: Manifest) -> None:
+    for split in ("train", "val", "blend"):
+        labels = manifest.split(split)["label"]
+        if len(labels) == 0:
+            raise DataError(
+                f"There are too few images: none is left for the `{split}` split.",
+                hint="give at least ten images a class",
+            )
+        if (labels < 0).any():
+            raise DataError(
+                f"{(labels < 0).sum()} images of the `{split}` split have no label.",
+                hint="put them into a folder a class, or into `test/`",
+            )
+    if manifest.split("train")["label"].nunique() < 2:
+        raise DataError(
+            "All training images are of one class, so there is nothing to tell apart.",
+            hint="give one folder a class, at least two",
+        )
+
+
+def remember(data: ImageData, manifest_path: Path, summary_path: Path) -> None:
+    """Write which image plays which part, and what was skipped."""
+    manifest = data.manifest
+    counts = manifest.rows.groupby(["split", "label"]).size()
+    save_manifest(manifest, manifest_path)
+    write_json(
+        summary_path,
+        {
+            "class_names": list(manifest.class_names),
+            "images": {k: int(v) for k, v in manifest.rows["split"].value_counts().items()},
+            "images_per_class": {
+                split: [int(counts.get((split, label), 0)) for label in range(manifest.num_classes)]
+                for split in sorted(set(manifest.rows["split"]))
+            },
+            "problems": [vars(problem) for problem in manifest.problems],
+        },
+    )
+

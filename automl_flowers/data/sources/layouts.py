@@ -1,0 +1,186 @@
+"""Names in the competition's layout: shards, split folders, size folders.
+
+    ROOT/classes.txt  ROOT/sample_submission.csv  ROOT/test_labels.csv
+    ROOT/tfrecords-jpeg-192x192/train/00-192x192-798.tfrec
+
+A *layout* is the folder that holds the split folders, or the shards themselves when there are no
+split folders. External data sets come without splits, other people's copies without the size
+folder; everything here accepts both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from automl_flowers.data.manifest import Problem
+from automl_flowers.data.sources import storage
+from automl_flowers.errors import DataError
+
+SUFFIX = ".tfrec"
+ORIGINAL_LAYOUT = "tfrecords-jpeg-original"
+
+SPLIT_FOLDERS: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "train",
+        "val": "val",
+        "valid": "val",
+        "validation": "val",
+        "blend": "blend",
+        "test": "test",
+        "external": "external",
+    }
+)
+
+_SIZE_FOLDER = re.compile(r"tfrecords-jpeg-(?:(\d+)x(\d+)|original)")
+_COUNT = re.compile(r"(?<!-of)-(\d+)\.tfrec$")
+
+
+def parent_of(path: str) -> str:
+    """Return the folder that holds `path`, local or remote."""
+    return path.rstrip("/").rpartition("/")[0] or "/"
+
+
+def split_of(path: str) -> str:
+    """Return the split of a shard from the name of its folder; `train` if that names none."""
+    return SPLIT_FOLDERS.get(_parts(path)[-2].casefold(), "train")
+
+
+def layout_of(path: str) -> str:
+    """Return the layout folder of a shard."""
+    parent = parent_of(path)
+    return parent_of(parent) if _name(parent).casefold() in SPLIT_FOLDERS else parent
+
+
+def is_size_folder(path: str) -> bool:
+    """Return whether a folder has the competition's name for one image size."""
+    return _SIZE_FOLDER.fullmatch(_name(path)) is not None
+
+
+def promised_count(path: str) -> int | None:
+    """Return the number of records in a shard's name, or None if the name has none.
+
+    Example:
+        >>> promised_count("data-2/00-192x192-798.tfrec")
+        798
+    """
+    found = _COUNT.search(_name(path))
+    return int(found[1]) if found else None
+
+
+def roots_above(folder: str) -> list[str]:
+    """Return `folder`, and the folders above it that belong to the same data set."""
+    folders = [folder]
+    while is_size_folder(folders[-1]) or _name(folders[-1]).casefold() in SPLIT_FOLDERS:
+        folders.append(parent_of(folders[-1]))
+    return folders
+
+
+def find_beside(address: str, name: str) -> str | None:
+    """Return the path of the file `name` in a data set's folders, the innermost first.
+
+    Args:
+        address: Folder, glob or shard of the data set.
+        name: For example `classes.txt`.
+
+    Returns:
+        Path of the first one found, or None.
+    """
+    paths = [storage.join(folder, name) for folder in roots_above(fixed_part(address))]
+    return next((path for path in paths if storage.exists(path)), None)
+
+
+def fixed_part(address: str) -> str:
+    """Return the folder of a shard, of a glob up to its first wildcard, or `address` itself."""
+    folder = storage.normalise(address)
+    while storage.is_pattern(folder) or folder.endswith(SUFFIX):
+        folder = parent_of(folder)
+    return folder
+
+
+def find_shards(address: str, image_size: int | None) -> tuple[list[str], list[Problem]]:
+    """Return the paths of a data set's shards, and what was left out on the way.
+
+    Args:
+        address: Root, size folder, folder of shards, glob, or one shard.
+        image_size: Wanted pixels; decides between several size folders.
+
+    Raises:
+        DataError: If there is no shard.
+    """
+    address = storage.normalise(address)
+    if storage.is_pattern(address) or address.endswith(SUFFIX):
+        shards = [path for path in storage.match(address) if path.endswith(SUFFIX)]
+        problems: list[Problem] = []
+    else:
+        shards, problems = _shards_in(_choose_layout(address, image_size))
+    if not shards:
+        raise DataError(f"Found no `{SUFFIX}` file at `{address}`.", hint=_where_instead(address))
+    return shards, problems
+
+
+def first_shard_below(folder: str) -> str | None:
+    """Return a shard anywhere below a local folder, hidden folders left out; None without one."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        shards = sorted(name for name in names if name.endswith(SUFFIX))
+        if shards:
+            return storage.join(parent, shards[0])
+    return None
+
+
+def _choose_layout(root: str, image_size: int | None) -> str:
+    """Return the size folder to read, or `root` itself if it has none with shards."""
+    folders = [storage.join(root, name) for name in storage.list_names(root)]
+    sizes = {
+        folder: _size_of(folder)
+        for folder in folders
+        if is_size_folder(folder) and _shards_in(folder)[0]
+    }
+    if not sizes:
+        return root
+    big_enough = [f for f in sizes if image_size is not None and sizes[f] >= image_size]
+    if big_enough:
+        return min(big_enough, key=sizes.__getitem__)
+    return max(sizes, key=sizes.__getitem__)
+
+
+def _size_of(folder: str) -> float:
+    """Return the pixels of a size folder's images, infinite for originals."""
+    found = _SIZE_FOLDER.fullmatch(_name(folder))
+    if found is None or found[1] is None:
+        return float("inf")
+    return min(int(found[1]), int(found[2]))
+
+
+def _shards_in(layout: str) -> tuple[list[str], list[Problem]]:
+    names = storage.list_names(layout)
+    loose = _shard_paths(layout, names)
+    splits = [storage.join(layout, name) for name in names if name.casefold() in SPLIT_FOLDERS]
+    shards = [path for split in splits for path in _shard_paths(split, storage.list_names(split))]
+    if not shards:
+        return loose, []
+    reason = "It lies beside the split folders, in none of them."
+    return shards, [Problem(path, reason) for path in loose]
+
+
+def _shard_paths(folder: str, names: list[str]) -> list[str]:
+    return [storage.join(folder, name) for name in names if name.endswith(SUFFIX)]
+
+
+def _where_instead(address: str) -> str:
+    """Return a hint: a folder further down that holds shards, if there is one."""
+    below = first_shard_below(address)
+    if below is None:
+        return "give a folder of TFRecords, or a pattern such as `data/train/*.tfrec` in quotes"
+    return f"there are some in `{parent_of(below)}`: give that folder, or a pattern that matches"
+
+
+def _parts(path: str) -> list[str]:
+    return path.rstrip("/").split("/")
+
+
+def _name(path: str) -> str:
+    return _parts(path)[-1]

@@ -1,0 +1,263 @@
+"""TFRecords in the competition's format, indexed into a manifest.
+
+Every shard is read once, front to back: `class` and `id` of each record are kept together with
+the offset of its payload; images are not decoded. Damaged records, and records that are no
+labelled image, are skipped and listed among the manifest's problems.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, make_manifest
+from automl_flowers.data.sources import storage
+from automl_flowers.data.sources.layouts import (
+    find_beside,
+    find_shards,
+    is_size_folder,
+    layout_of,
+    parent_of,
+    promised_count,
+    split_of,
+)
+from automl_flowers.data.sources.records import (
+    Damage,
+    Record,
+    bytes_feature,
+    integer_feature,
+    parse_example,
+    scan_records,
+)
+from automl_flowers.errors import DataError
+
+CLASSES_FILE = "classes.txt"
+TEST_LABELS_FILE = "test_labels.csv"
+MAX_UNNAMED_CLASSES = 100_000
+NUM_COMPETITION_CLASSES = 104
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is known about one record: a row of the manifest but for the source's name."""
+
+    id: str
+    label: int
+    split: str
+    path: str
+    offset: int
+    length: int
+
+
+@dataclass
+class _Shard:
+    """What one shard holds."""
+
+    entries: list[_Entry] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_tfrecords(pattern_or_root: str, *, source: str, image_size: int | None = None) -> Manifest:
+    """Index TFRecords into a manifest.
+
+    Class names come from `classes.txt` beside the split folders or one folder up; without it,
+    the competition's layout means the competition's 104 classes, anything else `class_000` and
+    so on. A `test_labels.csv` in the same place gives test images their labels.
+
+    Args:
+        pattern_or_root: One of: a root with a folder `tfrecords-jpeg-SxS` for each size; one such
+            folder; a folder with `train`, `val` and so on; a folder of shards, which are then all
+            `train`; a glob; one shard. Local, or with a scheme such as `gs://`.
+        source: Short name of the data set, for the manifest's `source` column.
+        image_size: Wanted pixels. Of several sizes the smallest that is big enough is read, or
+            the largest if none is or this is None.
+
+    Returns:
+        The manifest. A record without an `id` is called `SHARD#NUMBER`, with the shard's path
+        below the layout's folder.
+
+    Raises:
+        DataError: If there are no shards, none of their records can be used, or labels, ids and
+            class names contradict each other.
+    """
+    shards, problems = find_shards(pattern_or_root, image_size)
+    layouts = sorted({layout_of(path) for path in shards})
+    read = _read_shards(shards, base=os.path.commonpath(layouts))
+    problems += [problem for shard in read for problem in shard.problems]
+    entries = [entry for shard in read for entry in shard.entries]
+    if not entries:
+        raise DataError(
+            f"None of the {len(shards)} TFRecord files at `{pattern_or_root}` holds an image that "
+            f"can be used. The first problem, at `{problems[0].path}`: {problems[0].reason}",
+            hint="every record needs the features `image` and, but for test images, `class`",
+        )
+    entries = _with_test_labels(entries, shards)
+    names = _class_names(shards, num_labels=1 + max(entry.label for entry in entries))
+    rows = [(e.id, e.label, e.split, source, e.path, e.offset, e.length) for e in entries]
+    return make_manifest(rows, names, problems)
+
+
+def parse_class_names(text: str) -> tuple[str, ...]:
+    """Return the class names in the text of a `classes.txt`: one a line, blanks around stripped.
+
+    Raises:
+        DataError: If a line between two names is empty, or a name appears twice.
+    """
+    names: dict[str, None] = {}
+    for number, line in enumerate(text.rstrip().split("\n"), start=1):
+        name = line.strip()
+        if not name or name in names:
+            raise DataError(
+                f"`{CLASSES_FILE}` must hold one class name a line, each once, but line {number} "
+                f"is {f'{name!r} again' if name else 'empty'}.",
+                hint="the label of a class is its line number minus one: list all of them in order",
+            )
+        names[name] = None
+    return tuple(names)
+
+
+def _read_shards(shards: list[str], base: str) -> list[_Shard]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(partial(_read_shard, base=base), shards))
+
+
+def _read_shard(path: str, base: str) -> _Shard:
+    shard, count, is_cut = _Shard(), 0, False
+    with storage.open_binary(path) as file:
+        for item in scan_records(file, storage.num_bytes(path)):
+            count += 1
+            if isinstance(item, Damage):
+                is_cut = item.ends_file
+                shard.problems.append(_damage_problem(path, item))
+            else:
+                _add_record(shard, path, base, item)
+    if not is_cut:
+        shard.problems.extend(_count_problems(path, count))
+    return shard
+
+
+def _count_problems(path: str, count: int) -> list[Problem]:
+    promised = promised_count(path)
+    if promised not in (None, count):
+        reason = f"The file's name promises {promised} records, but it holds {count}."
+        return [Problem(path, reason)]
+    return [] if count else [Problem(path, "The file holds no record.")]
+
+
+def _damage_problem(path: str, damage: Damage) -> Problem:
+    if not damage.ends_file:
+        reason = f"This record is lost: {damage.reason}."
+    else:
+        promised = promised_count(path)
+        of_how_many = f" of the {promised} that the file's name promises" if promised else ""
+        reason = (
+            f"Lost from here to the end of the file: {damage.reason}; "
+            f"{damage.number} records{of_how_many} come before."
+        )
+    return Problem(f"{path}#{damage.number}", reason)
+
+
+def _add_record(shard: _Shard, path: str, base: str, record: Record) -> None:
+    try:
+        shard.entries.append(_entry(path, base, record))
+    except DataError as error:
+        shard.problems.append(Problem(f"{path}#{record.number}", str(error)))
+
+
+def _entry(path: str, base: str, record: Record) -> _Entry:
+    features, split = parse_example(record.payload), split_of(path)
+    if not bytes_feature(features, "image"):
+        raise DataError("The record's `image` must be one string of bytes.")
+    return _Entry(
+        id=_id_of(features) or f"{PurePosixPath(path).relative_to(base)}#{record.number}",
+        label=_label_of(features, is_optional=split == "test"),
+        split=split,
+        path=path,
+        offset=record.offset,
+        length=len(record.payload),
+    )
+
+
+def _id_of(features: Any) -> str | None:
+    """Return the record's `id`, or None if it has none."""
+    if "id" not in features:
+        return None
+    name = (bytes_feature(features, "id") or b"").decode(errors="replace")
+    if not name or "\N{REPLACEMENT CHARACTER}" in name:
+        raise DataError("The record's `id` must be one piece of UTF-8 text that is not empty.")
+    return name
+
+
+def _label_of(features: Any, *, is_optional: bool) -> int:
+    """Return the record's `class`, or `UNKNOWN` where that is allowed."""
+    if is_optional and "class" not in features:
+        return UNKNOWN
+    label = integer_feature(features, "class")
+    if label is None or label < 0:
+        raise DataError("The record's `class` must be one integer that is not negative.")
+    return label
+
+
+def _find_all_beside(shards: list[str], name: str) -> list[str]:
+    folders = {parent_of(path) for path in shards}
+    paths = {find_beside(folder, name) for folder in folders}
+    return sorted(path for path in paths if path is not None)
+
+
+def _with_test_labels(entries: list[_Entry], shards: list[str]) -> list[_Entry]:
+    """Return the entries, test images labelled from `test_labels.csv` where there is one."""
+    paths = _find_all_beside(shards, TEST_LABELS_FILE)
+    labels = {id_: label for path in paths for id_, label in _read_labels(path)}
+    return [
+        replace(entry, label=labels[entry.id])
+        if entry.split == "test" and entry.label == UNKNOWN and entry.id in labels
+        else entry
+        for entry in entries
+    ]
+
+
+def _read_labels(path: str) -> Iterator[tuple[str, int]]:
+    reader = csv.DictReader(io.StringIO(storage.read_text(path), newline=""))
+    for row in reader:
+        try:
+            yield row["id"], int(row["label"])
+        except (KeyError, TypeError, ValueError):
+            raise DataError(
+                f"`{path}` must hold an id and a whole-numbered label in every line, "
+                f"but line {reader.line_num} does not.",
+                hint="begin the file with the line `id,label`, or remove it",
+            ) from None
+
+
+def _class_names(shards: list[str], num_labels: int) -> tuple[str, ...]:
+    paths = _find_all_beside(shards, CLASSES_FILE)
+    listed = {parse_class_names(storage.read_text(path)) for path in paths}
+    if len(listed) > 1:
+        raise DataError(
+            f"`{paths[0]}` and `{paths[1]}` list different classes.",
+            hint="read each of the two as a data set of its own",
+        )
+    if listed:
+        return listed.pop()
+    if num_labels <= NUM_COMPETITION_CLASSES and any(is_size_folder(layout_of(s)) for s in shards):
+        from automl_flowers.data.labels import COMPETITION_CLASS_NAMES
+
+        return COMPETITION_CLASS_NAMES
+    return _numbered_names(num_labels)
+
+
+def _numbered_names(num_labels: int) -> tuple[str, ...]:
+    if num_labels > MAX_UNNAMED_CLASSES:
+        raise DataError(
+            f"Labels must number the classes from 0, but the largest is {num_labels - 1}.",
+            hint=f"list the class names, one a line, in `{CLASSES_FILE}` beside the data",
+        )
+    return tuple(f"class_{label:03d}" for label in range(num_labels))

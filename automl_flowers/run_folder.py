@@ -1,0 +1,163 @@
+"""Where a run keeps what, and that only one process writes to it.
+
+config.yaml          the effective configuration
+manifest.csv         every image: id, label, split, source, where its bytes are
+data.json            class names, what was skipped while reading, how it was split
+ledger.sqlite        trials and epochs
+checkpoints/         states of trials that may still be continued
+cache/               decoded images
+members/             retrained models
+predictions/         their probabilities, one file a member and split
+blend.json           members, weights and scores
+submission.csv       one label for each test image
+report.html          what happened, for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from automl_flowers.errors import RunError
+
+RUNS = Path("runs")
+"""Where runs without a `--run` of their own lie, below the working folder."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The effective configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """Every image."""
+        return self.path / "manifest.csv"
+
+    @property
+    def data(self) -> Path:
+        """Class names, problems, splits."""
+        return self.path / "data.json"
+
+    @property
+    def ledger(self) -> Path:
+        """Trials and epochs."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States of trials that may still be continued."""
+        return self.path / "checkpoints"
+
+    @property
+    def cache(self) -> Path:
+        """Decoded images."""
+        return self.path / "cache"
+
+    @property
+    def members(self) -> Path:
+        """Retrained models."""
+        return self.path / "members"
+
+    @property
+    def predictions(self) -> Path:
+        """Probabilities, one file a member and split."""
+        return self.path / "predictions"
+
+    @property
+    def blend(self) -> Path:
+        """Members, weights and scores."""
+        return self.path / "blend.json"
+
+    @property
+    def submission(self) -> Path:
+        """One label for each test image."""
+        return self.path / "submission.csv"
+
+    @property
+    def report(self) -> Path:
+        """What happened, for people."""
+        return self.path / "report.html"
+
+    def require(self, path: Path, command: str) -> Path:
+        """Return `path`, which `command` would have written.
+
+        Raises:
+            RunError: If it is missing.
+        """
+        if not path.exists():
+            raise RunError(
+                f"`{self.path}` has no {path.name}, which `automl-flowers {command}` writes.",
+                hint=f"run `automl-flowers {command} --run {self.path}` first",
+            )
+        return path
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the run for writing while the block runs.
+
+        Raises:
+            RunError: If another process holds it, with its process number and host, or the
+                folder cannot be written to.
+        """
+        lock = filelock.FileLock(self.path / ".lock")
+        holder = self.path / ".lock-holder.json"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise RunError(
+                f"Run `{self.path}` is in use by {_describe(holder)}.",
+                hint="wait for it to end, or choose another folder with `--run`",
+            ) from None
+        except OSError as error:
+            raise RunError(
+                f"Run folder `{self.path}` cannot be written to: {error.strerror or error}.",
+                hint="choose another folder with `--run`",
+            ) from error
+        try:
+            holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        owner = json.loads(holder.read_text(encoding="utf-8"))
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def latest_run(runs: Path = RUNS) -> RunFolder:
+    """Return the run whose ledger changed last.
+
+    Raises:
+        RunError: If there is none.
+    """
+    ledgers = sorted(runs.glob("*/ledger.sqlite"), key=lambda path: path.stat().st_mtime)
+    if not ledgers:
+        raise RunError(
+            f"There is no run below `{runs}`.",
+            hint="start one with `automl-flowers search`, or name one with `--run`",
+        )
+    return RunFolder(ledgers[-1].parent)

@@ -1,0 +1,68 @@
+"""A trial's state between epochs: plain `.npz` files, kept only while they can be continued."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from automl_flowers.errors import RunError
+from automl_flowers.files import atomic_path
+
+State = dict[str, np.ndarray]
+
+
+def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Write a state, all or nothing."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **state)
+
+
+def load_state(path: Path) -> State:
+    """Read what `save_state` wrote.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"`{path}` does not hold a readable model state: {error}",
+            hint="remove the run folder and start again, or restore the file",
+        ) from error
+
+
+class CheckpointFolder:
+    """The checkpoints of a run's search, one file a trial and epoch.
+
+    Args:
+        folder: Where they lie; made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, trial_id: str, epochs: int, state: Mapping[str, np.ndarray]) -> str:
+        """Write a trial's state after some epochs and return the file's name."""
+        name = f"{trial_id}.{epochs:04d}.npz"
+        save_state(self._folder / name, state)
+        return name
+
+    def load(self, name: str) -> State:
+        """Read a state by the name that `save` returned."""
+        return load_state(self._folder / name)
+
+    def exists(self, name: str) -> bool:
+        """Say whether a checkpoint is still there."""
+        return (self._folder / name).is_file()
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove all checkpoints but the named ones, and what a kill left half written."""
+        if self._folder.is_dir():
+            for path in self._folder.iterdir():
+                if path.name not in names:
+                    path.unlink()

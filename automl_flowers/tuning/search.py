@@ -1,0 +1,263 @@
+"""The search loop: ask the oracle, train, record, until it says stop.
+
+The loop takes what it drives as arguments and knows no Keras model: any `train` function that
+continues from a state will do. A search that was killed is started again by the same loop. The
+oracle is asked from the beginning, trials that the ledger knows as ended are told to it without
+training, and the one that was running goes on from its last recorded epoch.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from automl_flowers.errors import RunError, UserError
+from automl_flowers.ledger import EpochRecord, Ledger, Status, TrialRecord
+from automl_flowers.tuning.checkpoints import CheckpointFolder, State
+from automl_flowers.tuning.hyperband import still_needed
+from automl_flowers.tuning.oracle import HyperbandOracle
+from search_spaces.recipe import Recipe
+
+GIVE_UP_AFTER = 3
+"""Trials that fail before the first success; then the cause is not the recipes."""
+
+GetState = Callable[[], State]
+OnEpoch = Callable[[EpochRecord, GetState], None]
+
+
+class InfeasibleError(Exception):
+    """A recipe that this machine cannot train, such as one that needs more memory."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one trial has to do.
+
+    Attributes:
+        trial_id: The oracle's name for it.
+        recipe: What to train.
+        bracket: Index of the bracket.
+        round: Index of the round in the bracket.
+        parent: The trial that it continues, or None.
+        first_epoch: Epochs that its parent has trained.
+        last_epoch: Epochs trained when it ends.
+    """
+
+    trial_id: str
+    recipe: Recipe
+    bracket: int
+    round: int
+    parent: str | None
+    first_epoch: int
+    last_epoch: int
+
+
+class Train(Protocol):
+    """Trains a recipe from one epoch to another."""
+
+    def __call__(
+        self,
+        recipe: Recipe,
+        first_epoch: int,
+        last_epoch: int,
+        state: State | None,
+        on_epoch: OnEpoch,
+    ) -> dict[str, int]:
+        """Train, call `on_epoch` after every epoch, and return the size of the model.
+
+        Raises:
+            InfeasibleError: If this machine cannot train the recipe.
+            UserError: If only the user can mend it; the search stops.
+            Exception: Anything else fails this trial alone.
+        """
+
+
+class Listener:
+    """Hears what a search does. The methods of this one do nothing."""
+
+    def trial_started(self, task: Task, *, resumed_from: int) -> None:
+        """Hear that a trial starts after `resumed_from` epochs."""
+
+    def epoch_ended(self, task: Task, record: EpochRecord) -> None:
+        """Hear what an epoch brought."""
+
+    def trial_ended(self, task: Task, record: TrialRecord) -> None:
+        """Hear how a trial ended."""
+
+
+def run_search(
+    oracle: HyperbandOracle,
+    train: Train,
+    ledger: Ledger,
+    checkpoints: CheckpointFolder,
+    listener: Listener | None = None,
+) -> list[TrialRecord]:
+    """Run, or go on with, a search.
+
+    Args:
+        oracle: Fresh, with the same settings as when the search began.
+        train: Trains one recipe.
+        ledger: Writable; knows what was done before.
+        checkpoints: Of this run.
+        listener: Hears what happens.
+
+    Returns:
+        All trials.
+
+    Raises:
+        RunError: If the ledger belongs to a search with other settings, or nothing works.
+        UserError: What `train` raised for the user to mend.
+    """
+    loop = _Loop(oracle, train, ledger, checkpoints, listener or Listener())
+    while (trial := oracle.create_trial("search")).status == "RUNNING":
+        loop.advance(trial)
+    checkpoints.keep_only(())
+    return ledger.trials()
+
+
+@dataclass
+class _Loop:
+    oracle: HyperbandOracle
+    train: Train
+    ledger: Ledger
+    checkpoints: CheckpointFolder
+    listener: Listener
+
+    def __post_init__(self) -> None:
+        self._known = {record.trial_id: record for record in self.ledger.trials()}
+
+    def advance(self, trial: Any) -> None:
+        """Bring one trial to its end, by the ledger's word or by training."""
+        task = _task(trial)
+        record = self._known.get(task.trial_id)
+        if record is not None and record.identity != task.recipe.identity:
+            raise RunError(
+                f"Trial {task.trial_id} of this run trained another recipe than these settings "
+                "lead to.",
+                hint="start a new run with `--run`, or restore the settings in config.yaml",
+            )
+        if record is not None and record.status != "running":
+            self._tell_oracle(trial, record)
+            return
+        record = self._run(task, number=len(self.oracle.start_order) - 1)
+        self._tell_oracle(trial, record)
+        self._prune()
+        self._give_up_if_nothing_works()
+
+    def _run(self, task: Task, number: int) -> TrialRecord:
+        self.ledger.start_trial(_opening_record(task, number))
+        first_epoch, state = self._starting_point(task)
+        self.listener.trial_started(task, resumed_from=first_epoch)
+
+        def on_epoch(record: EpochRecord, get_state: GetState) -> None:
+            name = self.checkpoints.save(task.trial_id, record.epoch + 1, get_state())
+            self.ledger.record_epoch(task.trial_id, record, name)
+            self._prune(also=name)
+            self.listener.epoch_ended(task, record)
+
+        status, reason = self._train(task, first_epoch, state, on_epoch)
+        self._end(task, status, reason)
+        record = next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
+        self.listener.trial_ended(task, record)
+        return record
+
+    def _train(
+        self, task: Task, first_epoch: int, state: State | None, on_epoch: OnEpoch
+    ) -> tuple[Status, str | None]:
+        try:
+            if first_epoch < task.last_epoch:
+                size = self.train(task.recipe, first_epoch, task.last_epoch, state, on_epoch)
+                self.ledger.record_size(task.trial_id, size)
+        except UserError:
+            raise
+        except InfeasibleError as error:
+            return "infeasible", str(error)
+        except Exception as error:
+            self.ledger.record_event("traceback", traceback.format_exc())
+            return "failed", _first_line(error)
+        return "completed", None
+
+    def _end(self, task: Task, status: Status, reason: str | None) -> None:
+        score = None
+        if status == "completed":
+            records = {r.trial_id: r for r in self.ledger.trials()}
+            score = getattr(records[task.trial_id].epochs[-1], self.oracle.objective.name)
+        self.ledger.end_trial(task.trial_id, status, score=score, reason=reason)
+
+    def _starting_point(self, task: Task) -> tuple[int, State | None]:
+        """Return the epoch to start after and the state to start from."""
+        for trial_id in (task.trial_id, task.parent):
+            found = self.ledger.checkpoint_of(trial_id) if trial_id else None
+            if found is not None and self.checkpoints.exists(found[1]):
+                return found[0], self.checkpoints.load(found[1])
+        if task.parent is not None:
+            raise RunError(
+                f"The state of trial {task.parent}, which trial {task.trial_id} continues, is "
+                "missing from the run folder.",
+                hint="start a new run with `--run`",
+            )
+        return 0, None
+
+    def _tell_oracle(self, trial: Any, record: TrialRecord) -> None:
+        if record.status == "completed":
+            objective = self.oracle.objective.name
+            self.oracle.update_trial(
+                trial.trial_id, {objective: record.score}, step=record.last_epoch
+            )
+            trial.status = "COMPLETED"
+        else:
+            trial.status, trial.message = "FAILED", record.reason
+        self.oracle.end_trial(trial)
+
+    def _prune(self, also: str | None = None) -> None:
+        """Keep the states that a trial may still continue, and the running trial's last."""
+        oracle = self.oracle
+        needed = still_needed(oracle.plan, oracle.entries(), maximise=oracle.maximise)
+        found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
+        names = {checkpoint[1] for checkpoint in found if checkpoint}
+        self.checkpoints.keep_only(names | ({also} if also else set()))
+
+    def _give_up_if_nothing_works(self) -> None:
+        records = [r for r in self.ledger.trials() if r.status != "running"]
+        if len(records) >= GIVE_UP_AFTER and not any(r.status == "completed" for r in records):
+            reasons = "; ".join(f"{r.trial_id}: {r.reason}" for r in records[:GIVE_UP_AFTER])
+            raise RunError(
+                f"The first {len(records)} trials all failed, so the search stops ({reasons}).",
+                hint="the tracebacks are in the table `events` of ledger.sqlite",
+            )
+
+
+def _task(trial: Any) -> Task:
+    values = trial.hyperparameters.values
+    return Task(
+        trial_id=trial.trial_id,
+        recipe=Recipe.from_values(values),
+        bracket=values["tuner/bracket"],
+        round=values["tuner/round"],
+        parent=values.get("tuner/trial_id"),
+        first_epoch=values["tuner/initial_epoch"],
+        last_epoch=values["tuner/epochs"],
+    )
+
+
+def _opening_record(task: Task, number: int) -> TrialRecord:
+    return TrialRecord(
+        trial_id=task.trial_id,
+        number=number,
+        identity=task.recipe.identity,
+        recipe=task.recipe.to_dict(),
+        bracket=task.bracket,
+        round=task.round,
+        parent=task.parent,
+        first_epoch=task.first_epoch,
+        last_epoch=task.last_epoch,
+        started=time.time(),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,135 @@
+"""Trains recipes on a run's data and device: the `train` that search and ensemble drive."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from automl_flowers.accelerators import Accelerator
+from automl_flowers.data.pipeline import Examples, count_steps
+from automl_flowers.data.prepare import ImageData
+from automl_flowers.modeling.classifier import Architecture, describe
+from automl_flowers.modeling.program import Program, ProgramCache, State
+from automl_flowers.tuning import trial
+from automl_flowers.tuning.search import InfeasibleError, OnEpoch
+from search_spaces.recipe import Recipe
+
+
+class Trainer:
+    """Trains and predicts with recipes.
+
+    Args:
+        data: The images, divided.
+        accelerator: Where to train.
+        num_epochs: Full horizon of a recipe.
+        seed: Of the run.
+        pretrained: Whether backbones start from ImageNet weights.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        accelerator: Accelerator,
+        *,
+        num_epochs: int,
+        seed: int,
+        pretrained: bool = True,
+    ) -> None:
+        self.data = data
+        self.num_epochs = num_epochs
+        self._accelerator = accelerator
+        self._seed = seed
+        self._pretrained = pretrained
+        self._programs = ProgramCache(self._build)
+        self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
+
+    def train(
+        self,
+        recipe: Recipe,
+        first_epoch: int,
+        last_epoch: int,
+        state: State | None,
+        on_epoch: OnEpoch,
+        *,
+        more: Examples | None = None,
+    ) -> dict[str, int]:
+        """Train a recipe on `train`, scored on `val`, and return the size of its model.
+
+        Args:
+            recipe: What to train.
+            first_epoch: Epochs trained before.
+            last_epoch: Epochs trained afterwards.
+            state: After `first_epoch` epochs; None at the start.
+            on_epoch: Called after every epoch.
+            more: External images, added to `train`.
+
+        Raises:
+            InfeasibleError: If memory does not suffice.
+        """
+        examples = self.training_set(recipe, more)
+        try:
+            program = self._program(recipe, len(examples))
+            trial.train(
+                program,
+                recipe,
+                trial.Plan(first_epoch, last_epoch, self.num_epochs, self.seed_of(recipe)),
+                examples,
+                self.examples("val", recipe.image_size),
+                state=state,
+                on_epoch=on_epoch,
+            )
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise InfeasibleError(
+                f"not enough memory for {recipe.backbone} at {recipe.image_size} px in batches "
+                f"of {recipe.batch_size}"
+            ) from error
+        return describe(program.model)
+
+    def predict(self, recipe: Recipe, state: State, examples: Examples) -> np.ndarray:
+        """Return the probabilities of a trained recipe for some images, in order.
+
+        Args:
+            recipe: What was trained.
+            state: From `model_state`.
+            examples: Of the recipe's image size.
+        """
+        program = self._program(recipe, len(self.examples("train", recipe.image_size)))
+        program.set_model_state(state)
+        return trial.predict(program, examples)
+
+    def model_state(self, recipe: Recipe, more: Examples | None = None) -> State:
+        """Return the weights that the last `train` of this recipe ended with."""
+        program = self._program(recipe, len(self.training_set(recipe, more)))
+        return program.model_state()
+
+    def training_set(self, recipe: Recipe, more: Examples | None = None) -> Examples:
+        """Return the images that a recipe trains on."""
+        examples = self.examples("train", recipe.image_size)
+        return examples if more is None else examples.join(more)
+
+    def seed_of(self, recipe: Recipe) -> int:
+        """Return the seed of a recipe's trial: the same in every round and every retraining."""
+        digest = hashlib.sha256(f"{self._seed}:{recipe.identity}".encode()).digest()
+        return int.from_bytes(digest[:4]) >> 1
+
+    def _program(self, recipe: Recipe, num_examples: int) -> Program:
+        batch_size = self._accelerator.global_batch_size(recipe.batch_size)
+        return self._programs.get(
+            Architecture.of(
+                recipe,
+                batch_size=batch_size,
+                num_classes=self.data.manifest.num_classes,
+                precision=self._accelerator.precision,
+                num_steps=count_steps(num_examples, batch_size) * self.num_epochs,
+                pretrained=self._pretrained,
+            )
+        )
+
+    def _build(self, architecture: Architecture) -> Program:
+        jit: Any = False if self._accelerator.kind == "mirrored" else "auto"
+        return Program(architecture, self._accelerator.strategy.scope, jit_compile=jit)

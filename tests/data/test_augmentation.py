@@ -1,0 +1,638 @@
+"""Tests for augmentation on the host."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automl_flowers.data.augmentation import (
+    MAX_BLOCK_OUT_ASPECT,
+    MIN_BLOCK_OUT_SIDE,
+    NUM_PARAMETERS,
+    about_centre,
+    augment,
+    block_out,
+    change_colours,
+    compose,
+    flip_matrices,
+    hue_saturation_matrices,
+    mean_colours,
+    rotation_matrices,
+    sample_parameters,
+    shear_matrices,
+    transform,
+    translation_matrices,
+    zoom_matrices,
+)
+from search_spaces.augmentation import AUGMENTATIONS, AugmentationStrength
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tfa_augmentation.npz"
+HEIGHT, WIDTH = 40, 48
+
+RUNGS = pytest.mark.parametrize("name", AUGMENTATIONS)
+ACTIVE_RUNGS = pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "none"])
+
+EXTREME = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0 - 2.0**-24])
+"""Numbers that drive an operation to the ends and the middle of its range."""
+
+
+COLUMNS = {
+    name: index
+    for index, name in enumerate(
+        (
+            "flip",
+            "rotation",
+            "shear",
+            "zoom",
+            "shift_x",
+            "shift_y",
+            "brightness",
+            "contrast",
+            "saturation",
+            "hue",
+            "block_out",
+            "block_out_side",
+            "block_out_aspect",
+            "block_out_x",
+            "block_out_y",
+        )
+    )
+}
+
+
+def augment_graph(strength):
+    """Return `augment` as the graph function that `Dataset.map` would make of it."""
+
+    def run(images, parameters):
+        return augment(images, parameters, strength)
+
+    signature = [
+        tf.TensorSpec([None, HEIGHT, WIDTH, 3], tf.uint8),
+        tf.TensorSpec([None, NUM_PARAMETERS], tf.float32),
+    ]
+    return tf.function(run, input_signature=signature)
+
+
+GRAPHS = {name: augment_graph(strength) for name, strength in AUGMENTATIONS.items()}
+
+
+def augment_eagerly(images, parameters, strength):
+    return augment(tf.constant(images), tf.constant(parameters), strength).numpy()
+
+
+def noise(seed, num_images=6):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (num_images, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def smooth_pictures(seed, num_images=6):
+    """Soft coloured blobs on a coloured ground, with no pixel near black or white."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : 1 : HEIGHT * 1j, 0 : 1 : WIDTH * 1j]
+    pictures = np.empty((num_images, HEIGHT, WIDTH, 3))
+    for picture in pictures:
+        picture[:] = rng.uniform(70, 130, 3)
+        for _ in range(4):
+            centre_y, centre_x = rng.uniform(0.2, 0.8, 2)
+            blob = np.exp(-((y - centre_y) ** 2 + (x - centre_x) ** 2) / 0.05)
+            picture += blob[..., np.newaxis] * rng.uniform(-50, 70, 3)
+    return np.clip(pictures, 30, 225).astype(np.uint8)
+
+
+def parameters_of(num_images, **columns):
+    """Return rows in the middle of every range, but for the numbers given by position."""
+    rows = np.full((num_images, NUM_PARAMETERS), 0.5, np.float32)
+    for column, value in columns.items():
+        rows[:, COLUMNS[column]] = value
+    return rows
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def arguments(golden):
+    return json.loads(str(golden["arguments"]))
+
+
+# The table of parameters.
+
+
+def test_table_has_one_row_an_example_in_the_unit_interval():
+    table = sample_parameters(1000, seed=0, epoch=0).numpy()
+
+    assert table.shape == (1000, NUM_PARAMETERS)
+    assert table.dtype == np.float32
+    assert table.min() >= 0.0
+    assert table.max() < 1.0
+    np.testing.assert_allclose(table.mean(axis=0), 0.5, atol=0.05)
+
+
+def test_columns_are_independent():
+    table = sample_parameters(4000, seed=1, epoch=2).numpy()
+
+    correlations = np.corrcoef(table, rowvar=False) - np.eye(NUM_PARAMETERS)
+
+    assert np.abs(correlations).max() < 0.07
+
+
+@given(
+    seed=st.integers(-(2**63), 2**63 - 1),
+    epoch=st.integers(0, 1000),
+    num_examples=st.integers(0, 40),
+)
+@settings(deadline=None, max_examples=25)
+def test_row_depends_on_seed_epoch_and_its_place_only(seed, epoch, num_examples):
+    short = sample_parameters(num_examples, seed=seed, epoch=epoch).numpy()
+    longer = sample_parameters(num_examples + 23, seed=seed, epoch=epoch).numpy()
+
+    np.testing.assert_array_equal(short, longer[:num_examples])
+
+
+def test_seed_and_epoch_both_matter_and_do_not_swap():
+    tables = [
+        sample_parameters(4, seed=seed, epoch=epoch).numpy()
+        for seed, epoch in ((0, 0), (0, 1), (1, 0), (1, 1), (-1, 0))
+    ]
+
+    assert len({table.tobytes() for table in tables}) == len(tables)
+
+
+def test_epoch_may_be_a_tensor_inside_a_dataset():
+    epochs = tf.data.Dataset.range(3).map(lambda epoch: sample_parameters(5, seed=7, epoch=epoch))
+
+    for epoch, table in enumerate(epochs):
+        np.testing.assert_array_equal(table, sample_parameters(5, seed=7, epoch=epoch))
+
+
+def test_numbers_stay_the_same_across_versions():
+    table = sample_parameters(1, seed=0, epoch=0).numpy()
+
+    np.testing.assert_allclose(table[0, :3], [0.21101546, 0.70601, 0.80006337], rtol=1e-6)
+
+
+def test_negative_number_of_examples_is_refused():
+    with pytest.raises(ValueError, match="`num_examples` must be at least 0, got -1"):
+        sample_parameters(-1, seed=0, epoch=0)
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_seed_of_more_than_64_bits_is_refused(seed):
+    with pytest.raises(ValueError, match=f"integer of 64 bits, got {seed}"):
+        sample_parameters(1, seed=seed, epoch=0)
+
+
+# What every strength promises.
+
+
+@given(seed=st.integers(0, 2**32 - 1), num_images=st.integers(1, 4))
+@settings(deadline=None, max_examples=20)
+def test_strength_none_returns_the_images_bit_for_bit(seed, num_images):
+    images = noise(seed, num_images)
+
+    augmented = GRAPHS["none"](images, sample_parameters(num_images, seed=seed, epoch=0))
+
+    np.testing.assert_array_equal(augmented, images)
+
+
+@RUNGS
+@given(seed=st.integers(0, 2**32 - 1), num_images=st.integers(1, 5))
+@settings(deadline=None, max_examples=15)
+def test_dtype_and_shape_are_kept(name, seed, num_images):
+    images = noise(seed, num_images)
+
+    augmented = GRAPHS[name](images, sample_parameters(num_images, seed=seed, epoch=0)).numpy()
+
+    assert augmented.dtype == np.uint8
+    assert augmented.shape == images.shape
+
+
+@ACTIVE_RUNGS
+@given(seed=st.integers(0, 2**32 - 1), batch_size=st.integers(1, 12), start=st.integers(0, 11))
+@settings(deadline=None, max_examples=25)
+def test_same_row_gives_the_same_picture_in_any_batch(name, seed, batch_size, start):
+    images = noise(seed, 12)
+    parameters = sample_parameters(12, seed=seed, epoch=3).numpy()
+    chosen = np.roll(np.arange(12), start)[:batch_size]
+
+    together = GRAPHS[name](images, parameters).numpy()
+    in_batch = GRAPHS[name](images[chosen], parameters[chosen]).numpy()
+
+    np.testing.assert_array_equal(in_batch, together[chosen])
+
+
+def test_same_row_gives_the_same_picture_at_odd_sizes():
+    strength = AUGMENTATIONS["strong"]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (64, 33, 31, 3), dtype=np.uint8)
+    parameters = sample_parameters(64, seed=0, epoch=0).numpy()
+    run = tf.function(lambda images, parameters: augment(images, parameters, strength))
+
+    together = run(images, parameters).numpy()
+    alone = np.concatenate([run(images[i : i + 1], parameters[i : i + 1]) for i in range(64)])
+
+    np.testing.assert_array_equal(alone, together)
+
+
+@ACTIVE_RUNGS
+@given(row=st.lists(EXTREME, min_size=NUM_PARAMETERS, max_size=NUM_PARAMETERS))
+@settings(deadline=None, max_examples=40)
+def test_no_rung_destroys_the_picture(name, row):
+    pictures = smooth_pictures(seed=5)
+    rows = np.tile(np.array(row, np.float32), (len(pictures), 1))
+
+    augmented = GRAPHS[name](pictures, rows).numpy().astype(np.float64)
+
+    difference = np.abs(augmented - pictures).mean(axis=(1, 2, 3))
+    clipped = np.mean((augmented == 0) | (augmented == 255), axis=(1, 2, 3))
+    spread = augmented.std(axis=(1, 2)).max(axis=1) / pictures.std(axis=(1, 2)).max(axis=1)
+    assert difference.max() < 60.0
+    assert clipped.max() < 0.15
+    assert spread.min() > 0.25
+
+
+@RUNGS
+def test_every_rung_keeps_brightness_on_average(name):
+    pictures = np.repeat(smooth_pictures(seed=1, num_images=4), 64, axis=0)
+
+    augmented = GRAPHS[name](pictures, sample_parameters(len(pictures), seed=3, epoch=0)).numpy()
+
+    assert augmented.mean() == pytest.approx(pictures.mean(), abs=4.0)
+
+
+@RUNGS
+def test_middle_of_every_range_but_no_chance_is_no_change(name):
+    images = noise(seed=2)
+    rows = parameters_of(len(images), flip=0.999, block_out=0.999)
+
+    augmented = GRAPHS[name](images, rows)
+
+    np.testing.assert_array_equal(augmented, images)
+
+
+@pytest.mark.parametrize("drop_remainder", [True, False])
+@RUNGS
+def test_dataset_map_gives_the_same_pictures_whatever_the_batches(name, drop_remainder):
+    images = noise(seed=4, num_images=10)
+    strength = AUGMENTATIONS[name]
+    parameters = sample_parameters(10, seed=0, epoch=1)
+    examples = tf.data.Dataset.from_tensor_slices((images, parameters))
+    batches = examples.batch(4, drop_remainder=drop_remainder).map(
+        lambda images, parameters: augment(images, parameters, strength),
+        num_parallel_calls=2,
+    )
+
+    pictures = np.concatenate(list(batches.as_numpy_iterator()))
+
+    batch = 4 if drop_remainder else None
+    assert batches.element_spec == tf.TensorSpec([batch, HEIGHT, WIDTH, 3], tf.uint8)
+    expected = GRAPHS[name](images, parameters).numpy()
+    np.testing.assert_array_equal(pictures, expected[: len(pictures)])
+    assert len(pictures) == (8 if drop_remainder else 10)
+
+
+def test_operations_out_of_range_are_not_in_the_graph():
+    kinds = {
+        name: {operation.type for operation in graph.get_concrete_function().graph.get_operations()}
+        for name, graph in GRAPHS.items()
+    }
+
+    assert not {"ImageProjectiveTransformV3", "Einsum", "Select", "SelectV2"} & kinds["none"]
+    assert "ImageProjectiveTransformV3" in kinds["light"]
+    assert "Einsum" not in kinds["light"]
+    assert "Einsum" in kinds["medium"]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((2, 8, 8, 1), np.uint8),
+    ],
+    ids=["float", "single", "grey"],
+)
+def test_other_images_are_refused_with_what_was_expected(images):
+    with pytest.raises(
+        ValueError, match=r"must be uint8 of shape \(batch, height, width, 3\), got"
+    ):
+        augment_eagerly(images, parameters_of(2), AugmentationStrength())
+
+
+def test_table_of_another_width_is_refused_with_the_fix():
+    with pytest.raises(ValueError, match="Gather the batch's rows from `sample_parameters`"):
+        augment(tf.constant(noise(0, 2)), tf.zeros((2, 3)), AugmentationStrength())
+
+
+# Geometry.
+
+
+def test_flip_alone_mirrors_exact_pixels_where_the_number_is_below_the_probability():
+    images = noise(seed=0, num_images=3)
+    rows = parameters_of(3)
+    rows[:, COLUMNS["flip"]] = [0.0, 0.29, 0.3]
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(flip=0.3))
+
+    np.testing.assert_array_equal(augmented[:2], images[:2, :, ::-1])
+    np.testing.assert_array_equal(augmented[2], images[2])
+
+
+def test_flip_within_the_warp_mirrors_exact_pixels_too():
+    images = noise(seed=0)
+
+    augmented = GRAPHS["light"](images, parameters_of(len(images), flip=0.0))
+
+    np.testing.assert_array_equal(augmented, images[:, :, ::-1])
+
+
+def test_whole_pixel_shift_moves_the_picture_right_and_mirrors_the_border():
+    images = noise(seed=0)
+    rows = parameters_of(len(images), shift_x=0.75)
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(shift=0.5))
+
+    moved = WIDTH // 4
+    np.testing.assert_array_equal(augmented[:, :, moved:], images[:, :, :-moved])
+    np.testing.assert_array_equal(augmented[:, :, :moved], images[:, :, :moved][:, :, ::-1])
+
+
+@pytest.mark.parametrize(("number", "turns"), [(0.25, -1), (0.75, 1), (0.0, 2)])
+def test_quarter_turn_is_counterclockwise(number, turns):
+    images = noise(seed=0)[:, :, :HEIGHT]
+    rows = parameters_of(len(images), rotation=number)
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(rotation=180.0))
+
+    expected = np.rot90(images, turns, axes=(1, 2))
+    assert np.abs(augmented.astype(int) - expected).max() <= 1
+
+
+def test_zoom_enlarges_about_the_centre_alike_in_both_directions():
+    centre = [(WIDTH - 1) / 2, (HEIGHT - 1) / 2, 1.0]
+
+    matrix = about_centre(zoom_matrices(tf.constant([1.25])), HEIGHT, WIDTH).numpy()[0]
+
+    np.testing.assert_allclose(matrix @ centre, centre, atol=1e-5)
+    np.testing.assert_allclose(matrix[:2, :2], np.eye(2) / 1.25, rtol=1e-6)
+
+
+def test_first_of_composed_matrices_changes_the_picture_first():
+    images = tf.constant(noise(seed=0, num_images=1).astype(np.float32))
+    rotate = about_centre(rotation_matrices(tf.constant([0.3])), HEIGHT, WIDTH)
+    shift = translation_matrices(tf.constant([5.0]), tf.constant([-3.0]))
+
+    at_once = transform(images, compose([rotate, shift]), interpolation="NEAREST").numpy()
+    in_turn = transform(
+        transform(images, rotate, interpolation="NEAREST"), shift, interpolation="NEAREST"
+    ).numpy()
+
+    inside = np.s_[:, : HEIGHT - 4, 6:]
+    assert np.mean(at_once[inside] == in_turn[inside]) > 0.99
+
+
+@given(angle=st.floats(-3.125, 3.125, width=32))
+@settings(deadline=None)
+def test_rotation_is_orthogonal_and_by_the_angle(angle):
+    matrix = rotation_matrices(tf.constant([angle])).numpy()[0]
+
+    expected = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    np.testing.assert_allclose(matrix[:2, :2], expected, atol=2e-6)
+
+
+def test_flip_matrix_mirrors_only_flagged_images():
+    matrices = flip_matrices(tf.constant([True, False])).numpy()
+
+    np.testing.assert_array_equal(matrices[0], np.diag([-1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(matrices[1], np.eye(3))
+
+
+# Colour.
+
+
+def test_brightness_is_added_and_clipped():
+    images = noise(seed=0)
+    rows = parameters_of(len(images), brightness=0.75)
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(brightness=0.4))
+
+    np.testing.assert_array_equal(augmented, np.clip(images.astype(int) + 51, 0, 255))
+
+
+@pytest.mark.parametrize(("number", "factor"), [(0.0, 0.5), (0.75, 1.25)])
+def test_contrast_is_that_of_tf_image(number, factor):
+    images = noise(seed=0)
+    rows = parameters_of(len(images), contrast=number)
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(contrast=0.5))
+
+    expected = tf.image.adjust_contrast(images.astype(np.float32), factor).numpy()
+    difference = augmented - np.clip(np.round(expected), 0, 255)
+    assert np.abs(difference).max() <= 1
+    assert np.mean(difference != 0) < 1e-3
+
+
+def test_no_saturation_is_the_grey_picture_of_tf_image():
+    images = noise(seed=0)
+    rows = parameters_of(len(images), saturation=0.0)
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(saturation=1.0))
+
+    grey = tf.image.rgb_to_grayscale(images.astype(np.float32)).numpy()
+    assert np.abs(augmented - grey).max() <= 0.6
+
+
+@given(
+    angle=st.floats(-3.125, 3.125, width=32),
+    factor=st.floats(0.0, 2.0, width=32),
+    level=st.floats(0.0, 255.0, width=32),
+)
+@settings(deadline=None)
+def test_grey_stays_grey_whatever_the_hue_and_saturation(angle, factor, level):
+    grey = tf.fill([1, 1, 1, 3], level)
+
+    matrices = hue_saturation_matrices(tf.constant([angle]), tf.constant([factor]))
+    changed = change_colours(grey, matrices, tf.zeros((1, 3))).numpy()
+
+    np.testing.assert_allclose(changed, level, atol=1e-3)
+
+
+def test_full_turn_of_the_hue_in_two_halves_is_no_change():
+    half = hue_saturation_matrices(tf.constant([math.pi]), tf.constant([1.0]))
+
+    np.testing.assert_allclose(compose([half, half])[0], np.eye(3), atol=1e-5)
+
+
+def test_mean_colour_is_that_of_the_rounded_pixels():
+    images = np.random.default_rng(0).uniform(0, 255, (3, 9, 7, 3)).astype(np.float32)
+
+    mean = mean_colours(tf.constant(images))
+
+    np.testing.assert_allclose(mean, np.round(images).mean(axis=(1, 2)), rtol=1e-6)
+
+
+# Block-out.
+
+
+def bounding_box(hidden):
+    rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
+    return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+@given(numbers=st.lists(EXTREME, min_size=4, max_size=4), area=st.floats(0.05, 0.5))
+@settings(deadline=None, max_examples=40)
+def test_one_rectangle_of_bounded_area_and_aspect_lies_inside(numbers, area):
+    side, aspect, x, y = numbers
+    rows = parameters_of(
+        1, block_out_side=side, block_out_aspect=aspect, block_out_x=x, block_out_y=y
+    )
+    y_ramp, x_ramp = np.mgrid[0:HEIGHT, 0:WIDTH]
+    image = np.stack([y_ramp, x_ramp, 255 - y_ramp], axis=-1)[np.newaxis].astype(np.uint8)
+    strength = AugmentationStrength(block_out=1.0, block_out_area=area)
+
+    augmented = augment_eagerly(image, rows, strength)[0]
+
+    hidden = (augmented != image[0]).any(axis=-1)
+    top, left, bottom, right = bounding_box(hidden)
+    height, width = (bottom - top) / HEIGHT, (right - left) / WIDTH
+    slack = 1.0 / HEIGHT + 1.0 / WIDTH
+    assert len(np.unique(augmented[hidden], axis=0)) == 1
+    assert MIN_BLOCK_OUT_SIDE**2 * area - slack <= height * width <= area + slack
+    assert height <= MAX_BLOCK_OUT_ASPECT * width + slack
+    assert width <= MAX_BLOCK_OUT_ASPECT * height + slack
+
+
+def test_rectangle_has_the_mean_colour_of_the_picture():
+    images = noise(seed=0)
+    strength = AugmentationStrength(block_out=1.0, block_out_area=0.25)
+
+    augmented = augment_eagerly(images, parameters_of(len(images)), strength)
+
+    middle = augmented[:, HEIGHT // 2, WIDTH // 2]
+    np.testing.assert_array_equal(middle, np.round(images.mean(axis=(1, 2))))
+
+
+def test_rectangle_follows_the_colours_of_the_changed_picture():
+    pictures = smooth_pictures(seed=0)
+    strength = AugmentationStrength(
+        brightness=0.2, contrast=0.3, saturation=0.5, hue=0.1, block_out=1.0, block_out_area=0.25
+    )
+    without = AugmentationStrength(brightness=0.2, contrast=0.3, saturation=0.5, hue=0.1)
+    rows = parameters_of(len(pictures), brightness=0.6, contrast=0.2, saturation=0.9, hue=0.7)
+
+    hidden = augment_eagerly(pictures, rows, strength)
+    shown = augment_eagerly(pictures, rows, without)
+
+    middle = hidden[:, HEIGHT // 2, WIDTH // 2]
+    np.testing.assert_allclose(middle, shown.mean(axis=(1, 2)), atol=1.5)
+
+
+def test_block_out_happens_where_the_number_is_below_the_probability():
+    images = noise(seed=0, num_images=2)
+    rows = parameters_of(2)
+    rows[:, COLUMNS["block_out"]] = [0.19, 0.2]
+    strength = AugmentationStrength(block_out=0.2, block_out_area=0.1)
+
+    augmented = augment_eagerly(images, rows, strength)
+
+    assert (augmented[0] != images[0]).any()
+    np.testing.assert_array_equal(augmented[1], images[1])
+
+
+def test_rectangle_without_height_paints_nothing():
+    images = tf.constant(noise(seed=0, num_images=1))
+
+    painted = block_out(images, tf.constant([[3, 4, 0, 9]]), tf.zeros((1, 3), tf.uint8))
+
+    np.testing.assert_array_equal(painted, images)
+
+
+# Against tensorflow-addons 0.23.
+
+
+def test_golden_rotation_matrices(golden, arguments):
+    case = arguments["angles_to_projective"]
+
+    matrices = about_centre(rotation_matrices(tf.constant(case["angles"])), case["h"], case["w"])
+
+    flat = np.reshape(matrices, (-1, 9))
+    np.testing.assert_allclose(flat[:, :8], golden["angles_to_projective"], atol=1e-5)
+    np.testing.assert_array_equal(flat[:, 8], 1.0)
+
+
+def test_golden_rotation(golden, arguments):
+    images = golden["x_f32_255"]
+    angles = tf.constant(arguments["rotate_bilinear_reflect_0"]["angles"])
+
+    rotated = transform(images, about_centre(rotation_matrices(angles), *images.shape[1:3]))
+
+    np.testing.assert_allclose(rotated, golden["rotate_bilinear_reflect_0"], atol=0.01)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_golden_transform(golden, arguments, interpolation):
+    case = f"transform_{interpolation}"
+    rows = np.array(arguments[case]["transforms"], np.float32)
+    matrices = np.concatenate([rows, np.ones((len(rows), 1), np.float32)], axis=1)
+
+    transformed = transform(
+        golden["x_f32_255"],
+        matrices.reshape(-1, 3, 3),
+        interpolation=interpolation.upper(),
+        fill_mode="CONSTANT",
+    )
+
+    np.testing.assert_array_equal(transformed, golden[case])
+
+
+def test_golden_translation(golden, arguments):
+    right, down = np.array(arguments["translate_bilinear"]["translations"], np.float32).T
+
+    matrices = translation_matrices(tf.constant(right), tf.constant(down))
+    shifted = transform(golden["x_f32_255"], matrices, fill_mode="CONSTANT")
+
+    np.testing.assert_array_equal(shifted, golden["translate_bilinear"])
+
+
+def test_golden_shear(golden, arguments):
+    case = arguments["shear_x_u8"]
+
+    sheared = transform(
+        golden["x_u8"][:1],
+        shear_matrices(tf.constant([case["level"]])),
+        interpolation="NEAREST",
+        fill_mode="CONSTANT",
+        fill_value=float(case["replace"]),
+    )
+
+    np.testing.assert_array_equal(sheared[0], golden["shear_x_u8"])
+
+
+def test_golden_hue_and_saturation(golden, arguments):
+    images, case = golden["x_f32_01"], arguments["adjust_hsv_in_yiq"]
+    angles = tf.fill([len(images)], case["delta_hue"])
+    factors = tf.fill([len(images)], case["scale_saturation"])
+
+    matrices = case["scale_value"] * hue_saturation_matrices(angles, factors)
+    changed = change_colours(images, matrices, tf.zeros((len(images), 3)))
+
+    np.testing.assert_allclose(changed, golden["adjust_hsv_in_yiq"], atol=1e-6)
+
+
+def test_golden_cutout(golden, arguments):
+    images, case = golden["x_f32_255"], arguments["cutout"]
+    height, width = case["mask_size"]
+    rectangles = [[y - height // 2, x - width // 2, height, width] for y, x in case["offset"]]
+    colours = tf.fill([len(images), 3], float(case["constant_values"]))
+
+    painted = block_out(images, tf.constant(rectangles), colours)
+
+    np.testing.assert_array_equal(painted, golden["cutout"])

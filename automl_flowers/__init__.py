@@ -1,3 +1,3 @@
-"""AutoML for image classification: search, retrain, blend, submit, and say how good it really is."""
+"""AutoML for image classification: search, retrain, blend, submit, and know how good it is."""
 
 __version__ = "0.1.0"

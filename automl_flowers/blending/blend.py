@@ -156,4 +156,3 @@ def _scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float] |
         "accuracy": metrics.accuracy(labels, probabilities),
         "log_loss": metrics.log_loss(labels, probabilities),
     }
-

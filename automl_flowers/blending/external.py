@@ -156,4 +156,3 @@ def join_sources(sources: Sequence[Source], image_size: int) -> External:
         used = rows[source.labels >= 0]
         digest.update(content_hash(source.data.pictures(image_size), used).encode())
     return External(examples_at, digest.hexdigest()[:16])
-

@@ -240,8 +240,7 @@ def _write_tables(rows: pd.DataFrame, class_names: tuple[str, ...], root: Path) 
     text = "".join(f"{name}\n" for name in class_names)
     if parse_class_names(text) != class_names:
         raise DataError(
-            "A class name with a line break or blanks at its ends cannot be written to "
-            f"`{CLASSES_FILE}`.",
+            f"A class name with blanks at its ends cannot be written to `{CLASSES_FILE}`.",
             hint="rename the class folder",
         )
     write_text(root / CLASSES_FILE, text)

@@ -77,7 +77,9 @@ def read_label_map(
     given = read_yaml(file)
     for external, ours in given.items():
         if external not in external_names:
-            raise ConfigError(unknown_name(f"external class in `{file}`:", external, external_names))
+            raise ConfigError(
+                unknown_name(f"external class in `{file}`:", external, external_names)
+            )
         if ours is not None and ours not in our_names:
             raise ConfigError(unknown_name(f"class in `{file}`:", ours, our_names))
     return given
@@ -124,15 +126,16 @@ def decide(
         if ours is not None and seen_as is not None and here.any():
             agreement = float(np.mean(seen_as[here] == our_names.index(ours)))
         is_used, reason = _verdict(ours, agreement, is_given=external in label_map)
-        decisions.append(
-            ClassDecision(external, ours, int(here.sum()), agreement, is_used, reason)
-        )
+        decisions.append(ClassDecision(external, ours, int(here.sum()), agreement, is_used, reason))
     return decisions
 
 
 def _verdict(ours: str | None, agreement: float | None, *, is_given: bool) -> tuple[bool, str]:
     if ours is None:
-        return False, "left out by the label map" if is_given else "none of our classes has its name"
+        return (
+            False,
+            "left out by the label map" if is_given else "none of our classes has its name",
+        )
     seen = "" if agreement is None else f"; the probe sees {ours} in {agreement:.0%} of them"
     if is_given:
         return True, f"mapped by the label map{seen}"

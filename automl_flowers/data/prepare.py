@@ -101,9 +101,7 @@ def prepare(
     Raises:
         DataError: If there is nothing to read, or too little to train on.
     """
-    data = read(
-        address, image_size=image_size, cache=cache, source=source, on_progress=on_progress
-    )
+    data = read(address, image_size=image_size, cache=cache, source=source, on_progress=on_progress)
     manifest = _divide(data, image_size=image_size, seed=seed)
     _check_trainable(manifest)
     return ImageData(manifest, cache, on_progress)
@@ -183,4 +181,3 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path) -> None:
             "problems": [vars(problem) for problem in manifest.problems],
         },
     )
-

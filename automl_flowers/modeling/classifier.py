@@ -30,7 +30,7 @@ class Architecture:
         batch_size: Images a step, over all replicas.
         num_classes: Outputs.
         precision: Keras dtype policy.
-        num_steps: Optimizer steps over the full horizon.
+        num_steps: Length of the learning-rate table: at least the steps of the full horizon.
         pretrained: Whether the backbone starts from ImageNet weights.
     """
 
@@ -55,7 +55,11 @@ class Architecture:
         num_steps: int,
         pretrained: bool,
     ) -> Architecture:
-        """Return the architecture that a recipe needs on the given data and device."""
+        """Return the architecture that a recipe needs on the given data and device.
+
+        The length of the table is rounded up to a power of two, so that a few more images do
+        not make another program.
+        """
         return cls(
             backbone=recipe.backbone,
             image_size=recipe.image_size,
@@ -64,7 +68,7 @@ class Architecture:
             batch_size=batch_size,
             num_classes=num_classes,
             precision=precision,
-            num_steps=num_steps,
+            num_steps=1 << max(num_steps - 1, 0).bit_length(),
             pretrained=pretrained,
         )
 
@@ -80,6 +84,8 @@ def build_classifier(architecture: Architecture) -> keras.Model:
     """
     entry = get_backbone(architecture.backbone)
     size = architecture.image_size
+    if not architecture.pretrained:
+        keras.utils.set_random_seed(0)  # frozen random layers are the same in every process
     with _dtype_policy(architecture.precision):
         encoder = backbones.build_backbone(entry, size)
         if architecture.pretrained:
@@ -89,9 +95,9 @@ def build_classifier(architecture: Architecture) -> keras.Model:
         pixels = InputNormalisation.from_convention(entry.input_convention)(images)
         pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(encoder(pixels))
         kept = AdjustableDropout(name="dropout")(pooled)
-        probabilities = AdjustableDense(
-            architecture.num_classes, activation="softmax", dtype="float32", name="head"
-        )(kept)
+        probabilities = AdjustableDense(architecture.num_classes, dtype="float32", name="head")(
+            kept
+        )
     return keras.Model(images, probabilities, name=architecture.backbone)
 
 

@@ -89,20 +89,33 @@ class AdjustableDropout(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="automl_flowers")
-class AdjustableDense(keras.layers.Dense):
-    """A dense layer with the factor of its L2 penalty in a variable.
+class AdjustableDense(keras.layers.Layer):
+    """A dense layer with softmax, with the factor of its L2 penalty in a variable.
+
+    Args:
+        units: Number of outputs.
 
     Attributes:
+        kernel: Variable, `(num_features, units)`.
+        bias: Variable, `(units,)`.
         l2: Variable, adds `l2 * sum(kernel ** 2)` to the loss.
     """
 
+    def __init__(self, units: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+
     def build(self, input_shape: Any) -> None:
         """Create kernel, bias and factor."""
-        super().build(input_shape)
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], self.units))
+        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
         self.l2 = self.add_weight(name="l2", shape=(), initializer="zeros", trainable=False)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return the dense output and register the penalty."""
-        kernel = ops.cast(self.kernel, "float32")
-        self.add_loss(ops.cast(self.l2, "float32") * ops.sum(ops.square(kernel)))
-        return super().call(inputs, training=training)
+    def call(self, inputs: Any) -> Any:
+        """Return probabilities and register the penalty."""
+        self.add_loss(self.l2 * ops.sum(ops.square(self.kernel)))
+        return ops.softmax(ops.matmul(inputs, self.kernel) + self.bias)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "units": self.units}

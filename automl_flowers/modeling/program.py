@@ -112,19 +112,22 @@ class Program:
 
         Args:
             recipe: What to train; must be of this program's architecture.
-            learning_rates: One value a step, float32, `(num_steps,)`.
+            learning_rates: One value a step, float32, at most `num_steps`.
             seed: Of the trial; draws the head.
         """
         self.set_state(self._initial)
         head = self.model.get_layer("head")
-        head.kernel.assign(initial_head(*head.kernel.shape, seed))
+        num_features, num_classes = head.kernel.shape
+        head.kernel.assign(initial_head(num_features, num_classes, seed))
         self.set_hyperparameters(recipe, learning_rates)
 
     def set_hyperparameters(self, recipe: Recipe, learning_rates: np.ndarray) -> None:
         """Assign what a recipe keeps in variables."""
         self.model.get_layer("dropout").rate.assign(recipe.dropout)
         self.model.get_layer("head").l2.assign(recipe.l2)
-        self.optimizer._learning_rate.table.assign(learning_rates)
+        table = self.optimizer._learning_rate.table
+        padding = table.shape[0] - len(learning_rates)
+        table.assign(np.pad(learning_rates, (0, padding), mode="edge"))
 
     def set_random_state(self, seed: int, epoch: int) -> None:
         """Make the random numbers of an epoch a function of the trial's seed and the epoch."""

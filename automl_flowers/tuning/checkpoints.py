@@ -17,7 +17,7 @@ State = dict[str, np.ndarray]
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """Write a state, all or nothing."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **state)
+        np.savez(file, allow_pickle=False, **state)
 
 
 def load_state(path: Path) -> State:

@@ -22,7 +22,7 @@ from search_spaces.spaces import Space
 _ENDED = {"COMPLETED": "completed", "FAILED": "ended", "INVALID": "ended"}
 
 
-class HyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
+class HyperbandOracle(keras_tuner.oracles.HyperbandOracle):
     """Draws recipes from a space and promotes the best, by a plan of brackets.
 
     Args:

@@ -109,7 +109,7 @@ def predict(program: Program, examples: Examples) -> np.ndarray:
     return np.asarray(probabilities[: len(examples)], dtype=np.float32)
 
 
-class _EpochRecorder(keras.callbacks.Callback):  # type: ignore[misc]
+class _EpochRecorder(keras.callbacks.Callback):
     """Seeds every epoch, scores it on the whole of `val`, and passes it on."""
 
     def __init__(

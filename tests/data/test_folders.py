@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,7 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path, write_images):
     [
         ("train/rose/notes.txt", b"words", "Its extension is none of .bmp, .gif"),
         ("train/rose/empty.jpg", b"", "The file is empty."),
+        ("train/rose/two\nlines.jpg", b"x", "Its name holds a line break."),
         ("train/rose/inner/c.jpg", b"x", "It is a folder within a class folder."),
         ("train/loose.jpg", b"x", "It lies beside the class folders, in none of them."),
         ("loose.jpg", b"x", "It lies beside the split folders, in none of them."),
@@ -227,3 +230,15 @@ def test_the_sample_submission_is_found_or_not(tmp_path, write_images):
     (root / "sample_submission.csv").write_text("id,label\n")
 
     assert find_sample_submission(str(root)) == str(root / "sample_submission.csv")
+
+
+def test_reading_a_folder_does_not_import_tensorflow(tmp_path, write_images):
+    root = write_images(tmp_path, TWO_CLASSES)
+    code = (
+        "import sys; from automl_flowers.data.sources import open_data; "
+        f"open_data({str(root)!r}); print('tensorflow' in sys.modules)"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "False\n"

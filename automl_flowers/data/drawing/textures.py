@@ -177,7 +177,7 @@ def _star(u: Floats, across: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _blotch(u: Floats, across: Floats, rng: np.random.Generator) -> Floats:
-    return np.clip(1.8 - u / 0.2, 0, 1)
+    return np.asarray(np.clip(1.8 - u / 0.2, 0, 1))
 
 
 def _rim(u: Floats, across: Floats, rng: np.random.Generator) -> Floats:

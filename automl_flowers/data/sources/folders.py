@@ -133,6 +133,8 @@ class _Reader:
     def _why_unusable(self, entry: Entry) -> str | None:
         if _printable(entry.name) != entry.name:
             return "Its name is not UTF-8."
+        if "\n" in entry.name or "\r" in entry.name:
+            return "Its name holds a line break."
         if not entry.is_symlink():
             return None
         target = Path(os.path.realpath(entry.path))

@@ -79,11 +79,12 @@ def decode_image(data: bytes, image_size: int) -> NDArray[np.uint8]:
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(str(error)) from error
+        raise _too_large() from error
     except UnidentifiedImageError as error:
         raise DataError(f"It is no image in one of the formats {', '.join(FORMATS)}.") from error
     except Exception as error:  # damaged files make Pillow raise almost anything
-        raise DataError(f"The image is damaged: {error or type(error).__name__}.") from error
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise DataError(f"The image is damaged: {reason}.") from error
 
 
 def _image_of(payload: bytes) -> bytes:
@@ -97,7 +98,7 @@ def _decode(data: bytes, image_size: int) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and image.width * image.height > limit:
-            raise _too_large(f"{image.width} x {image.height}")
+            raise _too_large()
         transposition = _transposition(image)
         image.draft(None, (_REDUCING_GAP * image_size, _REDUCING_GAP * image_size))
         square = _on_white(_centre_square(_to_eight_bit(image), image_size))
@@ -106,9 +107,9 @@ def _decode(data: bytes, image_size: int) -> NDArray[np.uint8]:
     return np.array(square)
 
 
-def _too_large(size: str) -> DataError:
+def _too_large() -> DataError:
     return DataError(
-        f"The image is larger than {Image.MAX_IMAGE_PIXELS} pixels: {size}.",
+        f"The image has more than {Image.MAX_IMAGE_PIXELS} pixels, the most that is decoded.",
         hint="scale it down before training",
     )
 

@@ -43,6 +43,7 @@ TEST_LABELS_FILE = "test_labels.csv"
 MAX_UNNAMED_CLASSES = 100_000
 NUM_COMPETITION_CLASSES = 104
 _THREADS = 8
+_NOT_IN_IDS = "\n\r\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def _damage_problem(path: str, damage: Damage) -> Problem:
         promised = promised_count(path)
         of_how_many = f" of the {promised} that the file's name promises" if promised else ""
         reason = (
-            f"Lost from here to the end of the file: {damage.reason}; "
-            f"{damage.number} records{of_how_many} come before."
+            f"Lost from here to the end of the file: {damage.reason}. "
+            f"Records before it: {damage.number}{of_how_many}."
         )
     return Problem(f"{path}#{damage.number}", reason)
 
@@ -191,8 +192,8 @@ def _id_of(features: Any) -> str | None:
     if "id" not in features:
         return None
     name = (bytes_feature(features, "id") or b"").decode(errors="replace")
-    if not name or "\N{REPLACEMENT CHARACTER}" in name:
-        raise DataError("The record's `id` must be one piece of UTF-8 text that is not empty.")
+    if not name or any(character in name for character in _NOT_IN_IDS):
+        raise DataError("The record's `id` must be one line of UTF-8 text that is not empty.")
     return name
 
 

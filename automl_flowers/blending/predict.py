@@ -1,0 +1,109 @@
+"""Classifying any images with a run's ensemble."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from automl_flowers.data.cache import Images
+from automl_flowers.data.manifest import Problem
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.data.sources.images import decode_image
+from automl_flowers.errors import DataError
+from automl_flowers.modeling.program import Program, State
+from automl_flowers.tuning import trial
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the ensemble says of one image.
+
+    Attributes:
+        path: Of the image.
+        label: Class index.
+        class_name: Name of the class.
+        probability: Of that class, after blending.
+    """
+
+    path: str
+    label: int
+    class_name: str
+    probability: float
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """Return image files: those named, and all below the folders named, sorted.
+
+    Raises:
+        DataError: If a path does not exist, or there is no image at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"There is nothing at `{path}`.", hint="name image files or folders")
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found += [p for p in inside if p.is_file() and _is_image(p, path)]
+    if not found:
+        raise DataError(
+            "There are no images at the paths given.",
+            hint=f"images end in {', '.join(IMAGE_SUFFIXES)}",
+        )
+    return found
+
+
+def _is_image(path: Path, named: Path) -> bool:
+    return path == named or path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def decode_files(
+    paths: Sequence[Path], image_size: int
+) -> tuple[list[Path], Images, list[Problem]]:
+    """Return the readable files, their images, and why the others are not."""
+    kept: list[Path] = []
+    images: list[Images] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            images.append(decode_image(path.read_bytes(), image_size))
+            kept.append(path)
+        except (DataError, OSError) as error:
+            problems.append(Problem(str(path), str(error)))
+    shape = (0, image_size, image_size, 3)
+    return kept, np.stack(images) if images else np.empty(shape, np.uint8), problems
+
+
+def predict_images(program: Program, state: State, images: Images) -> np.ndarray:
+    """Return a member's probabilities, float32, `(num_images, num_classes)`."""
+    program.set_model_state(state)
+    count = len(images)
+    examples = Examples(
+        caches=(images,),
+        cache_of=np.zeros(count, np.int64),
+        row_of=np.arange(count),
+        labels=np.full(count, -1, np.int64),
+        ids=np.arange(count).astype(str),
+    )
+    return trial.predict(program, examples)
+
+
+def decide(
+    paths: Sequence[Path], probabilities: np.ndarray, class_names: Sequence[str]
+) -> list[Prediction]:
+    """Return the most probable class of each image."""
+    labels = probabilities.argmax(axis=1)
+    return [
+        Prediction(str(path), int(label), class_names[label], float(row[label]))
+        for path, label, row in zip(paths, labels, probabilities, strict=True)
+    ]
+
+
+def read_blend(path: Path) -> dict[str, object]:
+    """Return what `blend.json` says."""
+    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,355 @@
+"""The command line: arguments in, one call, results out. No logic.
+
+Results go to stdout, everything else to stderr. Exit status: 0 done, 2 user error, 130 stopped
+by Ctrl-C. Everything slow is imported inside the commands, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from automl_flowers import __version__
+from automl_flowers.errors import UserError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+EXAMPLES = """
+Examples:
+
+  automl-flowers search                                        the embedded default, a few minutes
+
+  automl-flowers search --data photos/ --max-epochs 6          your own folders of images
+
+  automl-flowers ensemble --top 3 --external more_photos/      blend the best of the latest run
+
+  automl-flowers report                                        see what happened
+"""
+
+app = typer.Typer(
+    help="AutoML for image classification: search, retrain, blend, submit.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at, draw and convert data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Run = Annotated[str | None, typer.Option(help="Run folder; by default the latest run.")]
+Quiet = Annotated[bool | None, typer.Option("--quiet", help="Show no progress.")]
+Json = Annotated[bool | None, typer.Option("--json", help="Print results as JSON.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file with settings; flags win over it."),
+]
+Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
+Precision = Annotated[
+    str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")
+]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"automl-flowers {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """AutoML for image classification: search, retrain, blend, submit."""
+
+
+@app.command(epilog="Example: automl-flowers search --data photos/ --max-epochs 6 --run runs/one")
+def search(
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of images (a folder a class, or train/ val/ test/ with those), or "
+            "TFRecords: a folder, a glob or gs://. Without it, drawn flowers."
+        ),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Run folder; the same folder goes on where it stopped.")
+    ] = None,
+    config: ConfigFile = None,
+    space: Annotated[
+        str | None, typer.Option(help="Search space: demo, small, petals or a YAML file.")
+    ] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Epochs of the longest trials.")] = None,
+    max_recipes: Annotated[
+        int | None, typer.Option(help="Distinct recipes to try; promotions are not counted.")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="macro_f1, accuracy or log_loss, on the val split.")
+    ] = None,
+    backbones: Annotated[str | None, typer.Option(help="Names, separated by commas.")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(help="Pixels; several are separated by commas.")
+    ] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="Images a step and replica; several by commas.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet, or none for random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Any integer.")] = None,
+    strategy: Strategy = None,
+    precision: Precision = None,
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Search for the best recipes."""
+    flags = {k: v for k, v in locals().items() if k != "config"}
+
+    def go() -> None:
+        from automl_flowers import workflows
+        from automl_flowers.config import make_config
+
+        settings = make_config(_named(flags), config)
+        result = workflows.search(settings).to_dict()
+        _print_result(result, settings.json_output, _search_lines)
+
+    _run(go)
+
+
+@app.command(epilog="Example: automl-flowers ensemble --top 3 --external more_photos/")
+def ensemble(
+    top: Annotated[int | None, typer.Option(help="How many distinct recipes to blend.")] = None,
+    run: Run = None,
+    config: ConfigFile = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(help="More training data, of the same kinds as --data; may be repeated."),
+    ] = None,
+    label_map: Annotated[
+        str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
+    ] = None,
+    blend_weights: Annotated[
+        str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
+    ] = None,
+    strategy: Strategy = None,
+    precision: Precision = None,
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Retrain the best recipes, blend them, write the submission."""
+    flags = {k: v for k, v in locals().items() if k not in ("config", "run")}
+
+    def go() -> None:
+        from automl_flowers import workflows
+        from automl_flowers.config import read_yaml
+
+        given = {**(read_yaml(config) if config else {}), **_given(_named(flags))}
+        folder = workflows.open_run(run or given.get("run"))
+        settings = workflows.run_config(folder, given)
+        summary = workflows.ensemble(settings)
+        _print_result({"run": str(folder.path), **summary}, settings.json_output, _blend_lines)
+
+    _run(go)
+
+
+@app.command(epilog="Example: automl-flowers report --run runs/one")
+def report(run: Run = None, json_output: Json = None, quiet: Quiet = None) -> None:
+    """Write report.html for a run and print its leaderboard."""
+
+    def go() -> None:
+        from automl_flowers import workflows
+        from automl_flowers.reports import page, summary
+
+        folder = workflows.open_run(run)
+        facts = summary.collect(folder)
+        page.write(facts, folder.report)
+        _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
+
+    _run(go)
+
+
+@app.command(epilog="Example: automl-flowers predict holiday/ rose.jpg > classes.csv")
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    run: Run = None,
+    strategy: Strategy = None,
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Classify images with the ensemble of a run; CSV on stdout."""
+
+    def go() -> None:
+        from automl_flowers import workflows
+
+        folder = workflows.open_run(run)
+        flags = {"strategy": strategy, "quiet": quiet, "json": json_output}
+        settings = workflows.run_config(folder, flags)
+        found = [vars(item) for item in workflows.predict(settings, paths)]
+        if json_output:
+            typer.echo(json.dumps(found, indent=2))
+        else:
+            _print_csv(found)
+
+    _run(go)
+
+
+@data_app.command("describe", epilog="Example: automl-flowers data describe photos/")
+def data_describe(
+    address: Annotated[str, typer.Argument(help="Folder, TFRecords, glob or gs://.")],
+    json_output: Json = None,
+) -> None:
+    """Print classes, counts, imbalance and problems of a data set."""
+
+    def go() -> None:
+        from automl_flowers.data import explore
+
+        _print_result(explore.describe(address), bool(json_output), explore.lines)
+
+    _run(go)
+
+
+@data_app.command(
+    "synthesize",
+    epilog="Example: automl-flowers data synthesize flowers/ --classes 20 --images-per-class 50",
+)
+def data_synthesize(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    classes: Annotated[int | None, typer.Option(help="2 to 104.")] = None,
+    images_per_class: Annotated[int | None, typer.Option(help="On average.")] = None,
+    seed: Annotated[int, typer.Option(help="Any integer.")] = 0,
+    image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="tfrecord or folders.")] = "tfrecord",
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Draw a data set of flowers, with an external part that holds planted copies."""
+
+    def go() -> None:
+        from automl_flowers.console import Reporter
+        from automl_flowers.data import synthetic
+
+        given = {
+            "num_classes": classes,
+            "images_per_class": images_per_class,
+            "image_size": image_size,
+        }
+        reporter = Reporter(quiet=bool(quiet))
+        made = synthetic.synthesize(
+            out,
+            seed=seed,
+            format=format_,
+            on_progress=lambda done, total: reporter.counting("drawing flowers", done, total),
+            **_given(given),
+        )
+        _print_result(dataclasses.asdict(made), bool(json_output), _fact_lines)
+
+    _run(go)
+
+
+@data_app.command(
+    "convert", epilog="Example: automl-flowers data convert photos/ records/ --size 224"
+)
+def data_convert(
+    address: Annotated[str, typer.Argument(help="Folder, TFRecords, glob or gs://.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    size: Annotated[
+        int | None, typer.Option(help="Resize to this many pixels; without it, bytes are kept.")
+    ] = None,
+    json_output: Json = None,
+) -> None:
+    """Write any data set as TFRecords in the competition's layout."""
+
+    def go() -> None:
+        from automl_flowers.data import convert
+
+        made = convert.convert(address, out, image_size=size)
+        _print_result(dataclasses.asdict(made), bool(json_output), _fact_lines)
+
+    _run(go)
+
+
+def _named(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return flags under the names of the settings."""
+    flags = dict(flags)
+    flags["json"] = flags.pop("json_output")
+    return flags
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def _print_result(
+    result: dict[str, Any], as_json: bool, lines: Callable[[dict[str, Any]], list[str]]
+) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, indent=2, allow_nan=False, default=str))
+    else:
+        for line in lines(result):
+            typer.echo(line)
+
+
+def _print_csv(rows: list[dict[str, Any]]) -> None:
+    import csv
+
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _search_lines(result: dict[str, Any]) -> list[str]:
+    best = result["best"]
+    lines = [f"run     {result['run']}", f"trials  {result['trials']} finished"]
+    if result["failed"]:
+        lines.append(f"failed  {result['failed']}")
+    if best is not None:
+        recipe = best["recipe"]
+        lines += [
+            f"best    {recipe['backbone']} at {recipe['image_size']} px, trial {best['trial']}",
+            f"        val macro F1 {best['val_macro_f1']:.4f} after {best['epochs']} epochs",
+        ]
+    return [*lines, f"next    automl-flowers ensemble --top 3 --run {result['run']}"]
+
+
+def _blend_lines(result: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{member['weight']:.3f}  {member['name']}  "
+        f"(blend macro F1 {member['scores']['blend']['macro_f1']:.4f})"
+        for member in result["members"]
+    ]
+    scores = result["scores"]
+    lines.append(f"blend   macro F1 {scores['blend']['macro_f1']:.4f} on the blend split")
+    if scores["test"]["macro_f1"] is not None:
+        lines.append(f"test    macro F1 {scores['test']['macro_f1']:.4f}")
+    return [*lines, f"next    automl-flowers report --run {result['run']}"]
+
+
+def _fact_lines(result: dict[str, Any]) -> list[str]:
+    return [f"{name.replace('_', ' ')}: {value}" for name, value in result.items()]
+
+
+def _run(go: Callable[[], None]) -> None:
+    """Run a command and turn what a person can mend into a sentence and an exit status."""
+    try:
+        go()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        if error.hint:
+            typer.echo(f"\nhint: {error.hint}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

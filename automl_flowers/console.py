@@ -1,0 +1,119 @@
+"""What a person sees while a command runs: to stderr, live in a terminal, plain lines elsewhere.
+
+Results go to stdout and are not this module's business.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from automl_flowers.ledger import EpochRecord, TrialRecord
+from automl_flowers.tuning.search import Listener, Task
+
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Reporter(Listener):
+    """Shows progress on stderr.
+
+    Args:
+        quiet: Show nothing.
+        console: Where to; by default stderr.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+        self._progress: Progress | None = None
+        self._bars: dict[str, Any] = {}
+        self._last_line = 0.0
+        self._epochs_planned = 0
+        self._epochs_done = 0
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        if not self._quiet:
+            self._console.print(escape(text))
+
+    def counting(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` are done: a bar in a terminal, else a line now and then."""
+        if self._quiet:
+            return
+        if self._console.is_terminal:
+            self._advance_bar(what, done, total)
+        elif done == total or time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+            self._last_line = time.monotonic()
+            self.say(f"{what}: {done} of {total}")
+
+    def _advance_bar(self, what: str, done: int, total: int) -> None:
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._progress.start()
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(escape(what), total=total)
+        self._progress.update(self._bars[what], completed=done)
+        if done >= total:
+            self._progress.remove_task(self._bars.pop(what))
+        if not self._bars:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bars away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._bars.clear()
+
+    def plan(self, epochs: int) -> None:
+        """Hear how many epochs the search will train if nothing fails."""
+        self._epochs_planned = epochs
+
+    def trial_started(self, task: Task, *, resumed_from: int) -> None:
+        """Show what a trial is about to train."""
+        recipe = task.recipe
+        how = f"continues {task.parent}" if task.parent else "new"
+        if resumed_from not in (0, task.first_epoch):
+            how = f"goes on after epoch {resumed_from}"
+        self.say(
+            f"trial {task.trial_id} ({how}): {recipe.backbone} {recipe.image_size} px, "
+            f"{recipe.trainable_blocks} blocks train, {recipe.optimizer} "
+            f"{recipe.schedule.peak_learning_rate:.2g} {recipe.schedule.kind}, "
+            f"augmentation {recipe.augmentation}, epochs {resumed_from + 1} to {task.last_epoch}"
+        )
+
+    def epoch_ended(self, task: Task, record: EpochRecord) -> None:
+        """Show what an epoch brought, and how far the search is."""
+        self._epochs_done += 1
+        self.say(_epoch_line(record))
+        if self._epochs_planned and self._console.is_terminal:
+            self.counting("epochs of the search", self._epochs_done, self._epochs_planned)
+
+    def trial_ended(self, task: Task, record: TrialRecord) -> None:
+        """Show how a trial ended."""
+        if record.status == "completed":
+            self.say(f"trial {record.trial_id} completed: {record.score:.4f}")
+        else:
+            self.say(f"trial {record.trial_id} {record.status}: {record.reason}")
+
+    def member_epoch(self, name: str, record: EpochRecord) -> None:
+        """Show an epoch of a retraining."""
+        self.say(f"{name}{_epoch_line(record)}")
+
+
+def _epoch_line(record: EpochRecord) -> str:
+    return (
+        f"  epoch {record.epoch + 1}: loss {record.loss:.3f}, val macro F1 {record.macro_f1:.4f}, "
+        f"learning rate {record.learning_rate:.2e}, {record.seconds:.1f} s"
+    )

@@ -1,0 +1,280 @@
+"""A reused program gives what a fresh process gives."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.modeling.classifier import describe
+from automl_flowers.modeling.program import Program, ProgramCache, make_optimizer
+from automl_flowers.tuning import trial
+from search_spaces.fine_tuning import OPTIMIZERS
+from search_spaces.schedules import Schedule
+
+NUM_EPOCHS = 3
+
+
+def draw_examples(count=12, size=32, num_classes=3):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+    rows = np.arange(count)
+    return Examples(
+        caches=(images,),
+        cache_of=np.zeros(count, np.int64),
+        row_of=rows,
+        labels=rows % num_classes,
+        ids=rows.astype(str),
+    )
+
+
+def train(program, recipe, first_epoch=0, last_epoch=NUM_EPOCHS, state=None, seed=7):
+    """Train and return the final state and the curve."""
+    curve = []
+    trial.train(
+        program,
+        recipe,
+        trial.Plan(first_epoch, last_epoch, NUM_EPOCHS, seed),
+        draw_examples(),
+        draw_examples(6),
+        state=state,
+        on_epoch=lambda record, _state: curve.append((record.loss, record.log_loss)),
+    )
+    return program.get_state(), curve
+
+
+def fingerprint(state):
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode() + np.ascontiguousarray(state[name]).tobytes())
+    return digest.hexdigest()
+
+
+def assert_equal_states(left, right):
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        np.testing.assert_array_equal(value, right[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One program for the module, the more used the better."""
+    programs = {}
+
+    def get(architecture):
+        if architecture not in programs:
+            programs[architecture] = Program(architecture)
+        return programs[architecture]
+
+    return get
+
+
+@pytest.fixture
+def program(shared, tiny_architecture):
+    return shared(tiny_architecture)
+
+
+def test_same_recipe_twice_is_bit_equal_with_others_between(program, tiny_recipe):
+    other = replace(tiny_recipe, dropout=0.0, schedule=Schedule("constant", 3e-3))
+
+    first, first_curve = train(program, tiny_recipe)
+    train(program, other, seed=9)
+    second, second_curve = train(program, tiny_recipe)
+
+    assert first_curve == second_curve
+    assert_equal_states(first, second)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dropout": 0.6},
+        {"l2": 0.1},
+        {"schedule": Schedule("constant", 1e-3)},
+        {"label_smoothing": 0.3},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_lives_in_variables_or_data_changes_the_result(program, tiny_recipe, change):
+    before, _ = train(program, tiny_recipe)
+
+    after, _ = train(program, replace(tiny_recipe, **change))
+
+    assert fingerprint(before) != fingerprint(after)
+
+
+def test_seed_changes_the_result(program, tiny_recipe):
+    assert fingerprint(train(program, tiny_recipe)[0]) != fingerprint(
+        train(program, tiny_recipe, seed=8)[0]
+    )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_rounds_equal_one_run(shared, tiny_architecture, tiny_recipe, optimizer):
+    recipe = replace(tiny_recipe, optimizer=optimizer)
+    program = shared(replace(tiny_architecture, optimizer=optimizer))
+    whole, whole_curve = train(program, recipe)
+
+    state, curve = train(program, recipe, 0, 1)
+    train(program, replace(recipe, dropout=0.1), seed=1)
+    state, more = train(program, recipe, 1, 2, state)
+    state, rest = train(program, recipe, 2, 3, state)
+
+    assert curve + more + rest == whole_curve
+    assert_equal_states(state, whole)
+
+
+def test_second_trial_traces_nothing(program, tiny_recipe, monkeypatch):
+    train(program, tiny_recipe)
+    layer = program.model.get_layer("dropout")
+    traced, call = [], layer.call
+    monkeypatch.setattr(layer, "call", lambda *a, **k: traced.append(a) or call(*a, **k))
+
+    train(program, replace(tiny_recipe, dropout=0.1, l2=0.01, augmentation="none"))
+
+    assert traced == []
+    program.model.predict(np.zeros((3, 32, 32, 3), np.uint8), verbose=0)
+    assert len(traced) > 0  # another batch size is traced, so the count can fail
+
+
+def test_applied_learning_rate_is_the_planned_one(program, tiny_recipe):
+    rates = np.linspace(0.1, 0.9, 9, dtype=np.float32)
+    program.start(tiny_recipe, rates, seed=0)
+
+    applied = [float(program.optimizer._learning_rate(step)) for step in range(11)]
+
+    np.testing.assert_allclose(applied, [*rates, 0.9, 0.9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_learning_rates_are_among_the_optimizers_variables(name):
+    optimizer = make_optimizer(name, num_steps=5)
+
+    assert any(v is optimizer._learning_rate.table for v in optimizer.variables)
+
+
+def test_frozen_weights_never_change_and_are_not_in_the_state(program, tiny_recipe):
+    frozen = [layer for layer in program.model.layers[2].layers if not layer.trainable]
+    before = [np.asarray(v) for layer in frozen for v in layer.variables]
+
+    state, _ = train(program, tiny_recipe)
+
+    after = [np.asarray(v) for layer in frozen for v in layer.variables]
+    for left, right in zip(before, after, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert sum(value.size for value in state.values()) < 3 * program.model.count_params()
+
+
+def test_state_of_another_architecture_is_refused(program, shared, tiny_architecture):
+    other = shared(replace(tiny_architecture, optimizer="rmsprop"))
+
+    with pytest.raises(ValueError, match="of another architecture"):
+        program.set_state(other.get_state())
+
+
+def test_divergence_ends_the_trial_at_once(program, tiny_recipe):
+    state, _ = train(program, tiny_recipe, 0, 1)
+    broken = {n: v * np.nan if v.dtype == np.float32 else v for n, v in state.items()}
+
+    with pytest.raises(trial.DivergedError, match="the training loss became nan in epoch 2"):
+        train(program, tiny_recipe, 1, 3, broken)
+
+
+def test_description_counts_layers_and_parameters(program):
+    size = describe(program.model)
+
+    assert size["trainable_layers"] < size["layers"]
+    assert 0 < size["trainable_parameters"] < size["parameters"]
+    assert size["parameters"] == pytest.approx(3_413_024 + 1280 * 3 + 3, abs=2)
+
+
+def test_cache_keeps_the_most_recent_programs(tiny_architecture):
+    built = []
+    architectures = [replace(tiny_architecture, batch_size=size) for size in (1, 2, 3)]
+    cache = ProgramCache(lambda architecture: built.append(architecture) or object(), capacity=2)
+
+    for index in (0, 1, 0, 2, 0, 1):
+        cache.get(architectures[index])
+
+    assert [a.batch_size for a in built] == [1, 2, 3, 2]
+
+
+FRESH = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from test_program import fingerprint, train
+from automl_flowers.modeling.classifier import Architecture
+from automl_flowers.modeling.program import Program
+from search_spaces.recipe import Recipe
+
+recipe = Recipe.from_dict(json.loads(sys.argv[2]))
+architecture = Architecture(**json.loads(sys.argv[3]))
+state, curve = train(Program(architecture), recipe)
+print(json.dumps([fingerprint(state), curve]))
+"""
+
+
+@pytest.mark.slow
+def test_reused_program_equals_a_fresh_process(program, tiny_recipe, tiny_architecture):
+    train(program, replace(tiny_recipe, dropout=0.1), seed=3)
+    state, curve = train(program, tiny_recipe)
+
+    arguments = [json.dumps(tiny_recipe.to_dict()), json.dumps(vars(tiny_architecture))]
+    here = str(Path(__file__).parent)
+    process = subprocess.run(
+        [sys.executable, "-c", FRESH, here, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    fresh_fingerprint, fresh_curve = json.loads(process.stdout.splitlines()[-1])
+    assert fresh_curve == [list(pair) for pair in curve]
+    assert fresh_fingerprint == fingerprint(state)
+
+
+MIRRORED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from automl_flowers.accelerators import set_up, split_cpu
+split_cpu(2)
+accelerator = set_up("mirrored")
+from dataclasses import replace
+from test_program import train
+from automl_flowers.modeling.classifier import Architecture
+from automl_flowers.modeling.program import Program
+from search_spaces.recipe import Recipe
+
+recipe = Recipe.from_dict(json.loads(sys.argv[2]))
+architecture = Architecture(**json.loads(sys.argv[3]))
+mirrored = Program(architecture, accelerator.strategy.scope, jit_compile=False)
+state, curve = train(mirrored, recipe)
+again, second = train(mirrored, recipe)
+single, alone = train(Program(architecture), recipe)
+print(json.dumps([accelerator.num_replicas, curve, second, alone]))
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_follow_one_device(tiny_recipe, tiny_architecture):
+    recipe = replace(tiny_recipe, dropout=0.0, trainable_blocks=0)
+    architecture = replace(tiny_architecture, trainable_blocks=0)
+    arguments = [json.dumps(recipe.to_dict()), json.dumps(vars(architecture))]
+    here = str(Path(__file__).parent)
+
+    process = subprocess.run(
+        [sys.executable, "-c", MIRRORED, here, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    replicas, curve, again, alone = json.loads(process.stdout.splitlines()[-1])
+    assert replicas == 2
+    assert curve == again
+    np.testing.assert_allclose(curve, alone, rtol=1e-4)

@@ -138,6 +138,13 @@ class RunFolder:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+            self._remove_if_unused()
+
+    def _remove_if_unused(self) -> None:
+        """Leave no folder behind where nothing was written to it."""
+        if {path.name for path in self.path.iterdir()} <= {".lock"}:
+            (self.path / ".lock").unlink(missing_ok=True)
+            self.path.rmdir()
 
 
 def _describe(holder: Path) -> str:

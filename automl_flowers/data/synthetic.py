@@ -107,7 +107,7 @@ def synthesize(
     """
     settings = Settings(num_classes, images_per_class, seed, image_size, format, external)
     _check(settings)
-    out = Path(out)
+    out = out.absolute()
     plan = make_plan(settings)
     if not _is_finished(out, settings):
         _check_free(out)
@@ -119,7 +119,7 @@ def embedded_default(on_progress: OnProgress | None = None) -> Path:
     """Return the folder of the default data set, drawn on first use.
 
     It lies in the user's cache, `$XDG_CACHE_HOME/automl-flowers` or `~/.cache/automl-flowers`,
-    and is about 12 MB.
+    and is about 10 MB.
 
     Args:
         on_progress: As for `synthesize`.
@@ -181,6 +181,7 @@ def _write_beside(
     """Write the data set to a temporary folder and give it its name."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         write_data_set(temporary, settings, plan, on_progress)
         temporary.rename(out)

@@ -1,0 +1,68 @@
+"""A search that is killed and started again ends like an undisturbed one."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def start(pictures, space, run):
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "automl_flowers", "search", "--json"),
+            *("--data", str(pictures), "--space", str(space), "--run", str(run)),
+            *("--max-epochs", "3", "--max-recipes", "4"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def count_epochs(run):
+    try:
+        with sqlite3.connect(f"file:{run}/ledger.sqlite?mode=ro", uri=True) as connection:
+            return connection.execute("SELECT COUNT(*) FROM epochs").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        if "connection" in locals():
+            connection.close()
+
+
+def what_happened(run):
+    """Return trials and curves, times aside."""
+    connection = sqlite3.connect(f"file:{run}/ledger.sqlite?mode=ro", uri=True)
+    trials = connection.execute(
+        "SELECT trial_id, identity, bracket, round, parent, status, score FROM trials ORDER BY 1"
+    ).fetchall()
+    epochs = connection.execute(
+        "SELECT trial_id, epoch, learning_rate, loss, macro_f1, log_loss FROM epochs ORDER BY 1, 2"
+    ).fetchall()
+    connection.close()
+    return trials, epochs
+
+
+@pytest.mark.slow
+def test_kill_and_start_again(pictures, space, tmp_path):
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    process = start(pictures, space, undisturbed)
+    expected = json.loads(process.communicate(timeout=300)[0])
+
+    for epochs in (2, 5):
+        process = start(pictures, space, killed)
+        deadline = time.monotonic() + 300
+        while count_epochs(killed) < epochs and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert count_epochs(killed) >= epochs
+    result = json.loads(start(pictures, space, killed).communicate(timeout=300)[0])
+
+    assert what_happened(killed) == what_happened(undisturbed)
+    assert {**result, "run": None} == {**expected, "run": None}

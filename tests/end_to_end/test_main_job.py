@@ -1,0 +1,136 @@
+"""Search, ensemble, report and predict through the real command line."""
+
+import csv
+import io
+import json
+
+import pytest
+import yaml
+
+PAIR = """
+backbone: [densenet201, efficientnet_b0]
+image_size: 32
+trainable_fraction: 0.2
+batch_size: 6
+schedule: constant
+"""
+
+
+def read_rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def searched(cli, pictures, space, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "main"
+    result = cli.json(
+        *("search", "--data", pictures, "--run", run, "--space", space),
+        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0),
+    )
+    return run, result
+
+
+@pytest.fixture(scope="module")
+def blended(cli, searched):
+    run, _ = searched
+    return run, cli.json("ensemble", "--top", 2, "--run", run)
+
+
+def test_search_prints_what_scripts_rely_on(searched):
+    run, result = searched
+
+    assert result["run"] == str(run)
+    assert result["trials"] >= 4
+    assert result["recipes"] == 4
+    assert 0 <= result["best"]["val_macro_f1"] <= 1
+    assert result["best"]["recipe"]["backbone"] == "efficientnet_lite0"
+
+
+def test_effective_configuration_is_written(searched, pictures):
+    run, _ = searched
+
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+
+    assert settings["data"] == str(pictures)
+    assert settings["max_epochs"] == 3
+    assert settings["precision"] == "float32"
+
+
+def test_same_search_again_trains_nothing(cli, searched, pictures, space):
+    run, before = searched
+
+    result = cli(
+        *("search", "--data", pictures, "--run", run, "--space", space),
+        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0, "--json"),
+    )
+
+    assert json.loads(result.stdout) == before
+    assert "epoch 1:" not in result.stderr
+
+
+def test_blend_holds_what_scripts_rely_on(blended):
+    run, _ = blended
+
+    blend = json.loads((run / "blend.json").read_text())
+
+    assert len(blend["members"]) == 2
+    assert sum(member["weight"] for member in blend["members"]) == pytest.approx(1)
+    assert {"val", "blend", "test"} <= set(blend["members"][0]["scores"])
+    assert 0 <= blend["scores"]["blend"]["macro_f1"] <= 1
+    assert 0 <= blend["scores"]["test"]["macro_f1"] <= 1
+
+
+def test_submission_has_a_row_for_each_test_image(blended):
+    run, _ = blended
+
+    rows = read_rows((run / "submission.csv").read_text())
+
+    assert list(rows[0]) == ["id", "label"]
+    assert len({row["id"] for row in rows}) == 9
+    assert {row["label"] for row in rows} <= {"0", "1", "2"}
+
+
+def test_no_half_written_files_are_left(blended):
+    run, _ = blended
+
+    assert list(run.rglob("*.tmp")) == []
+    assert not any((run / "checkpoints").glob("*"))
+
+
+def test_predict_agrees_with_the_submission(cli, blended, pictures):
+    run, _ = blended
+    result = cli("predict", pictures / "test", "--run", run, "--quiet")
+
+    predicted = {
+        row["path"].removeprefix(f"{pictures}/"): row["label"] for row in read_rows(result.stdout)
+    }
+
+    submitted = {r["id"]: r["label"] for r in read_rows((run / "submission.csv").read_text())}
+    assert predicted == submitted
+
+
+def test_report_is_one_page(cli, blended):
+    run, _ = blended
+
+    facts = cli.json("report", "--run", run)
+
+    assert facts
+    page = (run / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") or page.startswith("<!doctype html>")
+    assert "efficientnet_lite0" in page
+
+
+@pytest.mark.slow
+def test_densenet_and_efficientnet_go_through_the_whole_job(cli, pictures, tmp_path):
+    space = tmp_path / "pair.yaml"
+    space.write_text(PAIR)
+    run = tmp_path / "run"
+
+    cli.json(
+        *("search", "--data", pictures, "--run", run, "--space", space, "--weights", "none"),
+        *("--max-epochs", 1, "--max-recipes", 2),
+    )
+    blend = cli.json("ensemble", "--top", 2, "--run", run)
+
+    backbones = {member["recipe"]["backbone"] for member in blend["members"]}
+    assert backbones == {"densenet201", "efficientnet_b0"}

@@ -2,13 +2,15 @@
 
 One writer at a time (see `run_folder.py`), any number of readers at any time (WAL). A trial is
 recorded when it starts, after every epoch and when it ends, each in one transaction, so a run
-that is killed at any instant knows what it has done.
+that is killed at any instant knows what it has done. SQLite keeps NaN as NULL; here it is NaN
+again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -40,10 +42,10 @@ CREATE TABLE IF NOT EXISTS epochs (
     trial_id TEXT NOT NULL REFERENCES trials (trial_id),
     epoch INTEGER NOT NULL,
     learning_rate REAL NOT NULL,
-    loss REAL NOT NULL,
-    macro_f1 REAL NOT NULL,
-    accuracy REAL NOT NULL,
-    log_loss REAL NOT NULL,
+    loss REAL,
+    macro_f1 REAL,
+    accuracy REAL,
+    log_loss REAL,
     seconds REAL NOT NULL,
     checkpoint TEXT,
     PRIMARY KEY (trial_id, epoch)
@@ -154,10 +156,10 @@ class Ledger:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._connection.rollback()
             raise
-        self._connection.execute("COMMIT")
 
     def start_trial(self, record: TrialRecord) -> None:
         """Record that a trial starts, or starts again after a kill, which keeps its epochs."""
@@ -212,12 +214,15 @@ class Ledger:
 
     def trials(self) -> list[TrialRecord]:
         """Return all trials with their epochs, in the order in which they started."""
+        self._connection.execute("BEGIN")  # one snapshot, whatever the writer does meanwhile
+        try:
+            rows = self._connection.execute("SELECT * FROM trials ORDER BY number").fetchall()
+            curves = self._connection.execute("SELECT * FROM epochs ORDER BY epoch").fetchall()
+        finally:
+            self._connection.rollback()
         epochs: dict[str, list[EpochRecord]] = {}
-        names = [f.name for f in fields(EpochRecord)]
-        for row in self._connection.execute("SELECT * FROM epochs ORDER BY trial_id, epoch"):
-            record = EpochRecord(**{name: row[name] for name in names})
-            epochs.setdefault(row["trial_id"], []).append(record)
-        rows = self._connection.execute("SELECT * FROM trials ORDER BY number")
+        for row in curves:
+            epochs.setdefault(row["trial_id"], []).append(_epoch_record(row))
         return [_trial_record(row, tuple(epochs.get(row["trial_id"], ()))) for row in rows]
 
     def checkpoint_of(self, trial_id: str) -> tuple[int, str] | None:
@@ -231,7 +236,12 @@ class Ledger:
 
     def events(self) -> list[tuple[float, str, str]]:
         """Return `(time, kind, message)` of all events, in order."""
-        return [tuple(row) for row in self._connection.execute("SELECT * FROM events")]
+        return [tuple(row) for row in self._connection.execute("SELECT * FROM events ORDER BY rowid")]
+
+
+def _epoch_record(row: sqlite3.Row) -> EpochRecord:
+    values = {f.name: row[f.name] for f in fields(EpochRecord)}
+    return EpochRecord(**{n: math.nan if v is None else v for n, v in values.items()})
 
 
 def _trial_record(row: sqlite3.Row, epochs: tuple[EpochRecord, ...]) -> TrialRecord:

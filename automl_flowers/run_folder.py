@@ -161,10 +161,16 @@ def latest_run(runs: Path = RUNS) -> RunFolder:
     Raises:
         RunError: If there is none.
     """
-    ledgers = sorted(runs.glob("*/ledger.sqlite"), key=lambda path: path.stat().st_mtime)
+    ledgers = sorted(runs.glob("*/ledger.sqlite"), key=_changed)
     if not ledgers:
         raise RunError(
             f"There is no run below `{runs}`.",
             hint="start one with `automl-flowers search`, or name one with `--run`",
         )
     return RunFolder(ledgers[-1].parent)
+
+
+def _changed(ledger: Path) -> float:
+    """Return when a ledger changed: of a running or killed run, its write-ahead log did."""
+    log = ledger.with_name(f"{ledger.name}-wal")
+    return max(path.stat().st_mtime for path in (ledger, log) if path.exists())

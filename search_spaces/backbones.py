@@ -10,11 +10,12 @@ from the input to the output, each by a prefix of its layers' names.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from search_spaces.parameters import unknown_name
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,7 @@ def get_backbone(name: str) -> Backbone:
     try:
         return BACKBONES[name]
     except KeyError:
-        close = difflib.get_close_matches(name, BACKBONES, n=1)
-        suggestion = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"Unknown backbone {name!r}, expected one of: {', '.join(sorted(BACKBONES))}."
-            f"{suggestion}"
-        ) from None
+        raise ValueError(unknown_name("backbone", name, BACKBONES)) from None
 
 
 def assign_blocks(backbone: Backbone, layer_names: list[str]) -> list[int]:

@@ -32,4 +32,5 @@ def count_trainable_blocks(backbone: Backbone, fraction: float) -> int:
         backbone: The registry entry.
         fraction: Share of the blocks, in [0, 1].
     """
-    return min(len(backbone.blocks), math.ceil(round(fraction * len(backbone.blocks), 9)))
+    blocks = math.ceil(round(fraction * len(backbone.blocks), 9))
+    return min(len(backbone.blocks), max(blocks, 1 if fraction > 0 else 0))

@@ -1,8 +1,7 @@
 """The part of `keras_tuner.HyperParameters` that a space may call.
 
 Spaces are written against this protocol, so they run under a real `HyperParameters` during a
-search, and under `search_spaces.spaces.RecordedValues` when a trial's recipe is rebuilt from
-what was recorded. "What was tried" and "what is retrained" cannot drift apart.
+search and need no Keras Tuner to be read, checked or tested.
 """
 
 from __future__ import annotations

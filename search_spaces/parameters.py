@@ -12,11 +12,16 @@ space lets it be: a choice among values, or a range. In a space's YAML file
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from search_spaces.hyperparameters import HyperParameters, Value
+
+
+MAX_STEPS = 10_000
+"""How fine a range may be divided."""
 
 
 def unknown_name(what: str, name: object, valid: Iterable[str]) -> str:
@@ -56,7 +61,7 @@ class Parameter:
             ValueError: If it has another type or lies outside the range or the options.
         """
         if self.kind == "name":
-            if value is None or value is False:  # YAML reads a bare `none` or `no` so
+            if value is False and "none" in self.options:  # YAML reads a bare `no` or `off` so
                 value = "none"
             if value not in self.options:
                 raise ValueError(unknown_name(f"`{self.name}`", value, self.options))
@@ -65,7 +70,7 @@ class Parameter:
 
     def _check_number(self, value: object) -> Value:
         number = _to_number(value)
-        if number is None or (self.kind == "int" and number != int(number)):
+        if number is None or (self.kind == "int" and not number.is_integer()):
             wanted = "a whole number" if self.kind == "int" else "a number"
             raise ValueError(f"`{self.name}` must be {wanted}, got {value!r}.")
         low = -float("inf") if self.low is None else self.low
@@ -98,16 +103,32 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A domain of numbers from `low` to `high`, both included."""
+    """A domain of numbers from `low` to `high`, both included.
+
+    With a step it is the list of numbers that are whole steps from `low`.
+    """
 
     low: float
     high: float
     step: float | None = None
     sampling: Literal["linear", "log"] = "linear"
 
+    def values(self) -> tuple[float, ...]:
+        """Return the numbers that a range with a step consists of."""
+        if self.step is None:
+            raise TypeError(f"A range without a step has no list of values: {self}.")
+        num_steps = math.floor(round((self.high - self.low) / self.step, 9))
+        return tuple(round(self.low + k * self.step, 12) for k in range(num_steps + 1))
+
     def declare(self, hp: HyperParameters, name: str) -> Any:
-        """Declare the range on `hp` and return the current value."""
-        return hp.Float(name, self.low, self.high, step=self.step, sampling=self.sampling)
+        """Declare the range on `hp` and return the current value.
+
+        Steps are declared as a choice: Keras Tuner's own never reach `high` when the division
+        rounds down (0.5 // 0.1 is 4), and give 0.30000000000000004 for 0.3.
+        """
+        if self.step is not None:
+            return hp.Choice(name, list(self.values()))
+        return hp.Float(name, self.low, self.high, sampling=self.sampling)
 
 
 Domain = Choice | Range
@@ -149,7 +170,7 @@ def _parse_range(parameter: Parameter, entry: dict[Any, Any]) -> Range:
         raise ValueError(f"`{parameter.name}` takes a list of values, not a range; got {entry}.")
     low, high = float(parameter.check(entry["min"])), float(parameter.check(entry["max"]))
     sampling = entry.get("sampling", "linear")
-    step = None if entry.get("step") is None else _to_number(entry["step"])
+    step = _to_number(entry["step"]) if "step" in entry else None
     if not low < high:
         raise ValueError(f"`{parameter.name}` needs min < max, got {low:g} and {high:g}.")
     if sampling not in ("linear", "log"):
@@ -158,9 +179,11 @@ def _parse_range(parameter: Parameter, entry: dict[Any, Any]) -> Range:
         )
     if sampling == "log" and not low > 0:
         raise ValueError(f"`{parameter.name}` needs min > 0 with log sampling, got {low:g}.")
-    if "step" in entry and (step is None or step <= 0 or sampling == "log"):
+    if "step" in entry and sampling == "log":
+        raise ValueError(f"`step` of `{parameter.name}` goes with linear sampling only.")
+    if "step" in entry and not (step and (high - low) / MAX_STEPS <= step <= high - low):
         raise ValueError(
-            f"`step` of `{parameter.name}` must be a number above 0, and goes with linear "
-            f"sampling only; got {entry}."
+            f"`step` of `{parameter.name}` must be a number that divides the range into 1 to "
+            f"{MAX_STEPS} steps, got {entry['step']!r}."
         )
     return Range(low, high, step, sampling)

@@ -52,7 +52,7 @@ class Recipe:
     @property
     def identity(self) -> str:
         """Twelve hexadecimal digits that two recipes share if and only if they are equal."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        text = json.dumps(_with_floats(self.to_dict()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -70,9 +70,12 @@ class Recipe:
 
         Raises:
             TypeError: If a field is missing or unknown.
-            ValueError: If the schedule is none that exists.
+            ValueError: If the schedule is none that exists, or a value of it out of range.
         """
-        return cls(**{**data, "schedule": Schedule(**data["schedule"])})
+        fields = dict(data)
+        if "schedule" in fields:
+            fields["schedule"] = Schedule(**fields["schedule"])
+        return cls(**fields)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Recipe:
@@ -98,6 +101,13 @@ class Recipe:
             batch_size=int(values["batch_size"]),
             schedule=Schedule(kind.name, float(values["learning_rate"]), parameters),
         )
+
+
+def _with_floats(value: Any) -> Any:
+    """Return plain data with every number as a float, because 0 and 0.0 are one value."""
+    if isinstance(value, Mapping):
+        return {name: _with_floats(item) for name, item in value.items()}
+    return value + 0.0 if isinstance(value, int | float) else value
 
 
 def flatten(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces.parameters import Parameter
+from search_spaces.parameters import Parameter, unknown_name
 
 ClassWeighting = Literal["none", "balanced", "square_root"]
 
@@ -43,7 +43,14 @@ def class_weights(
 
     Returns:
         float32, shape `(num_classes,)`; 0 for a class without an image, unless `none`.
+
+    Raises:
+        ValueError: If there is no such weighting, or no image at all.
     """
+    if weighting not in CLASS_WEIGHTINGS:
+        raise ValueError(unknown_name("class weighting", weighting, CLASS_WEIGHTINGS))
+    if not np.any(class_counts):
+        raise ValueError("`class_counts` must hold at least one image, got none.")
     if weighting == "none":
         return np.ones(len(class_counts), dtype=np.float32)
     present = class_counts > 0

@@ -185,15 +185,17 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.kind not in SCHEDULES:
             raise ValueError(unknown_name("schedule", self.kind, SCHEDULES))
-        if not self.peak_learning_rate > 0:
+        if not 0 < self.peak_learning_rate < math.inf:
             raise ValueError(
                 f"`peak_learning_rate` must be above 0, got {self.peak_learning_rate}."
             )
-        expected = {parameter.name for parameter in SCHEDULES[self.kind].parameters}
-        if set(self.parameters) != expected:
+        expected = {parameter.name: parameter for parameter in SCHEDULES[self.kind].parameters}
+        if set(self.parameters) != set(expected):
             raise ValueError(
                 f"Schedule {self.kind!r} takes {sorted(expected)}, got {sorted(self.parameters)}."
             )
+        for name, parameter in expected.items():
+            parameter.check(self.parameters[name])
 
     def __hash__(self) -> int:
         return hash((self.kind, self.peak_learning_rate, tuple(sorted(self.parameters.items()))))

@@ -81,8 +81,11 @@ class Space:
         """Return a space in which the named hyperparameters have only the given values.
 
         Raises:
-            ValueError: If a value does not exist or contradicts another entry.
+            ValueError: If a name or value does not exist or contradicts another entry.
         """
+        for name in values:
+            if name not in PARAMETERS:
+                raise ValueError(unknown_name("hyperparameter", name, PARAMETERS))
         domains = {
             name: parse_domain(PARAMETERS[name], list(listed)) for name, listed in values.items()
         }
@@ -138,20 +141,25 @@ def parse_space(name: str, entries: object) -> Space:
 
 
 def _parse_schedules(entry: object) -> dict[str, dict[str, Domain]]:
-    kinds = entry if isinstance(entry, dict) else dict.fromkeys(_as_list(entry), None)
+    if isinstance(entry, dict):
+        kinds = list(entry.items())
+    else:
+        kinds = [(kind, None) for kind in (entry if isinstance(entry, list) else [entry])]
     if not kinds:
         raise ValueError("`schedule` needs at least one kind, got none.")
-    return {kind: _parse_schedule(kind, given or {}) for kind, given in kinds.items()}
-
-
-def _as_list(entry: object) -> list[Any]:
-    return entry if isinstance(entry, list) else [entry]
+    schedules: dict[str, dict[str, Domain]] = {}
+    for kind, given in kinds:
+        if not isinstance(kind, str) or kind not in SCHEDULES:
+            raise ValueError(unknown_name("schedule", kind, SCHEDULES))
+        if kind in schedules:
+            raise ValueError(f"`schedule` lists a kind twice: {entry}.")
+        schedules[kind] = _parse_schedule(kind, given)
+    return schedules
 
 
 def _parse_schedule(kind: str, given: object) -> dict[str, Domain]:
-    if kind not in SCHEDULES:
-        raise ValueError(unknown_name("schedule", kind, SCHEDULES))
     parameters = {parameter.name: parameter for parameter in SCHEDULES[kind].parameters}
+    given = {} if given is None else given
     if not isinstance(given, dict):
         raise ValueError(f"Schedule {kind!r} must be followed by its parameters, got {given!r}.")
     for name in given:

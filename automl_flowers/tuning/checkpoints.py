@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,9 @@ State = dict[str, np.ndarray]
 
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """Write a state, all or nothing."""
+    arrays: dict[str, Any] = dict(state)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **state)
+        np.savez(file, **arrays)
 
 
 def load_state(path: Path) -> State:
@@ -29,7 +31,7 @@ def load_state(path: Path) -> State:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(
             f"`{path}` does not hold a readable model state: {error}",
             hint="remove the run folder and start again, or restore the file",

@@ -81,7 +81,15 @@ def plan_brackets(
 
     Returns:
         The brackets; their first rounds add up to `max_recipes` if it is given.
+
+    Raises:
+        ValueError: If a number is smaller than that.
     """
+    if max_epochs < 1 or factor < 2 or (max_recipes is not None and max_recipes < 1):
+        raise ValueError(
+            "`max_epochs` and `max_recipes` must be at least 1 and `factor` at least 2, got "
+            f"{max_epochs}, {max_recipes} and {factor}."
+        )
     sweep = [
         _bracket(number, max_epochs, factor)
         for number in reversed(range(_count_brackets(max_epochs, factor)))
@@ -182,25 +190,19 @@ def promoted(entries: Sequence[Entry], size: int, *, maximise: bool = True) -> l
 def still_needed(
     plan: Sequence[Bracket], entries: Sequence[Entry], *, maximise: bool = True
 ) -> set[str]:
-    """Return the completed trials whose state may still be continued."""
+    """Return the completed trials whose state may still be continued.
+
+    Those are the best of a round so far, as many as it will promote: whatever completes later
+    can only push them down. A promotion that has ended needs its parent's state no longer.
+    """
     needed: set[str] = set()
     for number, bracket in enumerate(plan):
         rounds = _by_round(entries, number, len(bracket))
-        for index in range(len(bracket) - 1):
-            needed |= _needed_in_round(rounds, index, bracket, maximise=maximise)
+        for index in range(1, len(bracket)):
+            best = promoted(rounds[index - 1], bracket[index].size, maximise=maximise)
+            ended = {entry.parent for entry in rounds[index] if entry.status != "running"}
+            needed |= set(best) - ended
     return needed
-
-
-def _needed_in_round(
-    rounds: list[list[Entry]], index: int, bracket: Bracket, *, maximise: bool
-) -> set[str]:
-    past, following = rounds[index], rounds[index + 1]
-    unfinished = len(past) < bracket[index].size if index == 0 else False
-    if unfinished or any(entry.status == "running" for entry in past):
-        completed = [entry for entry in past if entry.status == "completed"]
-        return {entry.trial_id for entry in completed}
-    ended = {entry.parent for entry in following if entry.status != "running"}
-    return set(promoted(past, bracket[index + 1].size, maximise=maximise)) - ended
 
 
 def _by_round(entries: Sequence[Entry], bracket: int, num_rounds: int) -> list[list[Entry]]:

@@ -8,6 +8,8 @@ training, and the one that was running goes on from its last recorded epoch.
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import time
 import traceback
 from collections.abc import Callable
@@ -22,7 +24,8 @@ from automl_flowers.tuning.oracle import HyperbandOracle
 from search_spaces.recipe import Recipe
 
 GIVE_UP_AFTER = 3
-"""Trials that fail before the first success; then the cause is not the recipes."""
+"""Trials that fail before the first success; then the cause is not the recipes. Infeasible
+trials do not count: a smaller recipe may fit."""
 
 GetState = Callable[[], State]
 OnEpoch = Callable[[EpochRecord, GetState], None]
@@ -133,10 +136,10 @@ class _Loop:
         """Bring one trial to its end, by the ledger's word or by training."""
         task = _task(trial)
         record = self._known.get(task.trial_id)
-        if record is not None and record.identity != task.recipe.identity:
+        if record is not None and not _is_record_of(task, record):
             raise RunError(
-                f"Trial {task.trial_id} of this run trained another recipe than these settings "
-                "lead to.",
+                f"Trial {task.trial_id} of this run trained another recipe, or other epochs, than "
+                "these settings lead to.",
                 hint="start a new run with `--run`, or restore the settings in config.yaml",
             )
         if record is not None and record.status != "running":
@@ -153,9 +156,7 @@ class _Loop:
         self.listener.trial_started(task, resumed_from=first_epoch)
 
         def on_epoch(record: EpochRecord, get_state: GetState) -> None:
-            name = self.checkpoints.save(task.trial_id, record.epoch + 1, get_state())
-            self.ledger.record_epoch(task.trial_id, record, name)
-            self._prune(also=name)
+            self._record_epoch(task, record, get_state())
             self.listener.epoch_ended(task, record)
 
         status, reason = self._train(task, first_epoch, state, on_epoch)
@@ -163,6 +164,18 @@ class _Loop:
         record = next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
         self.listener.trial_ended(task, record)
         return record
+
+    def _record_epoch(self, task: Task, record: EpochRecord, state: State) -> None:
+        """Write the state, then the record that names it, then remove what is superseded."""
+        try:
+            name = self.checkpoints.save(task.trial_id, record.epoch + 1, state)
+            self.ledger.record_epoch(task.trial_id, record, name)
+            self._prune(also=name)
+        except (OSError, sqlite3.OperationalError) as error:  # not the recipe's fault
+            raise RunError(
+                f"The run folder cannot be written to: {error}.",
+                hint="make room or restore access, then run the same command again",
+            ) from error
 
     def _train(
         self, task: Task, first_epoch: int, state: State | None, on_epoch: OnEpoch
@@ -184,7 +197,11 @@ class _Loop:
         score = None
         if status == "completed":
             records = {r.trial_id: r for r in self.ledger.trials()}
-            score = getattr(records[task.trial_id].epochs[-1], self.oracle.objective.name)
+            objective = self.oracle.objective.name
+            score = getattr(records[task.trial_id].epochs[-1], objective)
+            if not math.isfinite(score):
+                status, reason = "failed", f"{objective} is {score} after {task.last_epoch} epochs"
+                score = None
         self.ledger.end_trial(task.trial_id, status, score=score, reason=reason)
 
     def _starting_point(self, task: Task) -> tuple[int, State | None]:
@@ -221,11 +238,13 @@ class _Loop:
         self.checkpoints.keep_only(names | ({also} if also else set()))
 
     def _give_up_if_nothing_works(self) -> None:
-        records = [r for r in self.ledger.trials() if r.status != "running"]
-        if len(records) >= GIVE_UP_AFTER and not any(r.status == "completed" for r in records):
-            reasons = "; ".join(f"{r.trial_id}: {r.reason}" for r in records[:GIVE_UP_AFTER])
+        records = self.ledger.trials()
+        failed = [r for r in records if r.status == "failed"]
+        if len(failed) >= GIVE_UP_AFTER and not any(r.status == "completed" for r in records):
+            reasons = "; ".join(f"{r.trial_id}: {r.reason}" for r in failed[:GIVE_UP_AFTER])
             raise RunError(
-                f"The first {len(records)} trials all failed, so the search stops ({reasons}).",
+                f"{len(failed)} trials failed before any completed, so the search stops "
+                f"({reasons}).",
                 hint="the tracebacks are in the table `events` of ledger.sqlite",
             )
 
@@ -255,6 +274,14 @@ def _opening_record(task: Task, number: int) -> TrialRecord:
         first_epoch=task.first_epoch,
         last_epoch=task.last_epoch,
         started=time.time(),
+    )
+
+
+def _is_record_of(task: Task, record: TrialRecord) -> bool:
+    """Say whether a recorded trial did what the task asks for."""
+    return record.identity == task.recipe.identity and all(
+        getattr(record, name) == getattr(task, name)
+        for name in ("bracket", "round", "parent", "first_epoch", "last_epoch")
     )
 
 

@@ -175,8 +175,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def write_config(config: RunConfig, file: Path) -> None:
-    """Write the effective configuration."""
-    settings = config.model_dump(by_alias=True, exclude={"run"})
+    """Write the effective configuration, but for what only concerns one call."""
+    settings = config.model_dump(exclude={"run", "quiet", "json_output"})
     write_text(file, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 

@@ -236,7 +236,9 @@ class Ledger:
 
     def events(self) -> list[tuple[float, str, str]]:
         """Return `(time, kind, message)` of all events, in order."""
-        return [tuple(row) for row in self._connection.execute("SELECT * FROM events ORDER BY rowid")]
+        return [
+            tuple(row) for row in self._connection.execute("SELECT * FROM events ORDER BY rowid")
+        ]
 
 
 def _epoch_record(row: sqlite3.Row) -> EpochRecord:

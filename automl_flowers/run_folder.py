@@ -122,18 +122,19 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
+            holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         except filelock.Timeout:
             raise RunError(
                 f"Run `{self.path}` is in use by {_describe(holder)}.",
                 hint="wait for it to end, or choose another folder with `--run`",
             ) from None
         except OSError as error:
+            lock.release()
             raise RunError(
                 f"Run folder `{self.path}` cannot be written to: {error.strerror or error}.",
                 hint="choose another folder with `--run`",
             ) from error
         try:
-            holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -151,7 +152,7 @@ def _describe(holder: Path) -> str:
     try:
         owner = json.loads(holder.read_text(encoding="utf-8"))
         return f"process {owner['pid']} on {owner['host']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 
@@ -172,5 +173,7 @@ def latest_run(runs: Path = RUNS) -> RunFolder:
 
 def _changed(ledger: Path) -> float:
     """Return when a ledger changed: of a running or killed run, its write-ahead log did."""
-    log = ledger.with_name(f"{ledger.name}-wal")
-    return max(path.stat().st_mtime for path in (ledger, log) if path.exists())
+    changed = ledger.stat().st_mtime
+    with contextlib.suppress(FileNotFoundError):
+        changed = max(changed, ledger.with_name(f"{ledger.name}-wal").stat().st_mtime)
+    return changed

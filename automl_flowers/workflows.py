@@ -39,7 +39,7 @@ from automl_flowers.console import Reporter
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare, remember
 from automl_flowers.data.sources import data_set_name, find_sample_submission
-from automl_flowers.errors import ConfigError, UserError
+from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.files import write_json, write_text
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.modeling.backbones import find_available
@@ -114,7 +114,7 @@ def search(config: RunConfig, reporter: Reporter | None = None) -> SearchResult:
         space = _effective_space(config, run, reporter)
         data = _load_data(config, run, space, reporter)
         _write_settings(config, run, space, accelerator)
-        remember(data, run.manifest, run.data)
+        remember(data, run.manifest, run.data, image_size=_smallest(space))
         plan = plan_brackets(int(config.max_epochs or 1), config.factor, config.max_recipes)
         _announce(plan, data, space, run, reporter)
         trainer = _make_trainer(config, data, accelerator)
@@ -162,21 +162,47 @@ def _absolute(address: str) -> str:
 def _effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Space:
     """Return the space of this run: as recorded, or made from the settings and what is here."""
     recorded = run.path / "space.yaml"
+    space = _wanted_space(config)
     if recorded.exists():
-        return parse_space(str(config.space), yaml.safe_load(recorded.read_text(encoding="utf-8")))
-    try:
-        space = load_space(str(config.space))
-        given = {
-            "backbone": config.backbones,
-            "image_size": config.image_size,
-            "batch_size": config.batch_size,
-        }
-        space = space.restrict(**{name: v for name, v in given.items() if v is not None})
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+        before = parse_space(space.name, yaml.safe_load(recorded.read_text(encoding="utf-8")))
+        _check_same_space(before, space, recorded)
+        return before
     if config.weights == "imagenet":
         space = _with_available_backbones(space, config, reporter)
     return space
+
+
+def _wanted_space(config: RunConfig) -> Space:
+    given = {
+        "backbone": config.backbones,
+        "image_size": config.image_size,
+        "batch_size": config.batch_size,
+    }
+    try:
+        space = load_space(str(config.space))
+        return space.restrict(**{name: v for name, v in given.items() if v is not None})
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
+    """Refuse a space that has changed since the run began.
+
+    Which backbones could be had was decided then, so fewer of them is no change.
+    """
+    then, wanted = before.to_dict(), now.to_dict()
+    differing = [name for name in then if name != "backbone" and then[name] != wanted[name]]
+    if not set(then["backbone"]) <= set(wanted["backbone"]):
+        differing.append("backbone")
+    if differing:
+        raise RunError(
+            f"Space {now.name!r} has changed since this run began, in {', '.join(differing)}.",
+            hint=f"choose another folder with `--run`; the space of this run is in `{recorded}`",
+        )
+
+
+def _smallest(space: Space) -> int:
+    return min(int(size) for size in space.choices("image_size"))
 
 
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
@@ -198,7 +224,7 @@ def _load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Report
     data = prepare(
         address,
         seed=config.seed,
-        image_size=min(int(size) for size in space.choices("image_size")),
+        image_size=_smallest(space),
         cache=run.cache,
         on_progress=reporter.counting,
     )
@@ -310,6 +336,7 @@ def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, A
     with run.writing():
         space = _effective_space(config, run, reporter)
         data = _load_data(config, run, space, reporter)
+        remember(data, run.manifest, run.data, image_size=_smallest(space))
         sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
         trainer = _make_trainer(config, data, accelerator)
         members = _retrain_all([c.recipe for c in picked], trainer, run, sources, reporter)
@@ -334,7 +361,7 @@ def _external_sources(
             data,
             label_map_file=Path(config.label_map) if config.label_map else None,
             probe_with=best.backbone if config.weights == "imagenet" else None,
-            image_size=min(int(size) for size in space.choices("image_size")),
+            image_size=_smallest(space),
             cache=run.cache,
             on_progress=reporter.counting,
         )

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 from search_spaces.hyperparameters import HyperParameters, Value
 
-
 MAX_STEPS = 10_000
 """How fine a range may be divided."""
 

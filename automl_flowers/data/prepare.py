@@ -7,19 +7,21 @@ people see exactly which image played which part.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from automl_flowers.data import duplicates, splits
 from automl_flowers.data.cache import Pictures, content_hash, load_pictures
-from automl_flowers.data.manifest import Manifest, Problem, save_manifest
+from automl_flowers.data.manifest import SPLITS, Manifest, Problem, save_manifest
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources import open_data
-from automl_flowers.errors import DataError
+from automl_flowers.errors import DataError, RunError
 from automl_flowers.files import write_json
 
 OnProgress = Callable[[str, int, int], None]
@@ -164,14 +166,30 @@ def _check_trainable(manifest: Manifest) -> None:
         )
 
 
-def remember(data: ImageData, manifest_path: Path, summary_path: Path) -> None:
-    """Write which image plays which part, and what was skipped."""
+def remember(
+    data: ImageData, manifest_path: Path, summary_path: Path, *, image_size: int
+) -> None:
+    """Write which image plays which part, and what was skipped.
+
+    Args:
+        data: The run's images.
+        manifest_path: Of the table.
+        summary_path: Of the summary.
+        image_size: A size at which the images are decoded already.
+
+    Raises:
+        RunError: If the run was started with other images; nothing is written then.
+    """
     manifest = data.manifest
+    content = data.content_hash(image_size, *SPLITS)
+    if summary_path.exists():
+        _check_same_content(json.loads(summary_path.read_text(encoding="utf-8")), content, data)
     counts = manifest.rows.groupby(["split", "label"]).size()
     save_manifest(manifest, manifest_path)
     write_json(
         summary_path,
         {
+            "content": content,
             "class_names": list(manifest.class_names),
             "images": {k: int(v) for k, v in manifest.rows["split"].value_counts().items()},
             "images_per_class": {
@@ -181,3 +199,13 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path) -> None:
             "problems": [vars(problem) for problem in manifest.problems],
         },
     )
+
+
+def _check_same_content(before: dict[str, Any], content: str, data: ImageData) -> None:
+    if before["content"] != content:
+        raise RunError(
+            f"The images have changed since this run began: it had "
+            f"{sum(before['images'].values())}, now there are {len(data.manifest.rows)}, or some "
+            "show something else.",
+            hint="choose another folder with `--run`, or restore the images",
+        )

@@ -1,6 +1,7 @@
 """Small pictures that can be told apart, and the command line run in this process."""
 
 import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -71,3 +72,21 @@ class Cli:
 @pytest.fixture(scope="session")
 def cli():
     return Cli()
+
+
+def _what_happened(run):
+    """Return a run's trials and curves, times aside."""
+    connection = sqlite3.connect(f"file:{run}/ledger.sqlite?mode=ro", uri=True)
+    trials = connection.execute(
+        "SELECT trial_id, identity, bracket, round, parent, status, score FROM trials ORDER BY 1"
+    ).fetchall()
+    epochs = connection.execute(
+        "SELECT trial_id, epoch, learning_rate, loss, macro_f1, log_loss FROM epochs ORDER BY 1, 2"
+    ).fetchall()
+    connection.close()
+    return trials, epochs
+
+
+@pytest.fixture(scope="session")
+def what_happened():
+    return _what_happened

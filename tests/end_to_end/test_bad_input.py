@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.end_to_end.conftest import draw_folder
+
 
 def missing_folder(folder):
     return ["--data", folder / "nowhere"]
@@ -129,3 +131,45 @@ def searched_once(cli, pictures, space, tmp_path_factory):
     )
     assert result.exit_code == 0, result.stderr
     return run
+
+
+def test_images_that_changed_since_the_run_began_are_refused(cli, space, tmp_path):
+    data = draw_folder(tmp_path / "data")
+    arguments = ["search", "--data", data, "--space", space, "--run", tmp_path / "run", "--quiet"]
+    arguments += ["--max-epochs", 1, "--max-recipes", 1]
+    assert cli(*arguments).exit_code == 0
+    (data / "train" / "red rose" / "0.png").unlink()
+
+    result = cli(*arguments)
+
+    assert result.exit_code == 2
+    assert "The images have changed since this run began: it had 45, now there are 44" in (
+        result.stderr
+    )
+
+
+def test_space_file_that_changed_since_the_run_began_is_refused(cli, pictures, space, tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text(space.read_text())
+    arguments = ["search", "--data", pictures, "--space", file, "--run", tmp_path / "run"]
+    arguments += ["--max-epochs", 1, "--max-recipes", 1, "--quiet"]
+    assert cli(*arguments).exit_code == 0
+    file.write_text(space.read_text().replace("[0.0, 0.2]", "[0.0, 0.3]"))
+
+    result = cli(*arguments)
+
+    assert result.exit_code == 2
+    assert "has changed since this run began, in dropout" in result.stderr
+
+
+def test_unreadable_image_among_many_is_skipped_counted_and_named(cli, space, tmp_path):
+    data = draw_folder(tmp_path / "data")
+    (data / "train" / "red rose" / "broken.png").write_bytes(b"\x89PNG, it says")
+
+    result = cli(
+        *("search", "--data", data, "--space", space, "--run", tmp_path / "run"),
+        *("--max-epochs", 1, "--max-recipes", 1),
+    )
+
+    assert result.exit_code == 0
+    assert "skipped 1 files: train/red rose/broken.png" in result.stderr

@@ -35,21 +35,8 @@ def count_epochs(run):
             connection.close()
 
 
-def what_happened(run):
-    """Return trials and curves, times aside."""
-    connection = sqlite3.connect(f"file:{run}/ledger.sqlite?mode=ro", uri=True)
-    trials = connection.execute(
-        "SELECT trial_id, identity, bracket, round, parent, status, score FROM trials ORDER BY 1"
-    ).fetchall()
-    epochs = connection.execute(
-        "SELECT trial_id, epoch, learning_rate, loss, macro_f1, log_loss FROM epochs ORDER BY 1, 2"
-    ).fetchall()
-    connection.close()
-    return trials, epochs
-
-
 @pytest.mark.slow
-def test_kill_and_start_again(pictures, space, tmp_path):
+def test_kill_and_start_again(pictures, space, what_happened, tmp_path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     process = start(pictures, space, undisturbed)
     expected = json.loads(process.communicate(timeout=300)[0])

@@ -120,6 +120,21 @@ def test_report_is_one_page(cli, blended):
     assert "efficientnet_lite0" in page
 
 
+def test_tfrecords_of_the_same_pictures_give_the_same_numbers(
+    cli, searched, pictures, space, what_happened, tmp_path
+):
+    run, from_folders = searched
+    cli.json("data", "convert", pictures, tmp_path / "records")
+
+    from_records = cli.json(
+        *("search", "--data", tmp_path / "records", "--run", tmp_path / "run", "--space", space),
+        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0),
+    )
+
+    assert what_happened(tmp_path / "run") == what_happened(run)
+    assert from_records["best"] == from_folders["best"]
+
+
 @pytest.mark.slow
 def test_densenet_and_efficientnet_go_through_the_whole_job(cli, pictures, tmp_path):
     space = tmp_path / "pair.yaml"

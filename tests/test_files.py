@@ -1,0 +1,118 @@
+"""Tests for writing files all or nothing."""
+
+import hashlib
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from automl_flowers.files import atomic_path, sha256_of, write_json, write_text
+
+DIE_WHILE_WRITING = """
+import os, sys
+from pathlib import Path
+from automl_flowers.files import atomic_path
+
+with atomic_path(Path(sys.argv[1])) as temporary:
+    with temporary.open("w") as file:
+        file.write("half of the n")
+        file.flush()
+        os._exit(9)
+"""
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_block_that_ends_well_becomes_the_file(tmp_path):
+    target = tmp_path / "new" / "folder" / "file.txt"
+
+    with atomic_path(target) as temporary:
+        temporary.write_text("all of it")
+        assert not target.exists()
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".tmp"
+
+    assert target.read_text() == "all of it"
+    assert names_in(target.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_block_that_raises_leaves_the_old_file(tmp_path, error):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    with pytest.raises(error), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise error
+
+    assert target.read_text() == "old"
+    assert names_in(tmp_path) == ["file.txt"]
+
+
+def test_a_block_that_writes_nothing_leaves_the_old_file(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    with pytest.raises(FileNotFoundError), atomic_path(target):
+        pass
+
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_a_kill_while_writing_leaves_the_old_file(tmp_path, before):
+    target = tmp_path / "file.txt"
+    if before is not None:
+        target.write_text(before)
+
+    died = subprocess.run([sys.executable, "-c", DIE_WHILE_WRITING, str(target)], check=False)
+
+    assert died.returncode == 9
+    assert (target.read_text() if target.exists() else None) == before
+    strays = [name for name in names_in(tmp_path) if name != "file.txt"]
+    assert len(strays) == 1
+    assert strays[0].endswith(".tmp")
+
+
+def test_the_next_write_succeeds_beside_what_a_kill_left(tmp_path):
+    target = tmp_path / "file.txt"
+    subprocess.run([sys.executable, "-c", DIE_WHILE_WRITING, str(target)], check=False)
+
+    write_text(target, "new")
+
+    assert target.read_text() == "new"
+
+
+def test_text_is_utf8(tmp_path):
+    write_text(tmp_path / "file.txt", "Löwenzahn ü\n")
+
+    assert (tmp_path / "file.txt").read_bytes() == "Löwenzahn ü\n".encode()
+
+
+def test_json_round_trips(tmp_path):
+    value = {"name": "Löwenzahn", "scores": [0.5, 1, None]}
+
+    write_json(tmp_path / "file.json", value)
+
+    assert json.loads((tmp_path / "file.json").read_text(encoding="utf-8")) == value
+    assert (tmp_path / "file.json").read_text(encoding="utf-8").endswith("}\n")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_json_refuses_what_is_no_json_and_keeps_the_old_file(tmp_path, number):
+    write_json(tmp_path / "file.json", "old")
+
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file.json", {"score": number})
+
+    assert json.loads((tmp_path / "file.json").read_text()) == "old"
+
+
+def test_sha256_is_that_of_the_content(tmp_path):
+    (tmp_path / "file").write_bytes(b"petals" * 100_000)
+
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"petals" * 100_000).hexdigest()

@@ -55,7 +55,9 @@ def measure(arguments: argparse.Namespace, run: Path) -> dict[str, Any]:
         "ensemble": {"seconds": ensemble_seconds, **scores_of(blend)},
     }
     if arguments.external:
-        seconds, blend = timed("ensemble", "--top", 3, "--run", run, "--external", arguments.external)
+        seconds, blend = timed(
+            "ensemble", "--top", 3, "--run", run, "--external", arguments.external
+        )
         result["ensemble_with_external"] = {
             "seconds": seconds,
             **scores_of(blend),

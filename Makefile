@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO   := runs/demo
 
-.PHONY: demo test test-quick test-all lint format clean
+.PHONY: demo test test-quick lint format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/automl-flowers search --run $(DEMO)
@@ -18,10 +18,10 @@ demo: $(VENV)/.demo
 	@echo "submit    $(DEMO)/submission.csv"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-quick: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -226,7 +226,9 @@ def data_synthesize(
     images_per_class: Annotated[int | None, typer.Option(help="On average.")] = None,
     seed: Annotated[int, typer.Option(help="Any integer.")] = 0,
     image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="tfrecord or folders.")] = "tfrecord",
+    format_: Annotated[
+        Literal["tfrecord", "folders"], typer.Option("--format", help="What to write.")
+    ] = "tfrecord",
     quiet: Quiet = None,
     json_output: Json = None,
 ) -> None:

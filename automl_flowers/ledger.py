@@ -242,7 +242,7 @@ class Ledger:
 
 
 def _epoch_record(row: sqlite3.Row) -> EpochRecord:
-    values = {f.name: row[f.name] for f in fields(EpochRecord)}
+    values: dict[str, Any] = {f.name: row[f.name] for f in fields(EpochRecord)}
     return EpochRecord(**{n: math.nan if v is None else v for n, v in values.items()})
 
 

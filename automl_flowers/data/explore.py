@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from automl_flowers.data.sources import open_data
@@ -21,10 +22,10 @@ def describe(address: str) -> dict[str, Any]:
     """
     manifest = open_data(address)
     rows = manifest.rows[manifest.rows["label"] >= 0]
-    counts = rows.groupby(["label", "split"]).size()
     per_class: dict[str, dict[str, int]] = {name: {} for name in manifest.class_names}
-    for (label, split), count in counts.items():
-        per_class[manifest.class_names[label]][split] = int(count)
+    counts = Counter(zip(rows["label"], rows["split"], strict=True))
+    for (label, split), count in sorted(counts.items()):
+        per_class[manifest.class_names[label]][split] = count
     totals = [sum(splits.values()) for splits in per_class.values()]
     smallest = min(total for total in totals if total) if any(totals) else 0
     return {

@@ -166,9 +166,7 @@ def _check_trainable(manifest: Manifest) -> None:
         )
 
 
-def remember(
-    data: ImageData, manifest_path: Path, summary_path: Path, *, image_size: int
-) -> None:
+def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_size: int) -> None:
     """Write which image plays which part, and what was skipped.
 
     Args:

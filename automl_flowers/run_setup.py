@@ -1,0 +1,196 @@
+"""What every command does first: device, complete settings, space and images of a run.
+
+Whatever is decided here is written to the run, and checked when the run goes on: a search that
+continues with other images or another space would be a mixture of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from automl_flowers.accelerators import Accelerator, set_up
+from automl_flowers.config import DEFAULT_MAX_EPOCHS, RunConfig, write_config
+from automl_flowers.console import Reporter
+from automl_flowers.data.manifest import Problem
+from automl_flowers.data.prepare import ImageData, prepare
+from automl_flowers.data.sources import data_set_name
+from automl_flowers.environment import describe_environment
+from automl_flowers.errors import ConfigError, RunError, UserError
+from automl_flowers.files import write_json, write_text
+from automl_flowers.modeling.backbones import find_available
+from automl_flowers.run_folder import RUNS, RunFolder
+from automl_flowers.tuning.hyperband import Bracket, count_epochs
+from search_spaces.spaces import Space, load_space, parse_space
+
+DEFAULT_EPOCHS = 12
+"""Full horizon of trials in spaces that are not presets."""
+
+_MOST_PROBLEMS_SAID = 3
+
+
+def set_up_device(config: RunConfig, reporter: Reporter) -> Accelerator:
+    """Return the device to train on, and say why this one."""
+    accelerator = set_up(config.strategy, config.precision)
+    for note in accelerator.notes:
+        reporter.say(f"device: {note}")
+    reporter.say(f"device: {accelerator.kind}, {accelerator.precision}. {accelerator.reason}")
+    return accelerator
+
+
+def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
+    """Fill in what depends on the data, the device or other settings."""
+    has_accelerator = accelerator.kind != "cpu"
+    usual = "demo" if config.data is None else ("petals" if has_accelerator else "small")
+    space = config.space or usual
+    config = config.model_copy(
+        update={
+            "data": config.data and absolute(config.data),
+            "external": [absolute(address) for address in config.external],
+            "space": space if not Path(space).suffix else absolute(space),
+            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(space, DEFAULT_EPOCHS),
+            "precision": accelerator.precision,
+        }
+    )
+    name = data_set_name(config.data) if config.data else "flowers"
+    run = config.run or str(RUNS / f"{name}-{config.digits()}")
+    return config.model_copy(update={"run": run})
+
+
+def absolute(address: str) -> str:
+    """Return an address that does not depend on the working folder."""
+    return address if "://" in address else str(Path(address).expanduser().absolute())
+
+
+def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Space:
+    """Return the space of this run: as recorded, or made from the settings and what is here."""
+    recorded = run.path / "space.yaml"
+    space = _wanted_space(config)
+    if recorded.exists():
+        before = parse_space(space.name, yaml.safe_load(recorded.read_text(encoding="utf-8")))
+        _check_same_space(before, space, recorded)
+        return before
+    if config.weights == "imagenet":
+        space = _with_available_backbones(space, config, reporter)
+    return space
+
+
+def _wanted_space(config: RunConfig) -> Space:
+    given = {
+        "backbone": config.backbones,
+        "image_size": config.image_size,
+        "batch_size": config.batch_size,
+    }
+    try:
+        space = load_space(str(config.space))
+        return space.restrict(**{name: v for name, v in given.items() if v is not None})
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
+    """Refuse a space that has changed since the run began.
+
+    Which backbones could be had was decided then, so fewer of them is no change.
+    """
+    then, wanted = before.to_dict(), now.to_dict()
+    differing = [name for name in then if name != "backbone" and then[name] != wanted[name]]
+    if not set(then["backbone"]) <= set(wanted["backbone"]):
+        differing.append("backbone")
+    if differing:
+        raise RunError(
+            f"Space {now.name!r} has changed since this run began, in {', '.join(differing)}.",
+            hint=f"choose another folder with `--run`; the space of this run is in `{recorded}`",
+        )
+
+
+def smallest_size(space: Space) -> int:
+    """Return the smallest image size of a space: what is decoded first."""
+    return min(int(size) for size in space.choices("image_size"))
+
+
+def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
+    available, missing = find_available([str(name) for name in space.choices("backbone")])
+    listed = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
+    if missing and (config.backbones or not available):
+        raise UserError(
+            f"ImageNet weights cannot be had for: {listed}.",
+            hint="choose other backbones with `--backbones`, connect to the network once, or "
+            "start from random weights with `--weights none`",
+        )
+    if missing:
+        reporter.say(f"skipped backbones: {listed}")
+    return space.restrict(backbone=available)
+
+
+def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporter) -> ImageData:
+    """Read and divide the images, and say what was skipped."""
+    address = config.data or _embedded_default(reporter)
+    data = prepare(
+        address,
+        seed=config.seed,
+        image_size=smallest_size(space),
+        cache=run.cache,
+        on_progress=reporter.counting,
+    )
+    say_problems(data.manifest.problems, reporter)
+    return data
+
+
+def _embedded_default(reporter: Reporter) -> str:
+    from automl_flowers.data.synthetic import embedded_default
+
+    what = "drawing flowers"
+    return str(embedded_default(lambda done, total: reporter.counting(what, done, total)))
+
+
+def say_problems(problems: Sequence[Problem], reporter: Reporter) -> None:
+    """Say what was skipped: the first few by name, the rest by number."""
+    if problems:
+        shown = "; ".join(f"{p.path}: {p.reason}" for p in problems[:_MOST_PROBLEMS_SAID])
+        left = len(problems) - _MOST_PROBLEMS_SAID
+        more = f" and {left} more (data.json lists all)" if left > 0 else ""
+        reporter.say(f"skipped {len(problems)} files: {shown}{more}")
+
+
+def write_settings(
+    config: RunConfig, run: RunFolder, space: Space, accelerator: Accelerator
+) -> None:
+    """Write what the run is made with: settings, space and environment."""
+    write_config(config, run.config)
+    write_text(run.path / "space.yaml", yaml.safe_dump(space.to_dict(), sort_keys=False))
+    write_json(run.path / "environment.json", _environment(accelerator))
+
+
+def _environment(accelerator: Accelerator) -> dict[str, Any]:
+    return {
+        **describe_environment(),
+        "device": accelerator.kind,
+        "replicas": accelerator.num_replicas,
+        "precision": accelerator.precision,
+        "reason": accelerator.reason,
+    }
+
+
+def announce(
+    plan: Sequence[Bracket], data: ImageData, space: Space, run: RunFolder, reporter: Reporter
+) -> None:
+    """Say what the search will cost before it starts."""
+    counts = data.manifest.rows["split"].value_counts()
+    listed = ", ".join(f"{count} {split}" for split, count in counts.items())
+    reporter.say(f"data: {data.manifest.num_classes} classes; images: {listed}")
+    recipes = sum(bracket[0].size for bracket in plan)
+    epochs = count_epochs(plan)
+    reporter.say(
+        f"space {space.name}: {recipes} recipes in {len(plan)} brackets, at most {epochs} epochs "
+        f"of {counts['train']} images; run folder {run.path}"
+    )
+    for number, bracket in enumerate(plan):
+        rounds = ", then ".join(
+            f"{r.size} x epochs {r.first_epoch + 1}-{r.last_epoch}" for r in bracket
+        )
+        reporter.say(f"  bracket {number}: {rounds}")
+    reporter.plan(epochs)

@@ -243,7 +243,8 @@ class Ledger:
 
 def _epoch_record(row: sqlite3.Row) -> EpochRecord:
     values: dict[str, Any] = {f.name: row[f.name] for f in fields(EpochRecord)}
-    return EpochRecord(**{n: math.nan if v is None else v for n, v in values.items()})
+    values |= {name: math.nan for name, value in values.items() if value is None}
+    return EpochRecord(**values)
 
 
 def _trial_record(row: sqlite3.Row, epochs: tuple[EpochRecord, ...]) -> TrialRecord:

@@ -255,7 +255,11 @@ def _blend(
         }
         for source in sources
     ]
-    return blending.summarise(members, aligned, choice, external=external)
+    files = [
+        {split: blending.predictions_file(trainer, member, split) for split in aligned}
+        for member in members
+    ]
+    return blending.summarise(members, aligned, choice, files=files, external=external)
 
 
 def _say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> None:

@@ -9,12 +9,11 @@ What each operation does to the pixels is written in `automl_flowers.data.augmen
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from search_spaces.hyperparameters import HyperParameters
+from search_spaces.parameters import unknown_name
 
 LIMITS: Mapping[str, float] = MappingProxyType(
     {
@@ -127,27 +126,6 @@ def get_augmentation(name: str) -> AugmentationStrength:
         ValueError: If there is no such strength; the message lists the names that exist and
             suggests the closest one.
     """
-    try:
-        return AUGMENTATIONS[name]
-    except KeyError:
-        close = difflib.get_close_matches(name, AUGMENTATIONS, n=1)
-        suggestion = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"Unknown augmentation {name!r}, expected one of: {', '.join(AUGMENTATIONS)}."
-            f"{suggestion}"
-        ) from None
-
-
-def declare_augmentation(hp: HyperParameters, choices: list[str]) -> str:
-    """Declare the choice of strength on `hp` and return the chosen name.
-
-    Args:
-        hp: Where the choice is declared, as `"augmentation"`.
-        choices: Names of `AUGMENTATIONS`.
-
-    Raises:
-        ValueError: If one of `choices` is not the name of a strength.
-    """
-    for name in choices:
-        get_augmentation(name)
-    return str(hp.Choice("augmentation", choices))
+    if name not in AUGMENTATIONS:
+        raise ValueError(unknown_name("augmentation", name, AUGMENTATIONS))
+    return AUGMENTATIONS[name]

@@ -45,9 +45,13 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path, error):
     target = tmp_path / "file.txt"
     target.write_text("old")
 
-    with pytest.raises(error), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise error
+    def write_half():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
 
     assert target.read_text() == "old"
     assert names_in(tmp_path) == ["file.txt"]

@@ -42,12 +42,21 @@ def predict_members(
     }
 
 
+def predictions_file(trainer: Trainer, member: Member, split: str) -> str:
+    """Return the name of the file with a member's predictions of a split.
+
+    It changes with what the member was trained on and with the images, so predictions are never
+    read for data that they were not made on.
+    """
+    content = trainer.data.content_hash(member.recipe.image_size, split)
+    return f"{member.name}.{split}.{member.digits}-{content}.npz"
+
+
 def _predict(
     trainer: Trainer, member: Member, split: str, members_folder: Path, folder: Path
 ) -> Predictions:
     recipe = member.recipe
-    content = trainer.data.content_hash(recipe.image_size, split)
-    path = folder / f"{member.name}.{split}.{member.digits}-{content}.npz"
+    path = folder / predictions_file(trainer, member, split)
     if path.exists():
         return predictions.load_predictions(path)
     examples = trainer.examples(split, recipe.image_size)
@@ -59,7 +68,7 @@ def _predict(
         labels=examples.labels,
         probabilities=trainer.predict(recipe, state, examples),
         class_names=trainer.data.manifest.class_names,
-        data_hash=content,
+        data_hash=trainer.data.content_hash(recipe.image_size, split),
     )
     folder.mkdir(parents=True, exist_ok=True)
     predictions.save_predictions(path, made)
@@ -84,6 +93,7 @@ def summarise(
     aligned: Mapping[str, AlignedPredictions],
     choice: validation.WeightChoice,
     *,
+    files: Sequence[Mapping[str, str]],
     external: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what `blend.json` says.
@@ -92,6 +102,7 @@ def summarise(
         members: In the order of the weights.
         aligned: Their predictions on each split.
         choice: Their weights.
+        files: For each member, its file of predictions of each split.
         external: What of each external data set was used.
     """
     blended = {s: average(a.probabilities, choice.weights) for s, a in aligned.items()}
@@ -115,7 +126,7 @@ def summarise(
         "reason": choice.reason,
         "weights_fitted_on": "blend" if choice.rule == "optimized" else None,
         "members": [
-            _member_entry(member, float(weight), aligned, number)
+            {**_member_entry(member, float(weight), aligned, number), "predictions": files[number]}
             for number, (member, weight) in enumerate(zip(members, choice.weights, strict=True))
         ],
         "scores": scores,

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,22 +12,10 @@ from search_spaces.augmentation import (
     AUGMENTATIONS,
     LIMITS,
     AugmentationStrength,
-    declare_augmentation,
     get_augmentation,
 )
 
 BLOCK_OUT = {"block_out": 0.5, "block_out_area": 0.1}
-
-
-class FirstChoice:
-    """Answers like a `HyperParameters` at its defaults."""
-
-    def __init__(self):
-        self.declared = {}
-
-    def Choice(self, name, values, **options):  # noqa: N802 - Keras Tuner's name
-        self.declared[name] = list(values)
-        return values[0]
 
 
 def test_default_strength_changes_nothing():
@@ -84,7 +71,7 @@ def test_every_strength_is_found_by_name(name):
 
 def test_unknown_strength_is_answered_with_a_suggestion():
     message = (
-        "Unknown augmentation 'ligth', expected one of: none, light, medium, strong. "
+        "Unknown augmentation 'ligth', expected one of: light, medium, none, strong. "
         "Did you mean 'light'?"
     )
 
@@ -95,21 +82,3 @@ def test_unknown_strength_is_answered_with_a_suggestion():
 def test_unlike_any_name_is_answered_without_a_suggestion():
     with pytest.raises(ValueError, match=r"strong\.$"):
         get_augmentation("qqq")
-
-
-def test_declaring_registers_one_choice_and_returns_its_value():
-    hp: Any = FirstChoice()
-
-    chosen = declare_augmentation(hp, ["light", "strong"])
-
-    assert chosen == "light"
-    assert hp.declared == {"augmentation": ["light", "strong"]}
-
-
-def test_declaring_an_unknown_strength_is_refused_before_the_search():
-    hp: Any = FirstChoice()
-
-    with pytest.raises(ValueError, match="Did you mean 'strong'"):
-        declare_augmentation(hp, ["light", "stong"])
-
-    assert hp.declared == {}

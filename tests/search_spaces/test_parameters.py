@@ -121,8 +121,10 @@ def test_a_domain_is_read_from_a_value_a_list_or_a_range(written, domain):
         (
             DROPOUT,
             "{min: 0, max: 0.5, setp: 0.1}",
-            "Unknown key of `dropout` 'setp', expected one of: max, min, sampling, step. "
-            "Did you mean 'step'?",
+            (
+                "Unknown key of `dropout` 'setp', expected one of: max, min, sampling, step. "
+                "Did you mean 'step'?"
+            ),
         ),
         (DROPOUT, "{min: 0}", "A range for `dropout` needs `min` and `max`, got {'min': 0}."),
         (DROPOUT, "{}", "A range for `dropout` needs `min` and `max`, got {}."),
@@ -131,8 +133,10 @@ def test_a_domain_is_read_from_a_value_a_list_or_a_range(written, domain):
         (
             DROPOUT,
             "{min: 0.1, max: 0.5, sampling: lgo}",
-            "Unknown sampling of `dropout` 'lgo', expected one of: linear, log. "
-            "Did you mean 'log'?",
+            (
+                "Unknown sampling of `dropout` 'lgo', expected one of: linear, log. "
+                "Did you mean 'log'?"
+            ),
         ),
         (
             DROPOUT,

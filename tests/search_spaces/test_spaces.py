@@ -186,8 +186,10 @@ def test_schedules_are_given_by_name_by_list_or_with_their_parameters(written, s
         ("schedule: {cosine: {warmup: 1}}", "`warmup` must lie in [0, 0.9], got 1."),
         (
             "{image_size: [64, 96], backbone: [vgg16, xception]}",
-            "`image_size` 64 and backbone 'xception' contradict each other: it needs at least 71 "
-            "pixels.",
+            (
+                "`image_size` 64 and backbone 'xception' contradict each other: it needs at least "
+                "71 pixels."
+            ),
         ),
     ],
 )

@@ -1,0 +1,235 @@
+"""A whole search in a second: the real loop, oracle, ledger and checkpoints, a small learner.
+
+The learner is softmax regression by gradient descent in NumPy. It really learns, its curve
+depends on the recipe, and its state is a dict of arrays, as a Keras program's is.
+
+Run as a script, it answers requests on standard input, one JSON object a line. Each request is
+a search in a forked process (Keras Tuner is slow to import, so it is imported once) that may
+be told to kill itself at a named point, or is killed after some seconds:
+
+    {"run": "folder", "point": "epoch trained", "call": 3}
+    {"run": "folder", "after": 0.2}
+
+The answer is `{"code": ..., "seconds": ...}`: minus nine for a kill, zero for a search that
+came to its end.
+"""
+
+import json
+import math
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from automl_flowers.ledger import EpochRecord, Ledger
+from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.hyperband import plan_brackets
+from automl_flowers.tuning.oracle import HyperbandOracle
+from automl_flowers.tuning.search import run_search
+from ensembles import metrics
+from search_spaces.schedules import learning_rate_table
+from search_spaces.spaces import parse_space
+
+NUM_EPOCHS = 4
+PLAN = plan_brackets(NUM_EPOCHS, 2)
+
+SPACE = parse_space(
+    "toy",
+    {
+        "learning_rate": {"min": 0.01, "max": 1.0, "sampling": "log"},
+        "dropout": {"min": 0.0, "max": 0.5, "step": 0.1},
+        "l2": {"min": 1e-5, "max": 1e-1, "sampling": "log"},
+        "label_smoothing": [0.0, 0.1],
+        "optimizer": ["adam", "nadam"],
+        "batch_size": [16, 32],
+        "schedule": {"cosine": {"warmup": [0.0, 0.2]}, "one_cycle": {}, "cosine_restarts": {}},
+    },
+)
+
+POINTS = (
+    "trial starting",
+    "trial started",
+    "epoch trained",
+    "half a checkpoint",
+    "checkpoint written",
+    "epoch recorded",
+    "pruning",
+    "pruned",
+    "all epochs trained",
+    "size recorded",
+    "trial ending",
+    "trial ended",
+)
+"""Where a search can be told to die, in the order in which it passes them."""
+
+
+def make_data(num_examples, seed, num_features=8, num_classes=3):
+    """Return features and labels of classes that overlap a little."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(num_classes, size=num_examples)
+    centres = np.random.default_rng(7).normal(0, 1.2, (num_classes, num_features))
+    features = centres[labels] + rng.normal(size=(num_examples, num_features))
+    return np.hstack([features, np.ones((num_examples, 1))]), labels
+
+
+TRAIN, VAL = make_data(160, seed=1), make_data(90, seed=2)
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def train(recipe, first_epoch, last_epoch, state, on_epoch):
+    """Train softmax regression; everything random is a function of the recipe and the epoch."""
+    features, labels = TRAIN
+    seed = int(recipe.identity[:8], 16)
+    steps = math.ceil(len(labels) / recipe.batch_size)
+    rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=NUM_EPOCHS)
+    targets = np.eye(3)[labels] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 3
+    if state is None:
+        rng = np.random.default_rng(seed)
+        state = {"weights": rng.normal(0, 0.5, (9, 3)), "velocity": np.zeros((9, 3))}
+    weights, velocity = state["weights"].copy(), state["velocity"].copy()
+    momentum = 0.9 if recipe.optimizer == "nadam" else 0.5
+    for epoch in range(first_epoch, last_epoch):
+        rng = np.random.default_rng([seed, epoch])
+        losses = []
+        for step, batch in enumerate(np.array_split(rng.permutation(len(labels)), steps)):
+            kept = rng.random(features[batch].shape) >= recipe.dropout
+            inputs = features[batch] * kept / (1 - recipe.dropout)
+            probabilities = softmax(inputs @ weights)
+            losses.append(-(targets[batch] * np.log(probabilities + 1e-12)).sum(axis=1).mean())
+            gradient = inputs.T @ (probabilities - targets[batch]) / len(batch)
+            velocity = momentum * velocity - rates[epoch * steps + step] * (
+                gradient + recipe.l2 * weights
+            )
+            weights = weights + velocity
+        on_epoch(
+            evaluate(weights, epoch, float(np.mean(losses)), float(rates[(epoch + 1) * steps - 1])),
+            lambda: {"weights": weights, "velocity": velocity},
+        )
+    return {"layers": 1, "parameters": weights.size}
+
+
+def evaluate(weights, epoch, loss, learning_rate):
+    features, labels = VAL
+    probabilities = softmax(features @ weights)
+    return EpochRecord(
+        epoch=epoch,
+        learning_rate=learning_rate,
+        loss=loss,
+        macro_f1=metrics.macro_f1(labels, probabilities),
+        accuracy=metrics.accuracy(labels, probabilities),
+        log_loss=metrics.log_loss(labels, probabilities),
+        seconds=0.0,
+    )
+
+
+def make_oracle(*, plan=PLAN, space=SPACE, objective="log_loss", seed=0):
+    return HyperbandOracle(
+        space, plan, objective=objective, maximise=objective != "log_loss", seed=seed
+    )
+
+
+def search(
+    run, train=train, *, oracle=None, ledger=Ledger, checkpoints=CheckpointFolder, listener=None
+):
+    """Run a search, or go on with one, in a folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    with ledger(run / "ledger.sqlite", writable=True) as opened:
+        return run_search(
+            oracle or make_oracle(), train, opened, checkpoints(run / "checkpoints"), listener
+        )
+
+
+def search_and_die(run, point, call):
+    """Run a search that kills itself when it passes a point for the `call`th time."""
+    calls = 0
+
+    def reach(passed):
+        nonlocal calls
+        calls += passed == point
+        if passed == point and calls == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    class Fatal:
+        """An array that is reached in the middle of writing a checkpoint."""
+
+        def __init__(self, array):
+            self.array = array
+
+        def __array__(self, dtype=None, copy=None):
+            reach("half a checkpoint")
+            return self.array
+
+    class MortalFolder(CheckpointFolder):
+        def save(self, trial_id, epochs, state):
+            *first, last = state
+            state = {**{name: state[name] for name in first}, last: Fatal(state[last])}
+            name = super().save(trial_id, epochs, state)
+            reach("checkpoint written")
+            return name
+
+        def keep_only(self, names):
+            reach("pruning")
+            super().keep_only(names)
+            reach("pruned")
+
+    class MortalLedger(Ledger):
+        def start_trial(self, record):
+            reach("trial starting")
+            super().start_trial(record)
+            reach("trial started")
+
+        def record_epoch(self, trial_id, record, checkpoint):
+            super().record_epoch(trial_id, record, checkpoint)
+            reach("epoch recorded")
+
+        def record_size(self, trial_id, size):
+            super().record_size(trial_id, size)
+            reach("size recorded")
+
+        def end_trial(self, trial_id, status, **outcome):
+            reach("trial ending")
+            super().end_trial(trial_id, status, **outcome)
+            reach("trial ended")
+
+    def mortal_train(recipe, first_epoch, last_epoch, state, on_epoch):
+        def on_mortal_epoch(record, get_state):
+            reach("epoch trained")
+            on_epoch(record, get_state)
+
+        size = train(recipe, first_epoch, last_epoch, state, on_mortal_epoch)
+        reach("all epochs trained")
+        return size
+
+    search(run, mortal_train, ledger=MortalLedger, checkpoints=MortalFolder)
+
+
+def answer(request):
+    """Run one request in a forked process and say how that ended."""
+    started = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        try:
+            search_and_die(Path(request["run"]), request.get("point"), request.get("call"))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    if request.get("after") is not None:
+        time.sleep(request["after"])
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return {"code": code, "seconds": time.perf_counter() - started}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)

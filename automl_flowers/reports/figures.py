@@ -115,12 +115,17 @@ def hyperparameters(facts: Facts) -> go.Figure | None:
             row=row + 1,
             col=column + 1,
         )
-        kind = "log" if name in _LOGARITHMIC else None
-        if not all(isinstance(x, float) for x, _, _ in here):
-            kind = "category"
-        figure.update_xaxes(type=kind, row=row + 1, col=column + 1)
+        figure.update_xaxes(_axis(name, [x for x, _, _ in here]), row=row + 1, col=column + 1)
     figure.update_layout(showlegend=False)
     return _styled(figure, height=60 + 260 * num_rows)
+
+
+def _axis(name: str, values: list[Any]) -> dict[str, Any]:
+    """Return the kind of axis that a hyperparameter's values need."""
+    if all(isinstance(value, float) for value in values):
+        return {"type": "log" if name in _LOGARITHMIC and min(values) > 0 else "linear"}
+    order = [_text(value) for value in sorted(set(values))]
+    return {"type": "category", "categoryorder": "array", "categoryarray": order}
 
 
 def _names(rows: Iterable[tuple[dict[str, Any], float, int]]) -> list[str]:
@@ -164,7 +169,7 @@ def learning_rate(recipe: Recipe, num_epochs: int) -> go.Figure:
     for name, place in (("start", 0), ("peak", peak), ("end", len(rates) - 1)):
         figure.add_annotation(x=epochs[place], y=rates[place], text=f"{name} {rates[place]:.2e}")
     figure.update_xaxes(title="epoch")
-    figure.update_yaxes(title="learning rate", exponentformat="e")
+    figure.update_yaxes(title="learning rate", tickformat=".1e", rangemode="tozero")
     return _styled(figure, height=320)
 
 

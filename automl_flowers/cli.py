@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -114,11 +115,10 @@ def search(
     flags = {k: v for k, v in locals().items() if k != "config"}
 
     def go() -> None:
-        from automl_flowers import workflows
         from automl_flowers.config import make_config
 
         settings = make_config(_named(flags), config)
-        result = workflows.search(settings).to_dict()
+        result = _workflows().search(settings).to_dict()
         _print_result(result, settings.json_output, _search_lines)
 
     _run(go)
@@ -148,11 +148,12 @@ def ensemble(
     flags = {k: v for k, v in locals().items() if k not in ("config", "run")}
 
     def go() -> None:
-        from automl_flowers import workflows
         from automl_flowers.config import read_yaml
+        from automl_flowers.run_folder import open_run
 
         given = {**(read_yaml(config) if config else {}), **_given(_named(flags))}
-        folder = workflows.open_run(run or given.get("run"))
+        folder = open_run(run or given.get("run"))
+        workflows = _workflows()
         settings = workflows.run_config(folder, given)
         summary = workflows.ensemble(settings)
         _print_result({"run": str(folder.path), **summary}, settings.json_output, _blend_lines)
@@ -165,10 +166,10 @@ def report(run: Run = None, json_output: Json = None, quiet: Quiet = None) -> No
     """Write report.html for a run and print its leaderboard."""
 
     def go() -> None:
-        from automl_flowers import workflows
         from automl_flowers.reports import page, summary
+        from automl_flowers.run_folder import open_run
 
-        folder = workflows.open_run(run)
+        folder = open_run(run)
         facts = summary.collect(folder)
         page.write(facts, folder.report)
         _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
@@ -187,9 +188,10 @@ def predict(
     """Classify images with the ensemble of a run; CSV on stdout."""
 
     def go() -> None:
-        from automl_flowers import workflows
+        from automl_flowers.run_folder import open_run
 
-        folder = workflows.open_run(run)
+        folder = open_run(run)
+        workflows = _workflows()
         flags = {"strategy": strategy, "quiet": quiet, "json": json_output}
         settings = workflows.run_config(folder, flags)
         found = [vars(item) for item in workflows.predict(settings, paths)]
@@ -276,6 +278,16 @@ def data_convert(
         _print_result(dataclasses.asdict(made), bool(json_output), _fact_lines)
 
     _run(go)
+
+
+def _workflows() -> ModuleType:
+    """Return the module `workflows`, which imports TensorFlow: say so where that is missing."""
+    from automl_flowers.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    from automl_flowers import workflows
+
+    return workflows
 
 
 def _named(flags: dict[str, Any]) -> dict[str, Any]:

@@ -156,6 +156,17 @@ def _describe(holder: Path) -> str:
         return "another process"
 
 
+def open_run(run: str | None) -> RunFolder:
+    """Return a run folder by its path, or the latest one.
+
+    Raises:
+        RunError: If there is none.
+    """
+    folder = RunFolder(Path(run)) if run else latest_run()
+    folder.require(folder.config, "search")
+    return folder
+
+
 def latest_run(runs: Path = RUNS) -> RunFolder:
     """Return the run whose ledger changed last.
 

@@ -41,7 +41,7 @@ from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.modeling.classifier import Architecture
 from automl_flowers.modeling.program import Program
-from automl_flowers.run_folder import RunFolder, latest_run
+from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
@@ -130,17 +130,6 @@ def _make_trainer(config: RunConfig, data: ImageData, accelerator: Accelerator) 
         seed=config.seed,
         pretrained=config.weights == "imagenet",
     )
-
-
-def open_run(run: str | None) -> RunFolder:
-    """Return a run folder by its path, or the latest one.
-
-    Raises:
-        RunError: If there is none.
-    """
-    folder = RunFolder(Path(run)) if run else latest_run()
-    folder.require(folder.config, "search")
-    return folder
 
 
 def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:

@@ -29,7 +29,8 @@ def load_state(path: Path) -> State:
         RunError: If the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy itself leaves a damaged file open
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(

@@ -11,9 +11,10 @@ be told to kill itself at a named point, or is killed after some seconds:
     {"run": "folder", "after": 0.2}
 
 The answer is `{"code": ..., "seconds": ...}`: minus nine for a kill, zero for a search that
-came to its end.
+came to its end. The run's `trained.txt` has a line for every epoch trained, recorded or not.
 """
 
+import functools
 import json
 import math
 import os
@@ -111,7 +112,7 @@ def train(recipe, first_epoch, last_epoch, state, on_epoch):
             weights = weights + velocity
         on_epoch(
             evaluate(weights, epoch, float(np.mean(losses)), float(rates[(epoch + 1) * steps - 1])),
-            lambda: {"weights": weights, "velocity": velocity},
+            functools.partial(dict, weights=weights, velocity=velocity),
         )
     return {"layers": 1, "parameters": weights.size}
 
@@ -201,6 +202,8 @@ def search_and_die(run, point, call):
 
     def mortal_train(recipe, first_epoch, last_epoch, state, on_epoch):
         def on_mortal_epoch(record, get_state):
+            with (run / "trained.txt").open("a") as file:
+                file.write(f"{recipe.identity} {record.epoch}\n")
             reach("epoch trained")
             on_epoch(record, get_state)
 
@@ -232,4 +235,5 @@ def answer(request):
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,143 @@
+"""A search that is killed, anywhere, and started again ends like an undisturbed one."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from automl_flowers.ledger import Ledger
+
+NAMED_POINTS = [
+    ("trial starting", 3),
+    ("trial started", 1),
+    ("trial started", 6),  # a promotion: its own checkpoint does not exist yet
+    ("epoch trained", 1),
+    ("epoch trained", 9),
+    ("half a checkpoint", 1),
+    ("half a checkpoint", 14),
+    ("checkpoint written", 7),
+    ("checkpoint written", 21),  # the third epoch of a trial of four
+    ("epoch recorded", 8),
+    ("epoch recorded", 21),
+    ("pruning", 13),
+    ("pruned", 33),  # also the third of four
+    ("all epochs trained", 7),
+    ("size recorded", 11),
+    ("trial ending", 4),
+    ("trial ended", 5),
+    ("trial ended", 15),  # the last one: only the checkpoints are left to remove
+]
+"""Where to die, and the how manyeth time that the search comes by."""
+
+random_instants = [random.Random(number).uniform(0.02, 0.98) for number in range(8)]
+
+
+class Server:
+    """Asks `toy_search.py`, which forks a process for every search."""
+
+    def __init__(self, log):
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("toy_search.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def __call__(self, run, **request):
+        self._process.stdin.write(json.dumps({"run": str(run), **request}) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with (tmp_path_factory.mktemp("server") / "stderr.txt").open("w") as log:
+        server = Server(log)
+        yield server
+        server.close()
+
+
+def trials_of(run):
+    with Ledger(run / "ledger.sqlite") as ledger:
+        return ledger.trials()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    """The trials of a search that nobody kills, and the seconds that it takes."""
+    run = tmp_path_factory.mktemp("undisturbed")
+    answer = server(run)
+    assert answer["code"] == 0
+    return trials_of(run), answer["seconds"]
+
+
+def check_same_end(run, undisturbed, what_happened, *, kills=1):
+    trials = trials_of(run)
+    assert what_happened(trials) == what_happened(undisturbed[0])
+    assert list((run / "checkpoints").iterdir()) == []
+    trained = (run / "trained.txt").read_text().splitlines()
+    assert len(trained) - len(set(trained)) <= kills, "a kill costs one epoch at most"
+
+
+def test_every_named_point_is_passed(toy):
+    assert {point for point, _ in NAMED_POINTS} == set(toy.POINTS)
+
+
+@pytest.mark.parametrize(("point", "call"), NAMED_POINTS)
+def test_killed_at_a_point(server, undisturbed, what_happened, tmp_path, point, call):
+    killed = server(tmp_path, point=point, call=call)
+    resumed = server(tmp_path)
+
+    assert (killed["code"], resumed["code"]) == (-9, 0)
+    check_same_end(tmp_path, undisturbed, what_happened)
+
+
+@pytest.mark.parametrize("share", random_instants, ids=lambda share: f"{share:.2f}")
+def test_killed_at_any_instant(server, undisturbed, what_happened, tmp_path, share):
+    killed = server(tmp_path, after=share * undisturbed[1])
+    resumed = server(tmp_path)
+
+    assert killed["code"] in (-9, 0)
+    assert resumed["code"] == 0
+    check_same_end(tmp_path, undisturbed, what_happened)
+
+
+def test_killed_again_and_again(server, undisturbed, what_happened, tmp_path):
+    codes = []
+    while not codes or codes[-1] == -9:
+        codes.append(server(tmp_path, point="epoch trained", call=8)["code"])
+
+    assert codes == [-9, -9, -9, -9, 0]  # 30 epochs, of which a killed process keeps 7
+    check_same_end(tmp_path, undisturbed, what_happened, kills=4)
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_half_a_file_that_nobody_reads(
+    server, tmp_path
+):
+    server(tmp_path, point="half a checkpoint", call=2)
+
+    strays = [path.name for path in (tmp_path / "checkpoints").glob("*.tmp")]
+    assert len(strays) == 1
+    assert all(".tmp" in name for name in strays)
+    assert (tmp_path / "checkpoints" / strays[0]).stat().st_size > 0
+
+
+def test_a_finished_search_is_started_again_without_a_change(server, tmp_path):
+    server(tmp_path)
+    before = trials_of(tmp_path)
+
+    again = server(tmp_path, point="epoch trained", call=1)
+
+    assert again["code"] == 0
+    assert trials_of(tmp_path) == before

@@ -32,7 +32,6 @@ from automl_flowers.config import (
     check_same_search,
     parse_config,
     read_yaml,
-    write_config,
 )
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
@@ -165,10 +164,15 @@ def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, A
         trainer = _make_trainer(config, data, accelerator)
         members = _retrain_all([c.recipe for c in picked], trainer, run, sources, reporter)
         summary = _blend(config, trainer, members, sources, run)
-        write_config(config, run.config)
+        summary["settings"] = _ensemble_settings(config)
         write_json(run.blend, summary)
     _say_blend(summary, run, reporter)
     return summary
+
+
+def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
+    names = ("top", "external", "label_map", "blend_weights", "strategy")
+    return {name: getattr(config, name) for name in names}
 
 
 def _external_sources(

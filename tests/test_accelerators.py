@@ -190,13 +190,18 @@ def test_global_batch_counts_all_replicas():
 # A TPU that does not answer
 
 
+ABORT = """
+import os
+os.write(2, b"F0000 x] ConfigureDistributedTpuOp_DoWork not available")
+os.abort()
+"""
+
+
 @pytest.mark.parametrize(
     ("module", "message", "hint"),
     [
         (
-            "import os\n"
-            "os.write(2, b'F0000 x] ConfigureDistributedTpuOp_DoWork not available\\n')\n"
-            "os.abort()",
+            ABORT,
             r"cannot be used here\. .* ended by SIGABRT .*: F0000",
             "libtpu==0.0.21.1",
         ),

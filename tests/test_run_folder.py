@@ -13,7 +13,7 @@ import pytest
 
 from automl_flowers.errors import RunError
 from automl_flowers.ledger import Ledger
-from automl_flowers.run_folder import RunFolder, latest_run
+from automl_flowers.run_folder import RunFolder, latest_run, open_run
 
 HOLD = """
 import sys
@@ -210,3 +210,24 @@ def test_no_run_at_all_is_answered_with_what_to_do(tmp_path):
         latest_run(tmp_path)
 
     assert "automl-flowers search" in refusal.value.hint
+
+
+def test_a_run_is_opened_by_its_path(tmp_path):
+    (tmp_path / "config.yaml").write_text("")
+
+    assert open_run(str(tmp_path)) == RunFolder(tmp_path)
+
+
+def test_without_a_path_the_latest_run_is_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs", "only", 100)
+    (tmp_path / "runs" / "only" / "config.yaml").write_text("")
+
+    assert open_run(None).path.name == "only"
+
+
+def test_a_folder_that_holds_no_run_is_answered_with_what_to_do(tmp_path):
+    with pytest.raises(RunError, match=r"has no config\.yaml") as refusal:
+        open_run(str(tmp_path))
+
+    assert refusal.value.hint == f"run `automl-flowers search --run {tmp_path}` first"

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ def run_python(code, *arguments, **environ):
 
 
 def open_files():
-    return sorted(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def write_chatter_and_warnings():
@@ -68,9 +69,13 @@ def test_chatter_is_held_back_and_the_rest_comes_through_unchanged(capfd):
 def test_block_that_fails_has_its_say(capfd):
     before = open_files()
 
-    with pytest.raises(ImportError, match="broken"), tensorflow_import._no_chatter():
+    @tensorflow_import._no_chatter()
+    def fail():
         write_chatter_and_warnings()
         raise ImportError("broken")
+
+    with pytest.raises(ImportError, match="broken"):
+        fail()
     os.write(2, b"\nafterwards")
 
     assert capfd.readouterr().err == "\n".join([*WARNINGS, "afterwards"])
@@ -87,11 +92,16 @@ def test_nowhere_to_hold_it_back_means_that_all_comes_through(capfd, monkeypatch
     with tensorflow_import._no_chatter():
         write_chatter_and_warnings()
 
-    assert all(line in capfd.readouterr().err for line in CHATTER[:1])
+    said = capfd.readouterr().err
+    assert all(line in said for line in CHATTER + WARNINGS)
     assert open_files() == before
 
 
-STAND_IN = f"import os; os.write(2, {CHATTER[1] + chr(10) + WARNINGS[0]!r}.encode())"
+STAND_IN = f"""
+import contextlib, os
+with contextlib.suppress(OSError):
+    os.write(2, {CHATTER[1].encode()} + b"\\n" + {WARNINGS[0].encode()})
+"""
 IMPORT = "from automl_flowers.tensorflow_import import import_tensorflow; import_tensorflow({})"
 
 
@@ -157,9 +167,11 @@ def test_real_tensorflow_starts_without_a_word_but_warnings_pass():
 BLOCK = """
 import sys
 
+blocked = sys.argv.pop(1)
+
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name == sys.argv[1]:
+        if name == blocked:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
@@ -173,7 +185,6 @@ except UserError as error:
     print(error, error.hint, sep="\\n")
 """
 COMMAND = """
-sys.argv = ["automl-flowers", *sys.argv[2:]]
 from automl_flowers import cli
 cli.main()
 """

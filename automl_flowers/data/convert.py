@@ -40,6 +40,7 @@ from automl_flowers.data.sources.tfrecords import (
 )
 from automl_flowers.errors import DataError, UserError
 from automl_flowers.files import write_text
+from automl_flowers.tensorflow_import import import_tensorflow
 
 JPEG_QUALITY = 95
 _BATCH = 64  # images in memory at a time
@@ -225,7 +226,7 @@ def _resized(data: bytes, image_size: int) -> bytes:
 
 
 def _serialise(row: Any, image: bytes) -> bytes:
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     example = tf.train.Example()
     feature = example.features.feature

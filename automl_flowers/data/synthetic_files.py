@@ -16,6 +16,7 @@ from automl_flowers.data.drawing import GARDEN, INDOORS, draw_flower, species_fo
 from automl_flowers.data.sources.records import write_record
 from automl_flowers.data.synthetic_plan import Item, Plan, Settings, item_generator
 from automl_flowers.files import write_json, write_text
+from automl_flowers.tensorflow_import import import_tensorflow
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of images drawn, and of images in all."""
@@ -121,7 +122,7 @@ def _write_shards(
 
 
 def _serialise(item: Item, image: bytes) -> bytes:
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     example = tf.train.Example()
     feature = example.features.feature

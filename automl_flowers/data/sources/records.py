@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import google_crc32c
 
 from automl_flowers.errors import DataError
+from automl_flowers.tensorflow_import import import_tensorflow
 
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
@@ -119,7 +120,7 @@ def parse_example(payload: bytes) -> Any:
     Raises:
         DataError: If the payload is something else.
     """
-    import tensorflow as tf
+    tf = import_tensorflow()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
 
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from automl_flowers.errors import DataError
+from automl_flowers.tensorflow_import import import_tensorflow
 
 
 def is_remote(path: str) -> bool:
@@ -109,7 +110,7 @@ def reading(path: str) -> Iterator[None]:
 def _access_errors(path: str) -> tuple[type[BaseException], ...]:
     if not is_remote(path):
         return (OSError,)
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     return (OSError, tf.errors.OpError)
 
@@ -125,6 +126,6 @@ def _is_dir(folder: str) -> bool:
 
 
 def _gfile() -> Any:
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     return tf.io.gfile

@@ -20,8 +20,13 @@ from automl_flowers.config import read_yaml
 from automl_flowers.errors import ConfigError, DataError
 from search_spaces.parameters import unknown_name
 
-MIN_AGREEMENT = 0.5
-"""Share of an external class's images that the probe must give to the mapped class."""
+MIN_AGREEMENT = 0.3
+"""Share of an external class's images that the probe must give to the mapped class.
+
+On noisy pictures from the web a probe with 0.92 accuracy at home agrees with 0.44 (daisy) and 0.53
+(sunflower) of classes that are the same flower, and with 0.11 of one that only shares its name
+(tulip); by chance it would agree with 0.06 of 17 classes.
+"""
 
 
 @dataclass(frozen=True)

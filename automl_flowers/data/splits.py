@@ -1,14 +1,15 @@
 """Dividing labelled images into splits: stratified, near copies together, the same every time.
 
-The order in which images are dealt out is a hash of (seed, id). It depends on no other image,
-so adding pictures to a data set moves few of the others, and folders and TFRecords of the same
-pictures are divided alike.
+The images of a class stand in a line, in the order of a hash of (seed, id), which is cut into
+the splits. A place in the line depends on no other image, so a picture more or less moves the
+cuts, and at most one image across each of them; and folders and TFRecords of the same pictures
+are divided alike.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +34,15 @@ def deal(
 ) -> npt.NDArray[np.str_]:
     """Return a split for each row.
 
-    Within a class, groups are dealt in the order of their hash, each to the split that lacks
-    most of its share, so every split has its share of every class to within one group.
+    Within a class, the line of groups is cut where the shares end, so every split has its share
+    of every class to within one group. The train share comes first in the line, so the smallest
+    class trains; the others take turns behind it from class to class, so that many small
+    classes together have all of the splits.
 
     Args:
         rows: Manifest rows with `id` and `label`.
-        groups: For each row, its group of near copies, which stay together.
+        groups: For each row, its group of near copies, which stay together. A group of several
+            classes counts as one of the class of its first image in the line.
         shares: Fraction of each split; they add up to 1.
         seed: Of the run.
 
@@ -46,21 +50,36 @@ def deal(
         Names of splits, `(num_rows,)`.
     """
     labels = rows["label"].to_numpy()
-    order = sorted(range(len(rows)), key=lambda i: _rank(seed, rows["id"].iloc[i]))
+    ranks = [_rank(seed, identity) for identity in rows["id"]]
     members: dict[int, list[int]] = {}
-    for position in order:
+    for position in sorted(range(len(rows)), key=ranks.__getitem__):
         members.setdefault(int(groups[position]), []).append(position)
-    wanted = {
-        label: {name: share * count for name, share in shares.items()}
-        for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
-    }
-    result = np.empty(len(rows), dtype=object)
+    lines: dict[int, list[list[int]]] = {}
     for positions in members.values():
-        lacking = wanted[labels[positions[0]]]
-        split = max(lacking, key=lambda name: lacking[name])
-        result[positions] = split
-        lacking[split] -= len(positions)
+        lines.setdefault(int(labels[positions[0]]), []).append(positions)
+    result = np.empty(len(rows), dtype=object)
+    for label, line in lines.items():
+        names = _cut([len(positions) for positions in line], _turned(shares, label))
+        for positions, name in zip(line, names, strict=True):
+            result[positions] = name
     return result.astype(str)
+
+
+def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
+    """Return the split in whose part of the line each group has its middle."""
+    ends = np.cumsum(sizes)
+    middles = (ends - np.array(sizes) / 2) / ends[-1]
+    cuts = np.cumsum(list(shares.values()))[:-1]
+    names = list(shares)
+    return [names[part] for part in np.searchsorted(cuts, middles, side="right")]
+
+
+def _turned(shares: Mapping[str, float], turns: int) -> dict[str, float]:
+    """Return the same shares, all but `train` moved round by some places."""
+    others = [name for name in shares if name != "train"]
+    first = turns % len(others)
+    names = [*(["train"] if "train" in shares else []), *others[first:], *others[:first]]
+    return {name: shares[name] for name in names}
 
 
 def _rank(seed: int, identity: str) -> bytes:

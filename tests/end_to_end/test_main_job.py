@@ -116,7 +116,7 @@ def test_report_is_one_page(cli, blended):
 
     assert facts
     page = (run / "report.html").read_text()
-    assert page.startswith("<!DOCTYPE html>") or page.startswith("<!doctype html>")
+    assert page.startswith("<!DOCTYPE html>")
     assert "efficientnet_lite0" in page
 
 

@@ -1,5 +1,7 @@
 """Every registered backbone keeps the contract: builds, blocks, input convention, freezing."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -55,7 +57,7 @@ def test_blocks_follow_one_another_from_input_to_output(backbone, built):
     model = built(backbone)
     assigned = assign_blocks(backbone, [layer.name for layer in model.layers])
 
-    backward = [(a, b) for a, b in zip(assigned, assigned[1:], strict=False) if b < a]
+    backward = [(a, b) for a, b in itertools.pairwise(assigned) if b < a]
 
     assert backward == []
 

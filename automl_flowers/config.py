@@ -177,7 +177,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
 def write_config(config: RunConfig, file: Path) -> None:
     """Write the effective configuration, but for what only concerns one call."""
     settings = config.model_dump(exclude={"run", "quiet", "json_output"})
-    write_text(file, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    if yaml.safe_load(text) != settings:  # PyYAML writes U+0085 as it is and reads a line break
+        text = yaml.safe_dump(settings, sort_keys=False)
+    write_text(file, text)
 
 
 def check_same_search(config: RunConfig, file: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import pydantic
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from automl_flowers.config import (
@@ -186,6 +186,7 @@ def test_config_errors_are_user_errors():
 
 
 @given(settings=settings_of_a_run)
+@example(settings={"backbones": ["\x85"]})
 def test_the_written_configuration_is_read_back(tmp_path_factory, settings):
     config = parse_config(settings)
     file = tmp_path_factory.getbasetemp() / "round_trip.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from automl_flowers.blending.retrain import Member, load_member_state
 from automl_flowers.tuning.trainer import Trainer
 from ensembles import metrics, predictions, validation
-from ensembles.averaging import average
+from ensembles.averaging import average, uniform_weights
 from ensembles.predictions import AlignedPredictions, Predictions
 
 SPLITS = ("val", "blend", "test")
@@ -58,7 +59,8 @@ def _predict(
     recipe = member.recipe
     path = folder / predictions_file(trainer, member, split)
     if path.exists():
-        return predictions.load_predictions(path)
+        with contextlib.suppress(ValueError):  # the file is damaged, so predict again
+            return predictions.load_predictions(path)
     examples = trainer.examples(split, recipe.image_size)
     state = load_member_state(members_folder, member.name)
     made = Predictions(
@@ -80,12 +82,22 @@ def weigh(aligned: AlignedPredictions, rule: str) -> validation.WeightChoice:
 
     Args:
         aligned: The members' predictions on the `blend` split.
-        rule: `auto` as the data allow, `optimized` or `uniform` whatever they say.
+        rule: `uniform`; `optimized`, with as few as two images a class, unless these weights are
+            worse when cross-fitted; or `auto`, the same with ten images a class.
     """
-    fewest = {"auto": 10, "optimized": 0, "uniform": 2**31}[rule]
-    return validation.choose_weights(
-        aligned.labels, aligned.probabilities, min_images_per_class=fewest
-    )
+    labels, probabilities = aligned.labels, aligned.probabilities
+    if rule == "uniform" and len(probabilities) > 1:
+        known = labels >= 0
+        score = metrics.macro_f1(labels[known], average(probabilities[:, known]))
+        return validation.WeightChoice(
+            weights=uniform_weights(len(probabilities)),
+            rule="uniform",
+            reason=f"As asked for, the {len(probabilities)} members count equally.",
+            naive_score=score,
+            cross_fitted_score=score,
+        )
+    fewest = 10 if rule == "auto" else 2
+    return validation.choose_weights(labels, probabilities, min_images_per_class=fewest)
 
 
 def summarise(

@@ -64,30 +64,84 @@ def read_source(
     probe_with: str | None,
     image_size: int,
     cache: Path,
+    largest_size: int | None = None,
     on_progress: OnProgress,
 ) -> Source:
-    """Read an external data set and decide what of it may be trained on.
+    """Read one external data set; arguments and errors are those of `read_sources`."""
+    return read_sources(
+        [address],
+        ours,
+        label_map_file=label_map_file,
+        probe_with=probe_with,
+        image_size=image_size,
+        cache=cache,
+        largest_size=largest_size,
+        on_progress=on_progress,
+    )[0]
+
+
+def read_sources(
+    addresses: Sequence[str],
+    ours: ImageData,
+    *,
+    label_map_file: Path | None,
+    probe_with: str | None,
+    image_size: int,
+    cache: Path,
+    largest_size: int | None = None,
+    on_progress: OnProgress,
+) -> list[Source]:
+    """Read external data sets and decide what of them may be trained on.
 
     Args:
-        address: Of the external data set.
+        addresses: Of the external data sets.
         ours: The run's images.
-        label_map_file: A person's word on class names.
+        label_map_file: A person's word on class names; each must exist in one of the data sets.
         probe_with: Backbone of the probe; None for no probe.
         image_size: At which to compare and probe, in pixels.
         cache: Folder of decoded images.
+        largest_size: As for `automl_flowers.data.prepare.prepare`.
         on_progress: Hears of decoding.
 
     Raises:
-        DataError: If no class can be used.
+        DataError: If no class of a data set can be used.
         ConfigError: If the label map names what does not exist.
     """
-    data = read(address, image_size=image_size, cache=cache, on_progress=on_progress)
-    names, our_names = data.manifest.class_names, ours.manifest.class_names
+    read_data = [
+        read(
+            address,
+            image_size=image_size,
+            cache=cache,
+            largest_size=largest_size,
+            on_progress=on_progress,
+        )
+        for address in addresses
+    ]
+    names = {name: None for data in read_data for name in data.manifest.class_names}
+    our_names = ours.manifest.class_names
     label_map = (
-        label_mapping.read_label_map(label_map_file, names, our_names) if label_map_file else {}
+        label_mapping.read_label_map(label_map_file, list(names), our_names)
+        if label_map_file
+        else {}
     )
+    return [
+        _judge(address, data, ours, label_map, probe_with, image_size)
+        for address, data in zip(addresses, read_data, strict=True)
+    ]
+
+
+def _judge(
+    address: str,
+    data: ImageData,
+    ours: ImageData,
+    label_map: Mapping[str, str | None],
+    probe_with: str | None,
+    image_size: int,
+) -> Source:
+    """Decide what of one data set may be trained on."""
+    our_names = ours.manifest.class_names
     decisions = label_mapping.decide(
-        names,
+        data.manifest.class_names,
         our_names,
         data.manifest.rows["label"].to_numpy(np.int64),
         label_map=label_map,
@@ -126,13 +180,18 @@ def _our_labels(
 def _copies_of_evaluation(
     external: ImageData, ours: ImageData, image_size: int
 ) -> npt.NDArray[np.bool_]:
-    """Say for each external image whether it is a near copy of one that scores are taken on."""
-    theirs = duplicates.difference_hashes(external.pictures(image_size).images)
+    """Say for each external image whether it is a near copy of one that scores are taken on.
+
+    It may be mirrored, too.
+    """
+    theirs = external.pictures(image_size).images
     pictures = ours.pictures(image_size)
     rows = pictures.rows_of(ours.manifest.split(*EVALUATION_SPLITS)["id"])
     held_out = duplicates.difference_hashes(pictures.images[row] for row in rows)
     is_copy = np.zeros(len(theirs), dtype=bool)
-    is_copy[duplicates.near_pairs(theirs, held_out)[:, 0]] = True
+    for images in (theirs, (image[:, ::-1] for image in theirs)):
+        hashes = duplicates.difference_hashes(images)
+        is_copy[duplicates.near_pairs(hashes, held_out)[:, 0]] = True
     return is_copy
 
 
@@ -155,4 +214,5 @@ def join_sources(sources: Sequence[Source], image_size: int) -> External:
         rows = source.data.manifest.rows.assign(label=source.labels)
         used = rows[source.labels >= 0]
         digest.update(content_hash(source.data.pictures(image_size), used).encode())
-    return External(examples_at, digest.hexdigest()[:16])
+    num_images = sum(source.num_used for source in sources)
+    return External(examples_at, digest.hexdigest()[:16], num_images)

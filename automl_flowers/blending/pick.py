@@ -36,19 +36,17 @@ def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candida
 
     A promoted trial and its ancestors are one recipe; the trial with most epochs speaks for it.
     """
-    longest: dict[str, TrialRecord] = {}
+    longest: dict[str, Candidate] = {}
     for trial in trials:
-        if trial.status != "completed":
+        if trial.status != "completed" or trial.score is None:
             continue
         known = longest.get(trial.identity)
-        if known is None or trial.last_epoch > known.last_epoch:
-            longest[trial.identity] = trial
-    found = [
-        Candidate(Recipe.from_dict(t.recipe), float(t.score or 0.0), t.last_epoch, t.trial_id)
-        for t in longest.values()
-    ]
+        if known is None or trial.last_epoch > known.epochs:
+            longest[trial.identity] = Candidate(
+                Recipe.from_dict(trial.recipe), trial.score, trial.last_epoch, trial.trial_id
+            )
     sign = -1 if maximise else 1
-    return sorted(found, key=lambda c: (sign * c.score, c.trial_id))
+    return sorted(longest.values(), key=lambda c: (sign * c.score, c.trial_id))
 
 
 def pick_members(trials: Sequence[TrialRecord], top: int, objective: str) -> list[Candidate]:

@@ -38,7 +38,7 @@ class Prediction:
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Return image files: those named, and all below the folders named, sorted.
+    """Return image files, each once: those named, and all below the folders named, sorted.
 
     Raises:
         DataError: If a path does not exist, or there is no image at all.
@@ -54,7 +54,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             "There are no images at the paths given.",
             hint=f"images end in {', '.join(IMAGE_SUFFIXES)}",
         )
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _is_image(path: Path, named: Path) -> bool:
@@ -64,7 +64,11 @@ def _is_image(path: Path, named: Path) -> bool:
 def decode_files(
     paths: Sequence[Path], image_size: int
 ) -> tuple[list[Path], Images, list[Problem]]:
-    """Return the readable files, their images, and why the others are not."""
+    """Return the readable files, their images, and why the others are not.
+
+    Raises:
+        DataError: If none of them is readable.
+    """
     kept: list[Path] = []
     images: list[Images] = []
     problems: list[Problem] = []
@@ -74,8 +78,13 @@ def decode_files(
             kept.append(path)
         except (DataError, OSError) as error:
             problems.append(Problem(str(path), str(error)))
-    shape = (0, image_size, image_size, 3)
-    return kept, np.stack(images) if images else np.empty(shape, np.uint8), problems
+    if not images:
+        raise DataError(
+            f"None of the {len(paths)} files can be read, for example `{problems[0].path}`: "
+            f"{problems[0].reason}",
+            hint="check that these are image files and that the copy is complete",
+        )
+    return kept, np.stack(images), problems
 
 
 def predict_images(program: Program, state: State, images: Images) -> np.ndarray:

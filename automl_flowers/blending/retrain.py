@@ -33,10 +33,12 @@ class External:
     Attributes:
         examples_at: Returns them at an image size.
         content: Digits of what they show.
+        num_images: How many there are.
     """
 
     examples_at: Callable[[int], Examples]
     content: str
+    num_images: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def retrain(
     """
     without = _fit(trainer, recipe, folder, recipe.name, None, on_epoch)
     chosen, with_score = without, None
-    if external is not None:
+    if external is not None and external.num_images:
         added = _fit(trainer, recipe, folder, f"{recipe.name}+external", external, on_epoch)
         with_score = added.macro_f1
         chosen = added if added.macro_f1 >= without.macro_f1 else without
@@ -149,6 +151,7 @@ def _fit(
 
     more = external.examples_at(recipe.image_size) if external else None
     size = trainer.train(recipe, 0, trainer.num_epochs, None, hear, more=more)
+    record_path.unlink(missing_ok=True)  # until the end, no record speaks for these weights
     save_state(weights_path(folder, name), trainer.model_state(recipe, more))
     fit = _Fit(name, trained_on, size, tuple(epochs))
     write_json(record_path, {**asdict(fit), "recipe": recipe.to_dict()})

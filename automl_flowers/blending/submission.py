@@ -25,15 +25,16 @@ def write_submission(
         sample: Path of `sample_submission.csv`, or None.
 
     Raises:
-        DataError: If the sample asks for other ids; nothing is written then.
+        DataError: If the sample asks for other ids, or cannot be used; nothing is written then.
     """
     label_of = {str(i): int(label) for i, label in zip(ids, labels, strict=True)}
     order = list(label_of) if sample is None else _sample_ids(sample)
-    if sample is not None and (set(order) != set(label_of) or len(order) != len(label_of)):
-        missing, extra = set(order) - set(label_of), set(label_of) - set(order)
+    missing, extra = set(order) - set(label_of), set(label_of) - set(order)
+    if missing or extra:
+        example = min(missing or extra)
         raise DataError(
             f"The test images and `{sample}` differ: {len(missing)} ids of the sample have no "
-            f"image and {len(extra)} images are not in the sample.",
+            f"image and {len(extra)} images are not in the sample, for example {example!r}.",
             hint="use the sample file that belongs to these test images, or remove it",
         )
     text = io.StringIO()
@@ -44,10 +45,17 @@ def write_submission(
 
 
 def _sample_ids(sample: str) -> list[str]:
-    rows = list(csv.DictReader(io.StringIO(storage.read_text(sample))))
-    if not rows or "id" not in rows[0]:
+    rows = csv.DictReader(io.StringIO(storage.read_text(sample), newline=""))
+    if "id" not in (rows.fieldnames or ()):
         raise DataError(
             f"`{sample}` must have a column `id`, as in `id,label`.",
             hint="restore the sample file, or remove it",
         )
-    return [row["id"] for row in rows]
+    ids = [row["id"] for row in rows]
+    if len(set(ids)) < len(ids):
+        raise DataError(
+            f"`{sample}` must name each image once, but {len(ids) - len(set(ids))} lines name one "
+            "again.",
+            hint="restore the sample file, or remove it",
+        )
+    return ids

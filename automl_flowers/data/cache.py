@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ import pandas as pd
 
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.sources.images import decode_image, read_image_bytes
-from automl_flowers.errors import DataError
+from automl_flowers.errors import DataError, RunError
 from automl_flowers.files import atomic_path, write_json
 
 Images = npt.NDArray[np.uint8]
@@ -75,15 +76,27 @@ def load_pictures(
 
     Returns:
         The readable images; what could not be decoded is listed, never guessed.
+
+    Raises:
+        RunError: If the cache cannot be written, for example for want of room.
     """
     stem = folder / f"images-{image_size}-{_key(rows, image_size)}"
     array_path, index_path = stem.with_suffix(".npy"), stem.with_suffix(".json")
     if not (array_path.exists() and index_path.exists()):
-        _decode_all(rows, image_size, array_path, index_path, on_progress)
+        try:
+            _decode_all(rows, image_size, array_path, index_path, on_progress)
+        except OSError as error:
+            raise RunError(
+                f"{len(rows)} images decoded at {image_size} px take "
+                f"{len(rows) * 3 * image_size**2 / 1e9:.1f} GB, which cannot be written to "
+                f"`{folder}`: {error.strerror or error}.",
+                hint="make room, or choose a folder on another disk with `--run`",
+            ) from error
     index = json.loads(index_path.read_text(encoding="utf-8"))
+    ids = tuple(index["ids"])
     return Pictures(
-        images=np.load(array_path, mmap_mode="r", allow_pickle=False),
-        ids=tuple(index["ids"]),
+        images=np.load(array_path, mmap_mode="r", allow_pickle=False)[: len(ids)],
+        ids=ids,
         digests=tuple(index["digests"]),
         problems=tuple(Problem(**problem) for problem in index["problems"]),
     )
@@ -102,7 +115,10 @@ def _stamp(path: str) -> tuple[int, int]:
     """Return size and time of change, for remote files zero: their names are trusted."""
     if "://" in path:
         return (0, 0)
-    status = os.stat(path)  # noqa: PTH116 - paths from a manifest stay strings
+    try:
+        status = os.stat(path)  # noqa: PTH116 - paths from a manifest stay strings
+    except OSError:  # decoding will say so
+        return (-1, -1)
     return (status.st_size, status.st_mtime_ns)
 
 
@@ -117,17 +133,20 @@ def _decode_all(
     digests: list[str] = []
     problems: list[dict[str, str]] = []
     shape = (len(rows), image_size, image_size, 3)
-    with atomic_path(array_path) as temporary:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    # Written like any file: with a memory map, a full disk would end the process by a signal.
+    with atomic_path(array_path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        num_bytes = file.tell() + math.prod(shape)
         for outcome in _decoded(rows, image_size, on_progress):
             if isinstance(outcome, Problem):
                 problems.append(vars(outcome))
             else:
-                identity, digest, images[len(ids)] = outcome
+                identity, digest, image = outcome
+                file.write(image.tobytes())
                 ids.append(identity)
                 digests.append(digest)
-        images.flush()
-        del images
+        file.truncate(num_bytes)  # as if the images that are broken stood at the end
     write_json(index_path, {"ids": ids, "digests": digests, "problems": problems})
 
 

@@ -7,9 +7,10 @@ people see exactly which image played which part.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,26 @@ class ImageData:
 
     Attributes:
         manifest: Readable rows only, with their final splits.
+        read_rows: All rows as they were read, those that cannot be decoded too: what the cache
+            is made from, so that finding one broken image decodes no other twice.
         cache: Folder of decoded images.
         on_progress: Hears of decoding.
     """
 
     manifest: Manifest
+    read_rows: pd.DataFrame
     cache: Path
     on_progress: OnProgress = _quietly
+    _pictures: dict[int, Pictures] = field(default_factory=dict, repr=False)
 
     def pictures(self, image_size: int) -> Pictures:
         """Return all images at one size, decoding them the first time."""
-        return _load(self.manifest, image_size, self.cache, self.on_progress)
+        if image_size not in self._pictures:
+            what = f"decoding {self.read_rows['source'].iloc[0]} at {image_size} px"
+            self._pictures[image_size] = load_pictures(
+                self.read_rows, image_size, self.cache, functools.partial(self.on_progress, what)
+            )
+        return self._pictures[image_size]
 
     def examples(self, split: str, image_size: int) -> Examples:
         """Return the images of a split at one size, ordered by id."""
@@ -72,12 +82,6 @@ class ImageData:
         return content_hash(self.pictures(image_size), self.manifest.split(*splits))
 
 
-def _load(manifest: Manifest, image_size: int, cache: Path, on_progress: OnProgress) -> Pictures:
-    what = f"decoding {manifest.rows['source'].iloc[0]} at {image_size} px"
-    report = functools.partial(on_progress, what)
-    return load_pictures(manifest.rows, image_size, cache, report)
-
-
 def prepare(
     address: str,
     *,
@@ -85,6 +89,7 @@ def prepare(
     image_size: int,
     cache: Path,
     source: str | None = None,
+    largest_size: int | None = None,
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set and divide it into train, val, blend and test.
@@ -95,6 +100,9 @@ def prepare(
         image_size: The size to decode first, in pixels.
         cache: Folder of decoded images.
         source: Short name of the data set; by default from the address.
+        largest_size: The largest size that will be asked for, in pixels. Where the data set
+            comes in several sizes, the smallest of them that is big enough is read for all
+            sizes; by default the largest, so that nothing is ever scaled up.
         on_progress: Hears of decoding.
 
     Returns:
@@ -103,10 +111,17 @@ def prepare(
     Raises:
         DataError: If there is nothing to read, or too little to train on.
     """
-    data = read(address, image_size=image_size, cache=cache, source=source, on_progress=on_progress)
+    data = read(
+        address,
+        image_size=image_size,
+        cache=cache,
+        source=source,
+        largest_size=largest_size,
+        on_progress=on_progress,
+    )
     manifest = _divide(data, image_size=image_size, seed=seed)
     _check_trainable(manifest)
-    return ImageData(manifest, cache, on_progress)
+    return replace(data, manifest=manifest)
 
 
 def read(
@@ -115,11 +130,25 @@ def read(
     image_size: int,
     cache: Path,
     source: str | None = None,
+    largest_size: int | None = None,
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
-    """Read a data set as it comes, without the images that cannot be decoded."""
-    manifest = open_data(address, image_size=image_size, source=source)
-    pictures = _load(manifest, image_size, cache, on_progress)
+    """Read a data set as it comes, without the images that cannot be decoded.
+
+    Args:
+        address: As for `automl_flowers.data.sources.open_data`.
+        image_size: The size to decode first, in pixels.
+        cache: Folder of decoded images.
+        source: Short name of the data set; by default from the address.
+        largest_size: As for `prepare`.
+        on_progress: Hears of decoding.
+
+    Raises:
+        DataError: If there is nothing to read, or most images cannot be decoded.
+    """
+    manifest = open_data(address, image_size=largest_size, source=source)
+    data = ImageData(manifest, manifest.rows, cache, on_progress)
+    pictures = data.pictures(image_size)
     if len(pictures.problems) > _MOST_UNREADABLE * len(manifest.rows):
         first: Problem = pictures.problems[0]
         raise DataError(
@@ -129,7 +158,7 @@ def read(
         )
     readable = manifest.rows[manifest.rows["id"].isin(pictures.ids)].reset_index(drop=True)
     problems = manifest.problems + pictures.problems
-    return ImageData(Manifest(readable, manifest.class_names, problems), cache, on_progress)
+    return replace(data, manifest=Manifest(readable, manifest.class_names, problems))
 
 
 def _divide(data: ImageData, *, image_size: int, seed: int) -> Manifest:
@@ -179,7 +208,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
         RunError: If the run was started with other images; nothing is written then.
     """
     manifest = data.manifest
-    content = data.content_hash(image_size, *SPLITS)
+    content = _content_of_splits(data, image_size)
     if summary_path.exists():
         _check_same_content(json.loads(summary_path.read_text(encoding="utf-8")), content, data)
     counts = manifest.rows.groupby(["split", "label"]).size()
@@ -199,11 +228,17 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
     )
 
 
+def _content_of_splits(data: ImageData, image_size: int) -> str:
+    """Return digits of what the images show and of the parts that they play."""
+    digests = {split: data.content_hash(image_size, split) for split in SPLITS}
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
+
+
 def _check_same_content(before: dict[str, Any], content: str, data: ImageData) -> None:
     if before["content"] != content:
         raise RunError(
             f"The images have changed since this run began: it had "
             f"{sum(before['images'].values())}, now there are {len(data.manifest.rows)}, or some "
-            "show something else.",
+            "show something else or are in another split.",
             hint="choose another folder with `--run`, or restore the images",
         )

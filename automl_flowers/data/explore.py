@@ -31,7 +31,7 @@ def describe(address: str) -> dict[str, Any]:
     return {
         "address": address,
         "classes": manifest.num_classes,
-        "images": {k: int(v) for k, v in manifest.rows["split"].value_counts().items()},
+        "images": manifest.count_images(),
         "unlabelled": int((manifest.rows["label"] < 0).sum()),
         "imbalance": round(max(totals) / smallest, 2) if smallest else None,
         "per_class": per_class,

@@ -66,6 +66,11 @@ class Manifest:
         """Return the rows of the named splits, ordered by id, with a fresh index."""
         return self.rows[self.rows["split"].isin(names)].reset_index(drop=True)
 
+    def count_images(self) -> dict[str, int]:
+        """Return the number of images of each split that has some, in the order of `SPLITS`."""
+        counts = self.rows["split"].value_counts()
+        return {split: int(counts[split]) for split in SPLITS if split in counts}
+
     def replace_rows(self, rows: pd.DataFrame) -> Manifest:
         """Return the same manifest with other rows."""
         return Manifest(rows, self.class_names, self.problems)

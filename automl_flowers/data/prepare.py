@@ -218,7 +218,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
         {
             "content": content,
             "class_names": list(manifest.class_names),
-            "images": {k: int(v) for k, v in manifest.rows["split"].value_counts().items()},
+            "images": manifest.count_images(),
             "images_per_class": {
                 split: [int(counts.get((split, label), 0)) for label in range(manifest.num_classes)]
                 for split in sorted(set(manifest.rows["split"]))

@@ -307,9 +307,7 @@ def test_images_without_a_label_where_one_is_needed_are_an_error(
     assert "folder a class" in error.value.hint
 
 
-@pytest.mark.parametrize(
-    ("counts", "split"), [({"": 1}, "val"), ({"train": 2, "test": 1}, "val")]
-)
+@pytest.mark.parametrize(("counts", "split"), [({"": 1}, "val"), ({"train": 2, "test": 1}, "val")])
 def test_too_few_images_are_an_error_that_says_how_many_it_takes(make, tmp_path, counts, split):
     root = grow(tmp_path / "garden", counts)
 

@@ -143,15 +143,12 @@ def summarise(
         ],
         "scores": scores,
         "absent_classes": {
-            split: len(metrics.absent_classes(_known(a.labels), len(a.class_names)))
+            split: len(metrics.absent_classes(a.labels[a.labels >= 0], len(a.class_names)))
             for split, a in aligned.items()
+            if (a.labels >= 0).any()
         },
         "external": list(external),
     }
-
-
-def _known(labels: np.ndarray) -> np.ndarray:
-    return labels[labels >= 0]
 
 
 def _member_entry(

@@ -1,0 +1,391 @@
+"""Tests for the way from members to what `blend.json` says, with real training and without."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from automl_flowers.blending.blend import (
+    predict_members,
+    predictions_file,
+    summarise,
+    weigh,
+)
+from automl_flowers.blending.external import join_sources, read_source
+from automl_flowers.blending.retrain import Member, retrain
+from automl_flowers.data.prepare import prepare
+from automl_flowers.files import write_json
+from ensembles import metrics
+from ensembles.averaging import average
+from ensembles.predictions import AlignedPredictions
+
+NAMES = ("daisy", "rose", "tulip")
+
+
+def predictions(count=30, *, split="blend", seed=0, labels=None, num_models=2):
+    """Return what members of some skill predict on `count` images a class."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(3), count)
+    scores = rng.random((num_models, 3 * count, 3)) + 0.8 * np.eye(3)[truth]
+    return AlignedPredictions(
+        members=tuple(f"member {k}" for k in range(num_models)),
+        split=split,
+        ids=np.array([f"{k:04d}" for k in range(3 * count)]),
+        labels=truth if labels is None else labels,
+        probabilities=scores / scores.sum(axis=-1, keepdims=True),
+        class_names=NAMES,
+        data_hash="digits",
+    )
+
+
+def describe_member(recipe, number):
+    return Member(
+        name=f"member {number}",
+        recipe=recipe,
+        scores={"macro_f1": 0.5, "accuracy": 0.5, "log_loss": 1.0},
+        score_without_external=0.5,
+        score_with_external=None,
+        trained_on="digits",
+        size={"layers": 5},
+        epochs=(),
+    )
+
+
+def summary_of(recipe, aligned, rule="uniform"):
+    members = [describe_member(recipe, k) for k in range(len(aligned["blend"].members))]
+    choice = weigh(aligned["blend"], rule)
+    files = [{split: f"{member.name}.{split}.npz" for split in aligned} for member in members]
+    return summarise(members, aligned, choice, files=files, external=[]), choice
+
+
+def test_uniform_weights_are_given_when_asked_for_and_say_so():
+    aligned = predictions(num_models=4)
+
+    choice = weigh(aligned, "uniform")
+
+    assert choice.weights.tolist() == [0.25] * 4
+    assert (choice.rule, choice.reason) == ("uniform", "As asked for, the 4 members count equally.")
+    expected = metrics.macro_f1(aligned.labels, average(aligned.probabilities))
+    assert choice.naive_score == choice.cross_fitted_score == expected
+
+
+def test_auto_fits_weights_from_ten_images_a_class():
+    assert weigh(predictions(9), "auto").rule == "uniform"
+    assert "fewer than the 10" in weigh(predictions(9), "auto").reason
+    assert "cross-fitted" in weigh(predictions(10), "auto").reason
+
+
+def test_optimized_makes_do_with_two_images_a_class():
+    good_and_bad = predictions(5)
+    good_and_bad.probabilities[1] = good_and_bad.probabilities[1][:, ::-1]
+    good_and_bad.probabilities[0] = np.eye(3)[good_and_bad.labels]
+
+    choice = weigh(good_and_bad, "optimized")
+
+    assert choice.rule == "optimized"
+    assert choice.weights[0] > 0.5
+    assert weigh(predictions(1), "optimized").rule == "uniform"
+
+
+@pytest.mark.parametrize("rule", ["auto", "optimized", "uniform"])
+def test_one_member_gets_everything(rule):
+    choice = weigh(predictions(num_models=1), rule)
+
+    assert (choice.rule, choice.weights.tolist()) == ("single", [1.0])
+
+
+@pytest.mark.parametrize("rule", ["auto", "optimized", "uniform"])
+def test_images_without_a_label_are_weighed_without(rule):
+    aligned = predictions()
+    some = np.where(np.arange(90) % 2, aligned.labels, -1)
+
+    choice = weigh(predictions(labels=some), rule)
+
+    assert choice.weights.sum() == pytest.approx(1)
+    assert 0 <= choice.naive_score <= 1
+
+
+def test_a_summary_is_json_with_all_scores(recipe):
+    aligned = {
+        split: predictions(seed=seed, split=split)
+        for seed, split in enumerate(("val", "blend", "test"))
+    }
+
+    summary, choice = summary_of(recipe, aligned, "auto")
+
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert summary["class_names"] == list(NAMES)
+    assert (summary["rule"], summary["reason"]) == (choice.rule, choice.reason)
+    assert summary["absent_classes"] == {"val": 0, "blend": 0, "test": 0}
+    for number, member in enumerate(summary["members"]):
+        assert member["name"] == f"member {number}"
+        assert member["weight"] == choice.weights[number]
+        assert member["predictions"]["val"] == f"member {number}.val.npz"
+        assert member["scores"]["test"]["accuracy"] == metrics.accuracy(
+            aligned["test"].labels, aligned["test"].probabilities[number]
+        )
+    for split, one in aligned.items():
+        expected = metrics.macro_f1(one.labels, average(one.probabilities, choice.weights))
+        assert summary["scores"][split]["macro_f1"] == expected
+    low, high = summary["scores"]["blend"]["interval_90"]
+    assert low <= summary["scores"]["blend"]["macro_f1"] <= high
+    assert summary["scores"]["blend"]["naive_macro_f1"] == choice.naive_score
+    assert summary["scores"]["blend"]["cross_fitted_macro_f1"] == choice.cross_fitted_score
+
+
+@pytest.mark.parametrize("rule", ["uniform", "auto"])
+def test_it_is_said_what_weights_were_fitted_on(recipe, rule):
+    summary, choice = summary_of(recipe, {"blend": predictions(60)}, rule)
+
+    expected = "blend" if choice.rule == "optimized" else None
+    assert summary["weights_fitted_on"] == expected
+
+
+def test_test_scores_are_null_without_labels_and_without_a_test_split(recipe):
+    unlabelled = predictions(split="test", labels=np.full(90, -1))
+
+    for aligned in (
+        {"blend": predictions(), "test": unlabelled},
+        {"blend": predictions()},
+    ):
+        summary, _ = summary_of(recipe, aligned)
+
+        assert set(summary["scores"]["test"].values()) == {None}
+        assert summary["scores"]["test"]["macro_f1"] is None
+        assert summary["scores"]["val"] is None
+        assert summary["absent_classes"] == {"blend": 0}
+    assert (
+        summary_of(recipe, {"blend": predictions(), "test": unlabelled})[0]["members"][0]["scores"][
+            "test"
+        ]
+        is None
+    )
+
+
+def test_a_score_is_that_of_the_labelled_images(recipe):
+    known = predictions(split="test")
+    some = np.where(known.labels == 2, -1, known.labels)
+
+    summary, choice = summary_of(
+        recipe, {"blend": predictions(), "test": predictions(split="test", labels=some)}
+    )
+
+    here = some >= 0
+    blended = average(known.probabilities, choice.weights)[here]
+    assert summary["scores"]["test"]["accuracy"] == metrics.accuracy(some[here], blended)
+    assert summary["absent_classes"]["test"] == 1
+
+
+# With real training: seconds, on random weights.
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Folders of a run, by name."""
+    root = tmp_path_factory.mktemp("run")
+    return {name: root / name for name in ("members", "predictions", "cache")}
+
+
+@pytest.fixture(scope="module")
+def source(ours, garden, run, tmp_path_factory, draw_pictures):
+    """An external data set of two usable classes, one copy of a test image among them."""
+    colours = {"Roses": (220, 40, 60), "tulips": (60, 60, 220)}
+    root = draw_pictures(tmp_path_factory.mktemp("meadow") / "meadow", {"": 2}, colours, seed=5000)
+    with Image.open(garden / "test/rose/0.png") as image:
+        image.resize((40, 40), Image.Resampling.BICUBIC).save(root / "Roses/copy.jpg", quality=90)
+    return read_source(
+        str(root),
+        ours,
+        label_map_file=None,
+        probe_with=None,
+        image_size=32,
+        cache=run["cache"],
+        on_progress=lambda what, done, total: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def members(trainer, recipe, other_recipe, run, source):
+    external = join_sources([source], 32)
+    return [retrain(trainer, one, run["members"], external) for one in (recipe, other_recipe)]
+
+
+@pytest.fixture(scope="module")
+def aligned(trainer, members, run):
+    return predict_members(trainer, members, run["members"], run["predictions"])
+
+
+def test_a_member_keeps_external_images_where_they_do_not_lower_its_score(members, source):
+    assert source.copies == ("Roses/copy.jpg",)
+    for member in members:
+        kept = member.score_with_external >= member.score_without_external
+        assert member.name == member.recipe.name + ("+external" if kept else "")
+        assert member.scores["macro_f1"] == max(
+            member.score_with_external, member.score_without_external
+        )
+        assert math.isfinite(member.scores["log_loss"])
+
+
+def test_a_second_call_trains_nothing(trainer, members, recipe, run, source):
+    heard = []
+
+    again = retrain(
+        trainer,
+        recipe,
+        run["members"],
+        join_sources([source], 32),
+        lambda *event: heard.append(event),
+    )
+
+    assert again == members[0]
+    assert heard == []
+
+
+def test_predictions_are_those_of_the_members_by_id(trainer, members, aligned, ours, run):
+    assert set(aligned) == {"val", "blend", "test"}
+    for split, one in aligned.items():
+        rows = ours.manifest.split(split)
+        assert one.ids.tolist() == rows["id"].tolist()
+        assert one.labels.tolist() == rows["label"].tolist()
+        assert one.members == tuple(member.name for member in members)
+        assert one.probabilities.shape == (2, len(rows), 3)
+    for number, member in enumerate(members):
+        val = aligned["val"]
+        score = metrics.macro_f1(val.labels, val.probabilities[number])
+        assert score == member.scores["macro_f1"]
+
+
+def test_predictions_are_made_once(trainer, members, aligned, run):
+    class Unwilling:
+        data = trainer.data
+
+        def __getattr__(self, name):
+            raise AssertionError(f"asked for {name}")
+
+    again = predict_members(Unwilling(), members, run["members"], run["predictions"])
+
+    for split, one in aligned.items():
+        np.testing.assert_array_equal(again[split].probabilities, one.probabilities)
+
+
+def test_a_damaged_file_of_predictions_is_made_again(trainer, members, aligned, run, tmp_path):
+    folder = tmp_path / "predictions"
+    shutil.copytree(run["predictions"], folder)
+    file = folder / predictions_file(trainer, members[0], "val")
+    file.write_bytes(file.read_bytes()[:100])
+
+    again = predict_members(trainer, members, run["members"], folder)
+
+    np.testing.assert_array_equal(again["val"].probabilities, aligned["val"].probabilities)
+
+
+@pytest.fixture(scope="module")
+def other_data(garden, tmp_path_factory):
+    """The garden with another test image and another image that was trained on, in turn."""
+
+    def other_data(*changed):
+        root = tmp_path_factory.mktemp("changed") / "garden"
+        shutil.copytree(garden, root)
+        for name in changed:
+            with Image.open(root / name) as image:
+                image.transpose(Image.Transpose.ROTATE_90).save(root / name)
+        cache = root.parent / "cache"
+        return prepare(str(root), seed=0, image_size=32, cache=cache)
+
+    return other_data
+
+
+def test_predictions_are_not_reused_for_other_data(
+    make_trainer, trainer, members, aligned, other_data, run, tmp_path
+):
+    folder = tmp_path / "predictions"
+    shutil.copytree(run["predictions"], folder)
+    trainer_now = make_trainer(other_data("test/rose/0.png"))
+
+    now = predict_members(trainer_now, members, run["members"], folder)
+
+    names = [predictions_file(t, members[0], "test") for t in (trainer, trainer_now)]
+    assert names[0] != names[1]
+    assert predictions_file(trainer, members[0], "val") == predictions_file(
+        trainer_now, members[0], "val"
+    )
+    np.testing.assert_array_equal(now["val"].probabilities, aligned["val"].probabilities)
+    is_changed = now["test"].ids == "test/rose/0.png"
+    difference = abs(now["test"].probabilities - aligned["test"].probabilities).max(axis=(0, 2))
+    assert difference[is_changed].min() > 0
+    assert difference[~is_changed].max() < 1e-6
+
+
+def test_predictions_are_not_reused_for_a_member_trained_on_other_images(trainer, members):
+    def retrained(member):
+        return Member(**{**vars(member), "trained_on": "other images"})
+
+    for member in members:
+        files = {predictions_file(trainer, one, "val") for one in (member, retrained(member))}
+        assert len(files) == 2
+
+
+def test_other_training_images_retrain(make_trainer, members, recipe, other_data, run, tmp_path):
+    folder = tmp_path / "members"
+    shutil.copytree(run["members"], folder)
+    heard = []
+
+    changed = retrain(
+        make_trainer(other_data("train/rose/0.png")),
+        recipe,
+        folder,
+        None,
+        lambda name, record: heard.append(name),
+    )
+
+    assert heard == [recipe.name]
+    assert changed.trained_on != members[0].trained_on
+
+
+def test_what_is_written_holds_what_was_done(trainer, members, aligned, tmp_path):
+    choice = weigh(aligned["blend"], "auto")
+    files = [
+        {split: predictions_file(trainer, member, split) for split in aligned} for member in members
+    ]
+
+    write_json(
+        tmp_path / "blend.json", summarise(members, aligned, choice, files=files, external=[])
+    )
+
+    blend = json.loads((tmp_path / "blend.json").read_text())
+    assert [member["name"] for member in blend["members"]] == [m.name for m in members]
+    assert sum(member["weight"] for member in blend["members"]) == pytest.approx(1)
+    for entry, member in zip(blend["members"], members, strict=True):
+        assert entry["recipe"] == member.recipe.to_dict()
+        assert entry["scores"]["val"] == pytest.approx(member.scores)
+        assert entry["val_macro_f1_with_external"] == member.score_with_external
+        assert entry["val_macro_f1_without_external"] == member.score_without_external
+        assert isinstance(entry["predictions"], Mapping)
+        assert entry["size"]["trainable_layers"] > 0
+    assert 0 <= blend["scores"]["blend"]["macro_f1"] <= 1
+    assert 0 <= blend["scores"]["test"]["macro_f1"] <= 1
+
+
+def test_test_images_without_labels_are_predicted_and_not_scored(
+    make_trainer, members, garden, run, tmp_path
+):
+    root = tmp_path / "garden"
+    shutil.copytree(garden, root)
+    for path in list((root / "test").rglob("*.png")):
+        path.rename(root / "test" / f"{path.parent.name}{path.name}")
+    for name in NAMES:
+        (root / "test" / name).rmdir()
+    data = prepare(str(root), seed=0, image_size=32, cache=tmp_path / "cache")
+
+    aligned = predict_members(make_trainer(data), members, run["members"], tmp_path / "predictions")
+    summary = summarise(
+        members, aligned, weigh(aligned["blend"], "uniform"), files=[{}, {}], external=[]
+    )
+
+    assert aligned["test"].probabilities.shape == (2, 6, 3)
+    assert set(aligned["test"].labels) == {-1}
+    assert summary["scores"]["test"]["macro_f1"] is None

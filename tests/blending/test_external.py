@@ -1,0 +1,222 @@
+"""Tests for deciding what of an external data set may be trained on."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from automl_flowers.blending import external as external_module
+from automl_flowers.blending.external import join_sources, read_source, read_sources
+from automl_flowers.errors import ConfigError, DataError
+
+COLOURS = {"Daisies": (230, 210, 60), "nettle": (30, 160, 50), "roses": (220, 40, 60)}
+OPTIONS = {
+    "label_map_file": None,
+    "probe_with": None,
+    "image_size": 32,
+    "on_progress": lambda what, done, total: None,
+}
+
+
+@pytest.fixture
+def meadow(tmp_path, draw_pictures):
+    """An external data set of three classes, two of which have the names of ours."""
+    return draw_pictures(tmp_path / "meadow", {"": 3}, COLOURS, seed=1000)
+
+
+@pytest.fixture
+def read(ours, tmp_path):
+    """`read_source` against our images."""
+
+    def read(address, **options):
+        return read_source(str(address), ours, **{**OPTIONS, "cache": tmp_path / "c", **options})
+
+    return read
+
+
+def plant(garden, ours, split, target, change):
+    """Write a changed copy of our first rose in a split, and return our id of it."""
+    rows = ours.manifest.split(split)
+    identity = rows["id"][rows["label"] == 1].iloc[0]
+    with Image.open(garden / identity) as image:
+        change(image.convert("RGB")).save(target, quality=85)
+    return identity
+
+
+CHANGES = {
+    "recompressed": lambda image: image,
+    "resized": lambda image: image.resize((48, 48), Image.Resampling.BICUBIC),
+    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+}
+
+
+def test_classes_of_our_names_are_used_with_our_labels(read, meadow):
+    source = read(meadow)
+
+    assert source.name == "meadow"
+    assert [(d.external, d.ours, d.num_images, d.is_used) for d in source.decisions] == [
+        ("Daisies", "daisy", 3, True),
+        ("nettle", None, 3, False),
+        ("roses", "rose", 3, True),
+    ]
+    assert source.labels.tolist() == [0, 0, 0, -1, -1, -1, 1, 1, 1]
+    assert source.copies == ()
+    assert source.num_used == 6
+
+
+def test_only_used_images_become_examples_with_ids_of_their_own(read, meadow):
+    examples = read(meadow).examples_at(16)
+
+    assert examples.ids.tolist() == [
+        f"meadow/{name}/{number}.png" for name in ("Daisies", "roses") for number in range(3)
+    ]
+    assert examples.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert examples.take(np.arange(6)).shape == (6, 16, 16, 3)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("split", ["val", "blend", "test"])
+def test_a_planted_copy_of_an_evaluation_image_is_dropped(
+    read, meadow, garden, ours, split, change
+):
+    plant(garden, ours, split, meadow / "roses/copy.jpg", change)
+
+    source = read(meadow)
+
+    assert source.copies == ("roses/copy.jpg",)
+    assert source.num_used == 6
+    assert "meadow/roses/copy.jpg" not in source.examples_at(32).ids
+
+
+def test_a_copy_of_a_training_image_may_stay(read, meadow, garden, ours):
+    plant(garden, ours, "train", meadow / "roses/copy.jpg", CHANGES["resized"])
+
+    source = read(meadow)
+
+    assert source.copies == ()
+    assert source.num_used == 7
+
+
+def test_a_copy_in_a_class_that_is_not_used_is_not_listed(read, meadow, garden, ours):
+    plant(garden, ours, "test", meadow / "nettle/copy.jpg", CHANGES["resized"])
+
+    assert read(meadow).copies == ()
+
+
+def test_a_broken_image_moves_no_label_and_no_copy(read, meadow, garden, ours):
+    (meadow / "Daisies/0.png").write_bytes(b"words")
+    plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["resized"])
+
+    source = read(meadow)
+
+    assert [problem.path for problem in source.data.manifest.problems] == ["Daisies/0.png"]
+    assert source.copies == ("roses/copy.jpg",)
+    examples = source.examples_at(32)
+    assert [identity.split("/")[1] for identity in examples.ids] == ["Daisies"] * 2 + ["roses"] * 3
+    assert examples.labels.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_the_probe_leaves_out_a_class_that_looks_like_another(read, meadow, monkeypatch):
+    seen = np.array([0, 0, 2, 2, 2, 2, 2, 2, 2])
+    monkeypatch.setattr(external_module, "_probe", lambda *_arguments: seen)
+
+    source = read(meadow, probe_with="efficientnet_lite0")
+
+    daisies, _, roses = source.decisions
+    assert (daisies.is_used, daisies.agreement) == (True, pytest.approx(2 / 3))
+    assert (roses.is_used, roses.agreement) == (False, 0.0)
+    assert source.labels.tolist() == [0, 0, 0] + [-1] * 6
+
+
+def write_map(tmp_path, text):
+    (tmp_path / "map.yaml").write_text(text)
+    return tmp_path / "map.yaml"
+
+
+def test_a_persons_word_is_taken(read, meadow, tmp_path):
+    source = read(meadow, label_map_file=write_map(tmp_path, "nettle: tulip\nroses: null\n"))
+
+    assert source.labels.tolist() == [0, 0, 0, 2, 2, 2, -1, -1, -1]
+
+
+def test_a_name_in_the_map_that_no_data_set_has_is_answered_with_the_nearest(
+    read, meadow, tmp_path
+):
+    with pytest.raises(ConfigError, match=r"'netle'.*Did you mean 'nettle'"):
+        read(meadow, label_map_file=write_map(tmp_path, "netle: tulip\n"))
+
+
+def test_one_map_serves_several_data_sets(ours, meadow, tmp_path, draw_pictures):
+    colours = {"tulip": (60, 60, 220), "weed": (30, 160, 50)}
+    field = draw_pictures(tmp_path / "field", {"": 2}, colours, seed=2000)
+    label_map = write_map(tmp_path, "nettle: tulip\nweed: daisy\n")
+
+    sources = read_sources(
+        [str(meadow), str(field)],
+        ours,
+        **{**OPTIONS, "label_map_file": label_map},
+        cache=tmp_path / "c",
+    )
+
+    assert sources[0].labels.tolist() == [0, 0, 0, 2, 2, 2, 1, 1, 1]
+    assert sources[1].labels.tolist() == [2, 2, 0, 0]
+
+
+def test_a_data_set_without_a_usable_class_is_refused(read, tmp_path, draw_pictures):
+    colours = {"dock": (30, 160, 50), "nettle": (30, 120, 50)}
+    weeds = draw_pictures(tmp_path / "weeds", {"": 1}, colours, seed=3000)
+
+    with pytest.raises(DataError, match=r"None of the 2 classes of `.*weeds` can be used"):
+        read(weeds)
+
+
+def test_joined_sources_follow_one_another(read, meadow, tmp_path, draw_pictures):
+    colours = {"daisy": (230, 210, 60), "tulip": (60, 60, 220)}
+    field = draw_pictures(tmp_path / "field", {"": 2}, colours, seed=2000)
+    sources = [read(meadow), read(field)]
+
+    joined = join_sources(sources, 32)
+
+    examples = joined.examples_at(16)
+    assert joined.num_images == len(examples) == 10
+    assert examples.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 2, 2]
+    assert examples.ids[0] == "meadow/Daisies/0.png"
+    assert examples.ids[-1] == "field/tulip/1.png"
+    assert examples.take(np.arange(10)).shape == (10, 16, 16, 3)
+
+
+def test_the_content_of_joined_sources_changes_with_what_is_used(
+    read, meadow, tmp_path, garden, ours
+):
+    before = join_sources([read(meadow)], 32).content
+
+    assert join_sources([read(meadow)], 16).content == before
+    other_label = read(meadow, label_map_file=write_map(tmp_path, "roses: tulip\n"))
+    assert join_sources([other_label], 32).content != before
+    plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["resized"])
+    assert join_sources([read(meadow)], 32).content == before  # the copy is dropped
+    (meadow / "roses/copy.jpg").write_bytes((meadow / "roses/0.png").read_bytes())
+    assert join_sources([read(meadow)], 32).content != before
+
+
+def test_external_images_that_are_all_copies_leave_nothing(read, meadow, garden, ours):
+    for path in meadow.rglob("*.png"):
+        if path.parent.name != "nettle":
+            plant(garden, ours, "test", path, CHANGES["resized"])
+
+    source = read(meadow)
+
+    assert len(source.copies) == 6
+    assert source.num_used == join_sources([source], 32).num_images == 0
+
+
+def test_a_real_probe_tells_a_flower_from_its_namesake(read, tmp_path, draw_pictures):
+    """With ImageNet weights: what they call a tulip is yellow, as only our daisies are."""
+    colours = {"daisy": (230, 210, 60), "tulip": (230, 210, 60)}
+    root = draw_pictures(tmp_path / "namesakes", {"": 6}, colours, seed=4000)
+
+    daisies, tulips = read(root, probe_with="efficientnet_lite0").decisions
+
+    assert daisies.agreement > 0.8
+    assert daisies.is_used
+    assert tulips.agreement < 0.2
+    assert not tulips.is_used

@@ -1,0 +1,217 @@
+"""Tests for retraining a recipe, over a learner that takes no time."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from automl_flowers.blending import retrain as retrain_module
+from automl_flowers.blending.retrain import (
+    External,
+    load_member_state,
+    retrain,
+    weights_path,
+)
+from automl_flowers.errors import RunError
+from automl_flowers.ledger import EpochRecord
+
+NUM_EPOCHS = 3
+
+
+class Learner:
+    """Stands in for the trainer: its score on `val` is what it is told."""
+
+    def __init__(
+        self, *, score=0.5, with_external=0.5, content="ours", seed=7, num_epochs=NUM_EPOCHS
+    ):
+        self.score, self.with_external = score, with_external
+        self.content, self.seed, self.num_epochs = content, seed, num_epochs
+        self.data = self
+        self.trained = []
+
+    def content_hash(self, image_size, *splits):
+        assert splits == ("train",)
+        return self.content
+
+    def seed_of(self, _recipe):
+        return self.seed
+
+    def train(self, recipe, first_epoch, last_epoch, state, on_epoch, *, more=None):
+        assert (first_epoch, last_epoch, state) == (0, self.num_epochs, None)
+        self.trained.append((recipe.name, more))
+        final = self.score if more is None else self.with_external
+        for epoch in range(last_epoch):
+            score = final if epoch == last_epoch - 1 else 0.99
+            on_epoch(EpochRecord(epoch, 0.1, 1.0, score, score / 2, 0.7, 0.0), dict)
+        return {"layers": 5}
+
+    def model_state(self, recipe, more=None):
+        return {"model/0000": np.array([len(self.trained), more is not None])}
+
+
+@pytest.fixture
+def external():
+    return External(lambda image_size: f"examples of {image_size} px", "theirs", 4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "members"
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_member_is_the_last_epoch_not_the_best(recipe, folder):
+    learner = Learner(score=0.5)
+
+    member = retrain(learner, recipe, folder, None)
+
+    assert member.name == recipe.name
+    assert member.scores == {"macro_f1": 0.5, "accuracy": 0.25, "log_loss": 0.7}
+    assert [epoch.macro_f1 for epoch in member.epochs] == [0.99, 0.99, 0.5]
+    assert (member.score_without_external, member.score_with_external) == (0.5, None)
+    assert member.size == {"layers": 5}
+    assert names_in(folder) == [f"{recipe.name}.json", f"{recipe.name}.npz"]
+    np.testing.assert_array_equal(load_member_state(folder, member.name)["model/0000"], [1, 0])
+
+
+def test_every_epoch_is_heard_with_the_members_name(recipe, folder, external):
+    heard = []
+
+    retrain(
+        Learner(), recipe, folder, external, lambda name, record: heard.append((name, record.epoch))
+    )
+
+    assert heard == [
+        (name, epoch) for name in (recipe.name, f"{recipe.name}+external") for epoch in range(3)
+    ]
+
+
+def test_a_second_call_trains_nothing_and_returns_the_same(recipe, folder, external):
+    first = retrain(Learner(), recipe, folder, external)
+    learner = Learner()
+
+    assert retrain(learner, recipe, folder, external) == first
+    assert learner.trained == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"content": "other images"}, {"seed": 8}, {"num_epochs": 4}],
+    ids=["images", "seed", "horizon"],
+)
+def test_other_images_seeds_and_horizons_retrain(recipe, folder, change):
+    first = retrain(Learner(), recipe, folder, None)
+    learner = Learner(**change)
+
+    second = retrain(learner, recipe, folder, None)
+
+    assert len(learner.trained) == 1
+    assert second.digits != first.digits
+
+
+def test_other_external_images_retrain_only_the_member_with_them(recipe, folder, external):
+    retrain(Learner(), recipe, folder, external)
+    learner = Learner()
+
+    retrain(learner, recipe, folder, replace(external, content="others of theirs"))
+
+    assert learner.trained == [(recipe.name, "examples of 32 px")]
+
+
+def test_another_recipe_is_another_member(recipe, other_recipe, folder):
+    learner = Learner()
+
+    names = {retrain(learner, one, folder, None).name for one in (recipe, other_recipe)}
+
+    assert len(names) == len(learner.trained) == 2
+
+
+@pytest.mark.parametrize(("with_external", "kept"), [(0.4999, False), (0.5, True), (0.6, True)])
+def test_external_images_stay_in_only_where_val_does_not_drop(
+    recipe, folder, external, with_external, kept
+):
+    member = retrain(Learner(with_external=with_external), recipe, folder, external)
+
+    assert member.name == recipe.name + ("+external" if kept else "")
+    assert member.scores["macro_f1"] == max(0.5, with_external)
+    assert member.score_without_external == 0.5
+    assert member.score_with_external == with_external
+    state = load_member_state(folder, member.name)
+    np.testing.assert_array_equal(state["model/0000"], [2, 1] if kept else [1, 0])
+
+
+def test_no_external_image_is_no_training(recipe, folder, external):
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, replace(external, num_images=0))
+
+    assert len(learner.trained) == 1
+    assert member.score_with_external is None
+
+
+def test_digits_tell_apart_what_members_were_trained_on(recipe, folder, external):
+    without = retrain(Learner(), recipe, folder, None)
+    joined = retrain(Learner(), recipe, folder, external)
+
+    assert without.digits != joined.digits
+    assert len(without.digits) == 8
+    assert int(without.digits, 16) >= 0
+
+
+def test_weights_without_a_record_are_not_trusted(recipe, folder):
+    retrain(Learner(), recipe, folder, None)
+    (folder / f"{recipe.name}.json").unlink()
+    learner = Learner()
+
+    retrain(learner, recipe, folder, None)
+
+    assert len(learner.trained) == 1
+
+
+def test_a_record_without_weights_is_not_trusted(recipe, folder):
+    retrain(Learner(), recipe, folder, None)
+    weights_path(folder, recipe.name).unlink()
+    learner = Learner()
+
+    retrain(learner, recipe, folder, None)
+
+    assert len(learner.trained) == 1
+
+
+def test_a_kill_between_weights_and_record_leaves_no_record_of_other_weights(
+    recipe, folder, monkeypatch
+):
+    retrain(Learner(), recipe, folder, None)
+
+    def killed(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrain_module, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(Learner(content="other images"), recipe, folder, None)
+    learner = Learner()
+    retrain(learner, recipe, folder, None)
+
+    assert len(learner.trained) == 1
+
+
+def test_the_record_holds_what_was_trained(recipe, folder):
+    member = retrain(Learner(), recipe, folder, None)
+
+    record = json.loads((folder / f"{recipe.name}.json").read_text())
+    assert record["recipe"] == recipe.to_dict()
+    assert record["epochs"] == [asdict(epoch) for epoch in member.epochs]
+    assert record["trained_on"] == member.trained_on
+
+
+def test_damaged_weights_are_named(recipe, folder):
+    retrain(Learner(), recipe, folder, None)
+    weights_path(folder, recipe.name).write_bytes(b"words")
+
+    with pytest.raises(RunError, match=r"\.npz` does not hold a readable model state"):
+        load_member_state(folder, recipe.name)

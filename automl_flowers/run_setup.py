@@ -112,6 +112,11 @@ def smallest_size(space: Space) -> int:
     return min(int(size) for size in space.choices("image_size"))
 
 
+def largest_size(space: Space) -> int:
+    """Return the largest image size of a space: what TFRecords in several sizes are read for."""
+    return max(int(size) for size in space.choices("image_size"))
+
+
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
     available, missing = find_available([str(name) for name in space.choices("backbone")])
     listed = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
@@ -133,6 +138,7 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
         address,
         seed=config.seed,
         image_size=smallest_size(space),
+        largest_size=largest_size(space),
         cache=run.cache,
         on_progress=reporter.counting,
     )

@@ -183,18 +183,16 @@ def _external_sources(
     best: Recipe,
     reporter: Reporter,
 ) -> list[external_data.Source]:
-    sources = [
-        external_data.read_source(
-            run_setup.absolute(address),
-            data,
-            label_map_file=Path(config.label_map) if config.label_map else None,
-            probe_with=best.backbone if config.weights == "imagenet" else None,
-            image_size=run_setup.smallest_size(space),
-            cache=run.cache,
-            on_progress=reporter.counting,
-        )
-        for address in config.external
-    ]
+    sources = external_data.read_sources(
+        [run_setup.absolute(address) for address in config.external],
+        data,
+        label_map_file=Path(config.label_map) if config.label_map else None,
+        probe_with=best.backbone if config.weights == "imagenet" else None,
+        image_size=run_setup.smallest_size(space),
+        largest_size=run_setup.largest_size(space),
+        cache=run.cache,
+        on_progress=reporter.counting,
+    )
     for source in sources:
         run_setup.say_problems(source.data.manifest.problems, reporter)
         for decision in source.decisions:
@@ -285,7 +283,12 @@ def predict(
     for member in summary["members"]:
         recipe = Recipe.from_dict(member["recipe"])
         kept, images, problems = predicting.decode_files(files, recipe.image_size)
-        program = _prediction_program(recipe, len(summary["class_names"]), accelerator)
+        program = _prediction_program(
+            recipe,
+            len(summary["class_names"]),
+            accelerator,
+            pretrained=config.weights == "imagenet",
+        )
         state = load_member_state(run.members, member["name"])
         probabilities.append(predicting.predict_images(program, state, images))
     run_setup.say_problems(problems, reporter)
@@ -294,13 +297,15 @@ def predict(
     return predicting.decide(kept, blended, summary["class_names"])
 
 
-def _prediction_program(recipe: Recipe, num_classes: int, accelerator: Accelerator) -> Program:
+def _prediction_program(
+    recipe: Recipe, num_classes: int, accelerator: Accelerator, *, pretrained: bool
+) -> Program:
     architecture = Architecture.of(
         recipe,
         batch_size=accelerator.global_batch_size(recipe.batch_size),
         num_classes=num_classes,
         precision=accelerator.precision,
         num_steps=1,
-        pretrained=True,
+        pretrained=pretrained,
     )
     return Program(architecture, accelerator.strategy.scope)

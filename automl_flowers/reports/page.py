@@ -1,20 +1,51 @@
-"""The report as one page that needs nothing else: no network, no other file."""
+"""The report as one page that needs nothing else: no network, no other file.
+
+The page forbids itself, by its content security policy, to load anything and to run any script
+but the two that are written here. Words that come from data are escaped by Jinja in the text,
+by `style.label` in figures, and as JSON where figures are embedded.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from automl_flowers.errors import RunError
 from automl_flowers.files import write_text
-from automl_flowers.reports import figures
-from automl_flowers.reports.summary import Facts, leaderboard
+from automl_flowers.reports import figures, figures_blend, panels, scores, standings, tables, words
+from automl_flowers.reports.summary import Facts, next_steps
 
-_MOST_PROBLEMS = 50
+SECTIONS = {
+    "summary": "Summary",
+    "leaderboard": "Leaderboard",
+    "curves": "Learning curves",
+    "hyperparameters": "Hyperparameters",
+    "backbones": "Backbones",
+    "learning-rate": "Learning rate",
+    "blend": "Blend",
+    "external": "External data",
+    "confusion": "Confusion",
+    "model": "Best model",
+    "data": "Data",
+    "skipped": "Skipped files",
+    "environment": "Environment",
+    "next": "How to go on",
+}
+"""Anchors and titles, in order."""
+
+MOST_PROBLEMS = 50
+"""Skipped files that are listed by name."""
 
 
 def write(facts: Facts, path: Path) -> None:
@@ -23,12 +54,49 @@ def write(facts: Facts, path: Path) -> None:
     Args:
         facts: From `summary.collect`.
         path: Of the HTML file.
+
+    Raises:
+        RunError: If it cannot be written.
     """
-    write_text(path, render(facts))
+    text = render(facts)
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise RunError(
+            f"`{path}` cannot be written: {error.strerror or error}.",
+            hint="make room or restore access, then run the same command again",
+        ) from error
 
 
 def render(facts: Facts) -> str:
-    """Return a run's report as HTML; every word that comes from data is escaped."""
+    """Return a run's report as HTML; the same facts give the same page."""
+    scripts = {"plotly": str(get_plotlyjs()), "script": _resource("report.js")}
+    problems = facts.data.get("problems", [])
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            facts=facts,
+            sections=SECTIONS,
+            table=tables.leaderboard(facts.standings),
+            backbones=standings.by_backbone(facts.ranked),
+            model=tables.model(facts.ranked[0]) if facts.ranked else None,
+            overview=tables.overview(facts),
+            objective=words.OBJECTIVES[facts.objective],
+            absent=tables.absent_classes(facts),
+            figures=_embedded(facts),
+            gain=scores.gain,
+            steps=next_steps(facts),
+            problems=problems[:MOST_PROBLEMS],
+            num_problems=len(problems),
+            style=Markup(_resource("report.css")),  # noqa: S704 - ours
+            policy=_policy(scripts.values()),
+            **{name: Markup(source) for name, source in scripts.items()},  # noqa: S704 - ours
+        )
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("automl_flowers.reports"),
         autoescape=True,
@@ -36,60 +104,79 @@ def render(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "words": _words}
-    return environment.get_template("report.html.j2").render(
-        facts=facts,
-        rows=leaderboard(facts),
-        trials=facts.trials,
-        best=_best(facts),
-        figures={name: _embed(figure) for name, figure in _figures(facts).items()},
-        problems=facts.data.get("problems", [])[:_MOST_PROBLEMS],
-        num_problems=len(facts.data.get("problems", [])),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - Plotly's own script
-    )
+    environment.filters |= words.FILTERS
+    return environment
 
 
-def _figures(facts: Facts) -> dict[str, go.Figure | None]:
-    if not facts.ranking:
-        return {}
-    horizon = int(facts.settings["max_epochs"])
+def _resource(name: str) -> str:
+    templates = resources.files("automl_flowers.reports") / "templates"
+    return (templates / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Any) -> str:
+    """Return the content security policy: these scripts, inline style, nothing from elsewhere."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A figure as it stands in the page.
+
+    Attributes:
+        content: JSON that no HTML parser takes for anything else.
+        height: In pixels, so that the page does not move when figures are drawn.
+        width: In pixels, or None for that of the page.
+        caption: What it shows, for small figures.
+    """
+
+    content: Markup
+    height: int
+    width: int | None
+    caption: str = ""
+
+
+def _embed(figure: go.Figure, caption: str = "") -> Embedded:
+    content = htmlsafe_json_dumps(figure, dumps=lambda made, **_: made.to_json())
+    return Embedded(content, figure.layout.height, figure.layout.width, caption)
+
+
+def _embedded(facts: Facts) -> dict[str, list[Embedded]]:
+    """Return the figures of each section; a section without data has none."""
+    single = {
+        "data": figures.images_per_class(
+            facts.data.get("class_names", []), facts.data.get("images_per_class", {})
+        ),
+        "confusion": figures_blend.confusion(facts.confusion) if facts.confusion else None,
+        **(_of_search(facts) if facts.standings else {}),
+    }
+    panels = {
+        "members": [(figures_blend.member_curve(c), c.name) for c in facts.curves],
+        "hyperparameters": [(p.figure, p.name) for p in _hyperparameters(facts)],
+    }
     return {
-        "curves": figures.learning_curves(facts),
-        "hyperparameters": figures.hyperparameters(facts),
-        "backbones": figures.backbones(facts),
-        "learning_rate": figures.learning_rate(facts.ranking[0].recipe, horizon),
-        "confusion": figures.confusion(facts.confusion) if facts.confusion else None,
+        **{name: [_embed(figure)] if figure else [] for name, figure in single.items()},
+        **{name: [_embed(f, caption) for f, caption in some] for name, some in panels.items()},
     }
 
 
-def _embed(figure: go.Figure | None) -> Markup | None:
-    if figure is None:
-        return None
-    options = {"displayModeBar": False, "responsive": True}
-    # Plotly writes `<` inside its JSON as an escape; our labels are escaped in `figures`.
-    return Markup(  # noqa: S704
-        figure.to_html(full_html=False, include_plotlyjs=False, config=options)
-    )
+def _of_search(facts: Facts) -> Mapping[str, go.Figure | None]:
+    horizon, ranked = _horizon(facts), facts.ranked
+    has_curves = any(standing.curve for standing in facts.standings)
+    several = len({standing.recipe["backbone"] for standing in ranked}) > 1
+    return {
+        "curves": figures.learning_curves(facts.standings, horizon) if has_curves else None,
+        "backbones": panels.strips("backbone", ranked, horizon) if several else None,
+        "learning-rate": figures.learning_rate(ranked[0], horizon) if ranked else None,
+    }
 
 
-def _best(facts: Facts) -> dict[str, Any] | None:
-    """Return the best recipe's trial, with the size of its model."""
-    if not facts.ranking:
-        return None
-    candidate = facts.ranking[0]
-    trial = facts.trial(candidate.trial_id)
-    return {"candidate": candidate, "trial": trial, "size": trial.size}
+def _hyperparameters(facts: Facts) -> list[panels.Panel]:
+    return panels.hyperparameters(facts.ranked, facts.log_sampled, _horizon(facts))
 
 
-def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
-
-
-def _words(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return str(value).replace("_", " ")
+def _horizon(facts: Facts) -> int:
+    """Return the epochs over which learning rates are planned."""
+    longest = max((trial.last_epoch for trial in facts.trials), default=1)
+    return int(facts.settings.get("max_epochs") or longest)

@@ -6,45 +6,40 @@ ensemble.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-
-from automl_flowers.blending.pick import Candidate, candidates
-from automl_flowers.config import parse_config, read_yaml
-from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.config import RunConfig, parse_config, read_yaml
+from automl_flowers.errors import RunError
+from automl_flowers.ledger import Status, TrialRecord
+from automl_flowers.reports.ensemble import (
+    SPLITS,
+    Blend,
+    Confusion,
+    MemberCurve,
+    read_blend,
+    read_confusion,
+    read_curves,
+)
+from automl_flowers.reports.reading import read_json, read_trials
+from automl_flowers.reports.scores import ScoreLine, score_lines
+from automl_flowers.reports.standings import Standing, rank_recipes, ranked
+from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
-from ensembles.averaging import average
-from ensembles.metrics import confusion_matrix
-from ensembles.predictions import align, load_predictions
-from search_spaces.recipe import flatten
+from automl_flowers.tuning.hyperband import Entry, next_step, plan_brackets
 
+__all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
 
-@dataclass(frozen=True)
-class Confusion:
-    """What was taken for what.
-
-    Attributes:
-        split: On which images.
-        counts: int, `(num_classes, num_classes)`, rows are the true classes.
-        class_names: Names in the order of rows and columns.
-    """
-
-    split: str
-    counts: np.ndarray
-    class_names: tuple[str, ...]
-
-    def worst_pairs(self, count: int = 8) -> list[tuple[str, str, int]]:
-        """Return the most frequent mistakes: true class, predicted class, images."""
-        wrong = self.counts.copy()
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-        places = [np.unravel_index(position, wrong.shape) for position in order]
-        names = self.class_names
-        return [(names[t], names[p], int(wrong[t, p])) for t, p in places if wrong[t, p]]
+_TO_HYPERBAND: Mapping[Status, Literal["running", "completed", "ended"]] = {
+    "running": "running",
+    "completed": "completed",
+    "failed": "ended",
+    "infeasible": "ended",
+}
 
 
 @dataclass(frozen=True)
@@ -56,145 +51,202 @@ class Facts:
         settings: As in `config.yaml`.
         objective: What the search optimised.
         trials: All trials, in the order in which they started.
-        ranking: Distinct recipes that finished, best first.
+        standings: A line for each distinct recipe: ranked ones, best first, then the others.
+        planned_trials: How many the search runs if nothing fails.
+        is_search_over: Whether there is nothing left to run.
+        log_sampled: Hyperparameters that were drawn uniformly in the logarithm.
         data: As in `data.json`.
         environment: As in `environment.json`.
-        blend: As in `blend.json`, or None.
+        blend: The blend, or None.
+        no_blend: Why there is no blend.
+        curves: Learning curves of retrained models.
         confusion: Of the blend, or None.
+        no_confusion: Why there is no confusion.
     """
 
-    run: Path
+    run: RunFolder
     settings: dict[str, Any]
     objective: str
     trials: tuple[TrialRecord, ...]
-    ranking: tuple[Candidate, ...]
+    standings: tuple[Standing, ...]
+    planned_trials: int
+    is_search_over: bool
+    log_sampled: frozenset[str]
     data: dict[str, Any]
     environment: dict[str, Any]
-    blend: dict[str, Any] | None
+    blend: Blend | None
+    no_blend: str
+    curves: tuple[MemberCurve, ...]
     confusion: Confusion | None
+    no_confusion: str
 
-    def trial(self, trial_id: str) -> TrialRecord:
-        """Return a trial by its id."""
-        return next(trial for trial in self.trials if trial.trial_id == trial_id)
+    @property
+    def ranked(self) -> list[Standing]:
+        """The standings that have a score, best first."""
+        return ranked(self.standings)
+
+    @property
+    def images(self) -> dict[str, int]:
+        """How many images each split has, training first."""
+        counts = self.data.get("images", {})
+        return {split: counts[split] for split in ("train", *SPLITS) if split in counts}
+
+    @property
+    def scores(self) -> tuple[ScoreLine, ...]:
+        """Every score with the images that it was taken on."""
+        return score_lines(self.ranked, self.blend, self.images)
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many trials ended how."""
+        return dict(Counter(str(trial.status) for trial in self.trials))
 
 
 def collect(run: RunFolder) -> Facts:
     """Read the facts of a run.
 
+    Args:
+        run: Its folder; a search may be writing to it.
+
     Raises:
-        RunError: If the run has no search yet.
+        RunError: If the run has no search yet, or a file of it is broken.
+        ConfigError: If its configuration does not hold up.
     """
-    config = parse_config(read_yaml(run.require(run.config, "search")))
-    with Ledger(run.require(run.ledger, "search")) as ledger:
-        trials = ledger.trials()
-    blend = _read_json(run.blend)
+    settings = read_yaml(run.require(run.config, "search"))
+    config = parse_config(settings)
+    trials = read_trials(run.require(run.ledger, "search"))
+    planned, is_over = _progress(config, trials)
+    blend, no_blend = read_blend(run)
+    confusion, no_confusion = read_confusion(run, blend) if blend else (None, no_blend)
     return Facts(
-        run=run.path,
-        settings=read_yaml(run.config),
+        run=run,
+        settings=settings,
         objective=config.objective,
         trials=tuple(trials),
-        ranking=tuple(candidates(trials, maximise=config.maximise)),
-        data=_read_json(run.data) or {},
-        environment=_read_json(run.path / "environment.json") or {},
+        standings=_standings(run, trials, maximise=config.maximise),
+        planned_trials=planned,
+        is_search_over=is_over,
+        log_sampled=_log_sampled(run.path / "space.yaml"),
+        data=read_json(run.data) or {},
+        environment=read_json(run.path / "environment.json") or {},
         blend=blend,
-        confusion=_confusion(run, blend) if blend else None,
+        no_blend=no_blend,
+        curves=read_curves(run, blend),
+        confusion=confusion,
+        no_confusion=no_confusion,
     )
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+def _standings(
+    run: RunFolder, trials: Sequence[TrialRecord], *, maximise: bool
+) -> tuple[Standing, ...]:
+    try:
+        return rank_recipes(trials, maximise=maximise)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"`{run.ledger}` holds recipes that this version cannot read: {error}.",
+            hint="report with the version in environment.json",
+        ) from error
 
 
-def _confusion(run: RunFolder, blend: dict[str, Any]) -> Confusion | None:
-    """Return the confusion on `test` if it has labels, else on `blend`."""
-    is_scored = blend["scores"]["test"]["macro_f1"] is not None
-    split = "test" if is_scored else "blend"
-    files = [run.predictions / member["predictions"][split] for member in blend["members"]]
-    if not all(file.exists() for file in files):
-        return None
-    aligned = align([load_predictions(file) for file in files])
-    weights = np.array([member["weight"] for member in blend["members"]])
-    known = aligned.labels >= 0
-    blended = average(aligned.probabilities, weights)[known]
-    counts = confusion_matrix(aligned.labels[known], blended)
-    return Confusion(split, counts, tuple(aligned.class_names))
+def _progress(config: RunConfig, trials: Sequence[TrialRecord]) -> tuple[int, bool]:
+    """Return how many trials were planned, and whether all has been run."""
+    plan = plan_brackets(config.max_epochs or 1, config.factor, config.max_recipes)
+    entries = [
+        Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)
+        for t in trials
+    ]
+    planned = sum(stage.size for bracket in plan for stage in bracket)
+    return planned, next_step(plan, entries, maximise=config.maximise) == "stop"
 
 
-def leaderboard(facts: Facts) -> list[dict[str, Any]]:
-    """Return a row for each distinct recipe that finished, best first."""
-    rows = []
-    for rank, candidate in enumerate(facts.ranking, start=1):
-        trial = facts.trial(candidate.trial_id)
-        last = trial.epochs[-1]
-        rows.append(
-            {
-                "rank": rank,
-                "name": candidate.recipe.name,
-                "trial": candidate.trial_id,
-                "epochs": candidate.epochs,
-                "macro_f1": last.macro_f1,
-                "accuracy": last.accuracy,
-                "log_loss": last.log_loss,
-                "seconds": _seconds(facts, trial),
-                "recipe": flatten(trial.recipe),
-            }
-        )
-    return rows
+def _log_sampled(space: Path) -> frozenset[str]:
+    content = read_yaml(space) if space.exists() else {}
+    return frozenset(
+        name
+        for name, domain in content.items()
+        if isinstance(domain, Mapping) and domain.get("sampling") == "log"
+    )
 
 
-def _seconds(facts: Facts, trial: TrialRecord) -> float:
-    """Return the training seconds of a trial and of those that it continues."""
-    own = sum(epoch.seconds for epoch in trial.epochs)
-    return own + (_seconds(facts, facts.trial(trial.parent)) if trial.parent else 0.0)
+def next_steps(facts: Facts) -> list[tuple[str, str]]:
+    """Return commands that go on from here, the most useful first, each with what it does."""
+    run = shlex.quote(str(facts.run.path))
+    steps = []
+    if not facts.is_search_over:
+        command = f"automl-flowers search --config {run}/config.yaml --run {run}"
+        steps.append((command, "goes on with the search, unless it is running right now"))
+    if facts.blend is not None:
+        steps.append((f"automl-flowers predict photos/ --run {run}", "classifies your own images"))
+        again = f"--top {len(facts.blend.members)} --external more_photos/ --run {run}"
+        purpose = "blends again, with more training images where they help"
+        steps.append((f"automl-flowers ensemble {again}", purpose))
+    elif facts.ranked:
+        command = f"automl-flowers ensemble --top {min(3, len(facts.ranked))} --run {run}"
+        steps.append((command, "retrains the best recipes, blends them, writes submission.csv"))
+    return [*steps, (f"automl-flowers report --run {run}", "writes this page again")]
 
 
 def to_dict(facts: Facts) -> dict[str, Any]:
-    """Return what `report --json` prints."""
+    """Return what `report --json` prints: plain data without NaN."""
+    leaderboard = [_row(standing) for standing in facts.ranked]
+    run = facts.run
+    files = {
+        "report": run.report,
+        "ledger": run.ledger,
+        "blend": run.blend,
+        "submission": run.submission,
+    }
     return {
-        "run": str(facts.run),
-        "report": str(facts.run / "report.html"),
+        "run": str(run.path),
         "objective": facts.objective,
-        "leaderboard": leaderboard(facts),
-        "not_finished": [
-            {"trial": trial.trial_id, "status": trial.status, "reason": trial.reason}
-            for trial in facts.trials
-            if trial.status != "completed"
-        ],
-        "blend": facts.blend,
+        "search": {
+            "planned": facts.planned_trials,
+            "is_over": facts.is_search_over,
+            **{name: facts.statuses.get(name, 0) for name in _STATUSES},
+        },
+        "best": leaderboard[0] if leaderboard else None,
+        "leaderboard": leaderboard,
+        "not_finished": [_unfinished(trial) for trial in facts.trials if _is_open(trial)],
+        "scores": [{**asdict(line), "interval": _as_list(line.interval)} for line in facts.scores],
+        "blend": facts.blend.content if facts.blend else None,
+        "paths": {
+            name: str(path) for name, path in files.items() if name == "report" or path.exists()
+        },
+        "next": next_steps(facts)[0][0],
     }
 
 
-def lines(result: dict[str, Any]) -> list[str]:
-    """Return the leaderboard and the blend for a terminal."""
-    shown = ["rank  macro F1  epochs  seconds  recipe"]
-    shown += [_leaderboard_line(row) for row in result["leaderboard"]]
-    shown += [
-        f"trial {trial['trial']} {trial['status']}: {trial['reason'] or 'not ended'}"
-        for trial in result["not_finished"]
-    ]
-    if result["blend"] is not None:
-        shown += _blend_lines(result["blend"])
-    return [*shown, f"report  {result['report']}"]
+_STATUSES = ("completed", "failed", "infeasible", "running")
 
 
-def _leaderboard_line(row: dict[str, Any]) -> str:
-    recipe = row["recipe"]
-    return (
-        f"{row['rank']:>4}    {row['macro_f1']:.4f}  {row['epochs']:>6}  {row['seconds']:>7.0f}  "
-        f"{row['name']}: {recipe['image_size']} px, {recipe['trainable_blocks']} blocks, "
-        f"{recipe['schedule']} {recipe['learning_rate']:.2g}, {recipe['augmentation']}"
-    )
+def _as_list(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else list(interval)
 
 
-def _blend_lines(blend: dict[str, Any]) -> list[str]:
-    shown = [f"blend of {len(blend['members'])}: {blend['reason']}"]
-    shown += [f"  {member['weight']:.3f}  {member['name']}" for member in blend["members"]]
-    for split in ("blend", "test"):
-        score = blend["scores"][split]["macro_f1"]
-        shown.append(
-            f"  macro F1 on {split}: " + ("no labels" if score is None else f"{score:.4f}")
-        )
-    return shown
+def _is_open(trial: TrialRecord) -> bool:
+    return trial.status != "completed"
+
+
+def _row(standing: Standing) -> dict[str, Any]:
+    return {
+        "rank": standing.rank,
+        "name": standing.name,
+        "trial": standing.trial.trial_id,
+        "continues": standing.trial.parent,
+        "epochs": standing.epochs,
+        "score": standing.score,
+        **standing.scores,
+        "seconds": round(standing.seconds, 3),
+        "recipe": standing.recipe,
+    }
+
+
+def _unfinished(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "trial": trial.trial_id,
+        "name": f"{trial.recipe['backbone']}-{trial.identity[:6]}",
+        "status": trial.status,
+        "epochs": len(trial.epochs),
+        "reason": trial.reason,
+    }

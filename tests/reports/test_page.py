@@ -1,95 +1,270 @@
 """The page: complete, self-contained, and safe with hostile names."""
 
+import base64
+import hashlib
+import json
+import re
 from html.parser import HTMLParser
 
+import plotly.graph_objects as go
 import pytest
 
+from automl_flowers.errors import RunError
+from automl_flowers.ledger import Ledger
 from automl_flowers.reports import page, summary
 
-SECTIONS = [
-    "summary",
-    "leaderboard",
-    "curves",
-    "hyperparameters",
-    "backbones",
-    "learning-rate",
-    "blend",
-    "confusion",
-    "model",
-    "trials",
-    "environment",
-]
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+every_run = pytest.mark.parametrize(
+    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run"]
+)
 
 
 class Reader(HTMLParser):
-    """Collects ids, addresses, and the text and tags outside scripts."""
+    """Collects sections, links, tags and scripts, and checks that tags are closed in order."""
 
-    def __init__(self):
+    def __init__(self, text):
         super().__init__()
-        self.ids, self.addresses, self.tags, self.text = [], [], [], []
+        self.sections, self.ids, self.links, self.addresses = [], [], [], []
+        self.tags, self.words, self.figures, self.scripts = [], [], {}, []
+        self.meta, self._open, self._attributes = [], [], {}
+        self.feed(text)
+        self.close()
+        assert self._open == []
 
     def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
+        self._attributes = dict(attributes)
         self.tags.append(tag)
-        if "id" in values:
-            self.ids.append(values["id"])
-        self.addresses += [values[name] for name in ("src", "href") if values.get(name)]
+        self.meta += [self._attributes] if tag == "meta" else []
+        self.sections += [self._attributes["id"]] if tag == "section" else []
+        self.ids += [self._attributes["id"]] if "id" in self._attributes else []
+        self.links += [self._attributes["href"]] if tag == "a" else []
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            self.addresses += [self._attributes[name]] if name in self._attributes else []
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
 
     def handle_data(self, data):
-        self.text.append(data)
+        if self._open[-1:] != ["script"]:
+            self.words.append(data)
+        elif self._attributes.get("type") == "application/json":
+            self.figures[self._attributes["id"]] = json.loads(data, parse_constant=_refuse)
+        else:
+            self.scripts.append(data)
+
+
+def _refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def render(run):
+    return page.render(summary.collect(run))
 
 
 def read(run):
-    reader = Reader()
-    reader.feed(page.render(summary.collect(run)))
-    return reader
+    return Reader(render(run))
 
 
-every_run = pytest.mark.parametrize("run", ["empty_run", "searched_run", "blended_run"])
+def words_of(run):
+    return " ".join(" ".join(read(run).words).split())
+
+
+def strings_in(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_in(item)
 
 
 @every_run
 def test_every_section_is_there_once(request, run):
     reader = read(request.getfixturevalue(run))
 
-    assert [i for i in reader.ids if i in SECTIONS] == SECTIONS
+    assert reader.sections == list(page.SECTIONS)
+    assert len(set(reader.ids)) == len(reader.ids)
+    assert {link.removeprefix("#") for link in reader.links} <= set(reader.ids)
 
 
 @every_run
 def test_nothing_is_loaded_from_elsewhere(request, run):
-    reader = read(request.getfixturevalue(run))
+    text = render(request.getfixturevalue(run))
+    reader = Reader(text)
+    style = re.search("<style>(.*?)</style>", text, re.DOTALL)[1]
 
     assert all(address.startswith("#") for address in reader.addresses)
+    assert "link" not in reader.tags
+    assert not re.search(r"@import|url\(|@font-face", style)
 
 
-def test_hostile_words_stay_words(blended_run):
+def test_only_the_scripts_of_the_page_may_run(blended_run):
     reader = read(blended_run)
-    calm = read_calm_tags(blended_run)
+    policy = next(m["content"] for m in reader.meta if "http-equiv" in m)
+    digests = [hashlib.sha256(script.encode()).digest() for script in reader.scripts]
 
-    assert reader.tags == calm
-    assert "alert(1)</script>" not in page.render(summary.collect(blended_run))
+    assert policy.startswith("default-src 'none'; ")
+    assert re.findall("'sha256-(.*?)'", policy) == [base64.b64encode(d).decode() for d in digests]
 
 
-def read_calm_tags(run):
-    """Return the tags of the same page with harmless words."""
-    for file in (run.blend, run.data):
+def test_plotly_is_embedded_once(blended_run):
+    reader = read(blended_run)
+
+    assert [len(script) > 1_000_000 for script in reader.scripts] == [True, False]
+
+
+def test_hostile_words_stay_words(blended_run, build):
+    before = read(blended_run)
+    for file in (blended_run.data, blended_run.blend):
         text = file.read_text(encoding="utf-8")
-        for word in ("<images>", "<out>", "<img src=x>", "<b>broken</b>", "<script>", "</script>"):
-            text = text.replace(word, "word")
-        file.write_text(text.replace("<b>bold</b>", "bold"), encoding="utf-8")
-    return read(run).tags
+        for name in build.class_names:
+            text = text.replace(json.dumps(name)[1:-1], f"calm {len(name)}")
+        file.write_text(re.sub(r"<[^>]*>", "", text), encoding="utf-8")
+    calm = read(blended_run)
+
+    assert before.tags == calm.tags
+    assert "img" not in before.tags
+    assert build.class_names[0] in before.words
 
 
-def test_scores_stand_with_their_split(blended_run):
-    text = " ".join(" ".join(read(blended_run).text).split())
+def test_hostile_words_stay_words_in_figures(blended_run):
+    allowed = re.compile(r"<br>|<extra></extra>")
+    figures = read(blended_run).figures
 
-    assert "90 % interval 0.700 to 0.900" in text
-    assert "naive 0.8200, cross-fitted 0.7900" in text
-    assert "1 in blend" in text
+    strings = [allowed.sub("", text) for figure in figures.values() for text in strings_in(figure)]
+
+    assert any("&lt;script&gt;alert(1)" in text for text in strings)
+    assert not any("<" in text for text in strings)
+
+
+def test_embedded_json_cannot_end_its_script(blended_run):
+    block = re.compile(r'<script type="application/json" id="[\w-]+">(.*?)</script>', re.DOTALL)
+    blocks = block.findall(render(blended_run))
+
+    assert len(blocks) > 5
+    assert not any(character in content for content in blocks for character in "<>")
+
+
+@every_run
+def test_figures_are_what_plotly_takes(request, run):
+    figures = read(request.getfixturevalue(run)).figures
+
+    assert "figure-data-0" in figures or run == "empty_run"
+    for figure in figures.values():
+        go.Figure(figure)
+
+
+@every_run
+def test_every_figure_has_a_place_and_a_description(request, run):
+    text = render(request.getfixturevalue(run))
+
+    places = re.findall(r'data-figure="(.*?)" role="img" aria-label="(.+?)"', text)
+
+    assert [name for name, _ in places] == list(Reader(text).figures)
+
+
+def test_same_facts_give_the_same_page(blended_run):
+    assert render(blended_run) == render(blended_run)
 
 
 def test_page_is_written_whole(searched_run):
     page.write(summary.collect(searched_run), searched_run.report)
 
     assert searched_run.report.read_text(encoding="utf-8").rstrip().endswith("</html>")
-    assert list(searched_run.path.glob("*.tmp")) == []
+    assert list(searched_run.path.glob(".*.tmp")) == []
+
+
+def test_page_that_cannot_be_written_is_named(searched_run):
+    searched_run.report.mkdir()
+
+    with pytest.raises(RunError, match=r"report\.html` cannot be written"):
+        page.write(summary.collect(searched_run), searched_run.report)
+
+
+def test_leaderboard_shows_failures_with_their_reasons(searched_run):
+    words = words_of(searched_run)
+
+    assert "DivergedError: <i>the loss is nan</i>" in words
+    assert "infeasible" in words
+    assert "from 0001" in words
+
+
+def test_unfinished_search_is_said_at_the_top(empty_run):
+    words = words_of(empty_run)
+
+    assert "The search has not ended: 0 of" in words
+    assert "No trial has finished yet." in words
+    assert "There is no ensemble yet." in words
+
+
+def test_scores_stand_with_their_split(blended_run):
+    words = words_of(blended_run)
+
+    assert "macro F1 on val" in words
+    assert "Val steered the search, so this is flattering." in words
+    assert re.search(r"naive 0\.\d{4}, cross-fitted 0\.\d{4}, 90 % interval of the naive", words)
+    assert "9 images; nothing was chosen by them." in words
+
+
+def test_classes_without_images_are_named(blended_run, build):
+    assert f"Classes without an image: blend 1 ({build.class_names[1]})." in words_of(blended_run)
+
+
+def test_test_without_labels_is_said(unlabelled_run):
+    words = words_of(unlabelled_run)
+
+    assert "Test has no labels." in words
+    assert "images that have no labels" in words
+
+
+def test_external_decisions_are_shown(blended_run):
+    words = words_of(blended_run)
+
+    assert "7 images could join the training set; 1 near copies" in words
+    assert "has <the> name" in words
+    assert "75 %" in words
+
+
+def test_most_confused_pairs_are_listed(blended_run, build):
+    words = words_of(blended_run)
+
+    assert "1 of 9 images were taken for another class" in words
+    assert f"{build.class_names[0]} {build.class_names[1]} 1 of 3" in words
+
+
+def test_skipped_files_are_listed_up_to_a_number(searched_run, build):
+    content = json.loads(searched_run.data.read_text(encoding="utf-8"))
+    problems = [{"path": f"{i}.jpg", "reason": "is empty"} for i in range(page.MOST_PROBLEMS + 7)]
+    searched_run.data.write_text(json.dumps({**content, "problems": problems}), encoding="utf-8")
+
+    words = words_of(searched_run)
+
+    assert "57 files were skipped while reading; these are the first 50" in words
+    assert "49.jpg" in words
+    assert "50.jpg" not in words
+
+
+def test_model_of_the_best_is_described(searched_run):
+    words = words_of(searched_run)
+
+    assert "trainable parameters 1,500,000" in words
+    assert "share that trains 50 %" in words
+    assert "blocks that train 4 of 18: block14, block15, block16, head" in words
+
+
+def test_hundred_trials_and_classes_with_long_names(empty_run, build):
+    names = [f"{'very ' * 30}long name {number}" for number in range(104)]
+    build.data(empty_run, class_names=names)
+    with Ledger(empty_run.ledger, writable=True) as ledger:
+        for number in range(1, 100):
+            recipe = build.recipe(l2=number / 1e6, dropout=number % 6 / 10)
+            build.trial(ledger, number, recipe, [number / 200, number / 100])
+
+    reader = read(empty_run)
+
+    assert len(reader.figures["figure-curves-0"]["data"]) == 99 + 1
+    assert reader.tags.count("tbody") >= 100

@@ -1,64 +1,348 @@
-"""The facts of a run."""
+"""The facts of a run, and how they read in a terminal and in JSON.
+
+`UPDATE_GOLDEN=1 pytest tests/reports` writes the golden files anew; read the difference.
+"""
 
 import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from automl_flowers.config import make_config, write_config
 from automl_flowers.errors import RunError
+from automl_flowers.files import write_json
+from automl_flowers.ledger import EpochRecord, Ledger
 from automl_flowers.reports import summary
 from automl_flowers.run_folder import RunFolder
+from ensembles import metrics
+
+GOLDEN = Path(__file__).parent / "golden"
+every_run = pytest.mark.parametrize(
+    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run"]
+)
+
+
+def collect_dict(run):
+    return summary.to_dict(summary.collect(run))
+
+
+def read_lines(run):
+    return summary.lines(collect_dict(run))
 
 
 def test_promoted_trial_and_its_parent_are_one_row(searched_run):
-    rows = summary.leaderboard(summary.collect(searched_run))
+    rows = collect_dict(searched_run)["leaderboard"]
 
-    assert [row["trial"] for row in rows] == ["0005", "0002"]
-    assert rows[0]["macro_f1"] == 0.8
-    assert rows[0]["epochs"] == 4
-    assert rows[0]["seconds"] == 8.0
+    assert [(row["rank"], row["trial"]) for row in rows] == [(1, "0005"), (2, "0002")]
+    assert rows[0]["continues"] == "0001"
+    assert rows[0]["macro_f1"] == rows[0]["score"] == 0.8
+    assert (rows[0]["epochs"], rows[0]["seconds"]) == (4, 8.0)
+
+
+def test_recipes_are_named_as_recorded(searched_run, build):
+    with Ledger(searched_run.ledger) as ledger:
+        recorded = {trial.identity[:6] for trial in ledger.trials()}
+
+    names = [row["name"] for row in collect_dict(searched_run)["leaderboard"]]
+
+    assert {name.rpartition("-")[2] for name in names} <= recorded
+
+
+def test_best_is_the_first_row(searched_run):
+    result = collect_dict(searched_run)
+
+    assert result["best"] == result["leaderboard"][0]
+
+
+def test_lower_is_better_for_log_loss(empty_run, build):
+    write_config(make_config({"max_epochs": 4, "objective": "log_loss"}), empty_run.config)
+    with Ledger(empty_run.ledger, writable=True) as ledger:
+        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.9, 0.7])
+        build.trial(ledger, 2, build.recipe(dropout=0.3), [0.9, 0.2])
+
+    assert [row["trial"] for row in collect_dict(empty_run)["leaderboard"]] == ["0002", "0001"]
 
 
 def test_what_did_not_finish_is_listed_with_its_reason(searched_run):
-    result = summary.to_dict(summary.collect(searched_run))
+    open_trials = collect_dict(searched_run)["not_finished"]
 
-    assert [(t["trial"], t["status"]) for t in result["not_finished"]] == [
+    assert [(trial["trial"], trial["status"]) for trial in open_trials] == [
         ("0000", "running"),
         ("0003", "failed"),
         ("0004", "infeasible"),
     ]
-    assert result["not_finished"][1]["reason"] == "<i>no memory</i>"
+    assert open_trials[1]["reason"] == "DivergedError: <i>the loss is nan</i>"
 
 
-def test_confusion_is_of_the_weighted_blend_on_test(blended_run):
-    confusion = summary.collect(blended_run).confusion
+def test_failed_promotion_leaves_its_parent_on_the_leaderboard(empty_run, build):
+    recipe, place = build.recipe(dropout=0.2), {"parent": "0001", "first_epoch": 2, "round": 1}
+    with Ledger(empty_run.ledger, writable=True) as ledger:
+        build.trial(ledger, 1, recipe, [0.5, 0.6])
+        build.trial(ledger, 2, recipe, [0.7], **place, last_epoch=4, status="failed")
 
-    assert confusion.split == "test"
-    assert confusion.counts.tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 2]]
-    assert confusion.worst_pairs() == [(*confusion.class_names[:2], 1)]
+    (standing,) = summary.collect(empty_run).ranked
+
+    assert (standing.trial.trial_id, standing.score) == ("0001", 0.6)
+    assert [trial.trial_id for trial in standing.others] == ["0002"]
+    assert [record.epoch for record in standing.curve] == [0, 1, 2]
 
 
-def test_result_is_plain_json(blended_run):
-    result = summary.to_dict(summary.collect(blended_run))
+@every_run
+def test_result_is_plain_json(request, run):
+    result = collect_dict(request.getfixturevalue(run))
 
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-@pytest.mark.parametrize("run", ["empty_run", "searched_run", "blended_run"])
-def test_lines_end_with_the_page(request, run):
+def test_nan_in_the_ledger_is_none(empty_run, build):
+    with Ledger(empty_run.ledger, writable=True) as ledger:
+        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.5])
+        broken = EpochRecord(0, 1e-3, math.nan, 0.5, math.nan, math.inf, 2.0)
+        ledger.record_epoch("0001", broken, None)
+
+    row = collect_dict(empty_run)["best"]
+
+    assert (row["macro_f1"], row["accuracy"], row["log_loss"]) == (0.5, None, None)
+
+
+def test_paths_are_those_that_exist(searched_run, blended_run):
+    paths = collect_dict(blended_run)["paths"]
+
+    assert set(paths) == {"report", "ledger", "blend"}
+    assert paths["report"] == str(blended_run.report)
+
+
+def test_run_can_be_read_while_a_search_writes(searched_run, build):
+    with Ledger(searched_run.ledger, writable=True) as ledger:
+        build.trial(ledger, 6, build.recipe(dropout=0.5), [0.3], last_epoch=4, status="running")
+
+        facts = summary.collect(searched_run)
+
+    assert facts.statuses["running"] == 2
+    assert not facts.is_search_over
+
+
+def test_run_can_be_read_after_a_kill(searched_run, build, tmp_path):
+    killed = RunFolder(tmp_path / "killed")
+    with Ledger(searched_run.ledger, writable=True) as ledger:
+        build.trial(ledger, 6, build.recipe(dropout=0.5), [0.95])
+        shutil.copytree(searched_run.path, killed.path)  # with a log that nobody wrote back
+
+    assert (killed.path / "ledger.sqlite-wal").stat().st_size > 0
+    assert collect_dict(killed)["best"]["trial"] == "0006"
+
+
+def test_search_is_over_when_nothing_is_left_to_run(tmp_path, build):
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    write_config(make_config({"max_epochs": 1, "max_recipes": 2}), run.config)
+    with Ledger(run.ledger, writable=True) as ledger:
+        build.trial(ledger, 0, build.recipe(), [0.5])
+        between = summary.collect(run)
+        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.6], bracket=1)
+    facts = summary.collect(run)
+
+    assert (between.planned_trials, between.is_search_over) == (2, False)
+    assert facts.is_search_over
+
+
+def test_confusion_is_of_the_weighted_blend_on_test(blended_run, build):
+    confusion = summary.collect(blended_run).confusion
+
+    assert confusion.split == "test"
+    assert confusion.class_names == build.class_names
+    assert confusion.counts.tolist() == [[2, 1, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]]
+    assert confusion.worst_pairs() == [(*build.class_names[:2], 1, 3)]
+
+
+def test_confusion_agrees_with_the_score_of_the_blend(blended_run, build):
+    facts = summary.collect(blended_run)
+    predicted = np.eye(4)[list(build.taken_for["lite0"])]
+
+    macro_f1 = facts.confusion.macro_scores()["F1"]
+
+    assert macro_f1 == pytest.approx(facts.blend.score("test"))
+    assert macro_f1 == pytest.approx(metrics.macro_f1(np.array(build.labels), predicted))
+
+
+def test_confusion_is_on_blend_if_test_has_no_labels(unlabelled_run):
+    facts = summary.collect(unlabelled_run)
+
+    assert facts.confusion.split == "blend"
+    assert facts.blend.score("test") is None
+
+
+def test_missing_predictions_leave_the_rest(blended_run):
+    shutil.rmtree(blended_run.predictions)
+
+    facts = summary.collect(blended_run)
+
+    assert facts.confusion is None
+    assert "no longer in the run folder" in facts.no_confusion
+    assert facts.blend is not None
+
+
+def test_damaged_predictions_leave_the_rest(blended_run):
+    (blended_run.predictions / "lite0.test.npz").write_bytes(b"PK half of a file")
+
+    facts = summary.collect(blended_run)
+
+    assert facts.confusion is None
+    assert "predict again" in facts.no_confusion
+
+
+def test_blend_of_an_older_version_is_shown_as_far_as_it_goes(blended_run):
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    for member in content["members"]:
+        del member["predictions"]
+    write_json(blended_run.blend, content)
+
+    facts = summary.collect(blended_run)
+
+    assert [member.name for member in facts.blend.members] == ["lite0", "lite1"]
+    assert facts.confusion is None
+
+
+def test_blend_that_cannot_be_understood_says_so(searched_run):
+    write_json(searched_run.blend, {"members": []})
+
+    facts = summary.collect(searched_run)
+
+    assert facts.blend is None
+    assert "another version" in facts.no_blend
+
+
+def test_curves_are_of_members_and_what_they_were_compared_with(blended_run):
+    curves = summary.collect(blended_run).curves
+
+    assert [(curve.name, curve.is_member) for curve in curves] == [
+        ("lite0", True),
+        ("lite0+external", False),
+        ("lite1", True),
+    ]
+
+
+def test_every_score_stands_with_what_its_images_did(blended_run):
+    scores = {(line.what, line.split): line for line in summary.collect(blended_run).scores}
+
+    assert "the best of 2: flattering" in scores["best recipe", "val"].meaning
+    assert "flattering" in scores["blend", "val"].meaning
+    assert scores["blend, naive", "blend"].interval is not None
+    assert scores["blend", "test"].meaning == "chose nothing"
+    assert [line.what for line in scores.values() if line.is_held_out] == [
+        "blend, naive",
+        "blend, cross-fitted",
+        "blend",
+    ]
+
+
+def test_score_on_images_that_fitted_the_weights_is_not_held_out(searched_run, build):
+    build.blend(searched_run)
+    content = json.loads(searched_run.blend.read_text(encoding="utf-8"))
+    write_json(searched_run.blend, {**content, "rule": "optimized"})
+
+    naive = next(s for s in summary.collect(searched_run).scores if s.what == "blend, naive")
+
+    assert naive.meaning == "fitted the weights: flattering"
+    assert not naive.is_held_out
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        ("empty_run", "search --config"),
+        ("searched_run", "search --config"),
+        ("blended_run", "search --config"),
+    ],
+)
+def test_unfinished_search_is_what_comes_next(request, run, command):
     folder = request.getfixturevalue(run)
 
-    lines = summary.lines(summary.to_dict(summary.collect(folder)))
+    assert f"automl-flowers {command}" in collect_dict(folder)["next"]
+    assert str(folder.path) in collect_dict(folder)["next"]
 
-    assert lines[-1] == f"report  {folder.report}"
+
+def test_commands_quote_the_folder(searched_run, tmp_path):
+    moved = searched_run.path.rename(tmp_path / "my run; rm")
+
+    commands = [command for command, _ in summary.next_steps(summary.collect(RunFolder(moved)))]
+
+    assert all("'" in command for command in commands)
+    assert any(command.startswith("automl-flowers ensemble --top 2 ") for command in commands)
 
 
-def test_blend_is_shown_with_the_split_of_each_score(blended_run):
-    lines = summary.lines(summary.to_dict(summary.collect(blended_run)))
+@pytest.mark.parametrize("run", ["searched_run", "blended_run", "empty_run"])
+def test_terminal_output_is_the_golden_one(request, run, monkeypatch):
+    monkeypatch.chdir(request.getfixturevalue(run).path.parent)
 
-    assert "  macro F1 on test: 0.8000" in lines
-    assert "  0.750  member0" in lines
+    golden = GOLDEN / f"{run}.txt"
+
+    text = "\n".join(read_lines(RunFolder(Path("run")))) + "\n"
+
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+@every_run
+def test_terminal_output_ends_with_the_page_and_what_comes_next(request, run):
+    folder = request.getfixturevalue(run)
+
+    lines = read_lines(folder)
+
+    assert lines[-2] == f"report  {folder.report}"
+    assert lines[-1].startswith("next    automl-flowers ")
+
+
+def test_terminal_output_has_no_control_characters(searched_run):
+    assert all(line.isprintable() for line in read_lines(searched_run))
+
+
+def test_terminal_output_of_a_long_search_stays_short(empty_run, build):
+    with Ledger(empty_run.ledger, writable=True) as ledger:
+        for number in range(1, 41):
+            build.trial(ledger, number, build.recipe(l2=number / 1e6), [number / 50])
+
+    lines = read_lines(empty_run)
+
+    assert len(lines) < 40
+    assert "and 20 more, see the report" in lines
+    assert len(collect_dict(empty_run)["leaderboard"]) == 40
 
 
 def test_folder_without_a_run_says_what_to_do(tmp_path):
-    with pytest.raises(RunError, match=r"has no config\.yaml"):
+    with pytest.raises(RunError, match=r"has no config\.yaml") as caught:
         summary.collect(RunFolder(tmp_path))
+
+    assert "automl-flowers search" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["data.json", "blend.json", "environment.json", "ledger.sqlite"])
+def test_broken_file_is_named(searched_run, name):
+    (searched_run.path / name).write_text("{ half of", encoding="utf-8")
+
+    with pytest.raises(RunError, match=name):
+        summary.collect(searched_run)
+
+
+def test_recipes_of_another_version_are_refused_with_a_sentence(empty_run, build):
+    with Ledger(empty_run.ledger, writable=True) as ledger:
+        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.5])
+        ledger._connection.execute('UPDATE trials SET recipe = \'{"backbone": "vgg"}\'')
+
+    with pytest.raises(RunError, match="cannot read"):
+        summary.collect(empty_run)
+
+
+def test_report_needs_no_tensorflow():
+    code = "import sys, automl_flowers.reports.page; print(*sys.modules)"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"tensorflow", "keras", "keras_tuner"} & set(ran.stdout.split())

@@ -1,0 +1,266 @@
+"""What a run's ensemble left behind: `blend.json`, members' learning curves, confusions.
+
+Everything here may be missing, of an ensemble that was interrupted, or of an older version; then
+there is None and a sentence that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from automl_flowers.data.label_mapping import ClassDecision
+from automl_flowers.ledger import EpochRecord
+from automl_flowers.reports.reading import read_json
+from automl_flowers.run_folder import RunFolder
+from ensembles.averaging import average
+from ensembles.metrics import confusion_matrix
+from ensembles.predictions import align, load_predictions
+
+SPLITS = ("val", "blend", "test")
+EXTERNAL = "+external"
+"""What `blending.retrain` adds to the name of a member that external images stayed in."""
+
+Scores = Mapping[str, Mapping[str, float | None] | None]
+"""For each split, its scores by metric, or None."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the blend.
+
+    Attributes:
+        name: Of the retrained model.
+        weight: In [0, 1].
+        scores: For each split.
+        without_external: Macro F1 on `val` without external images.
+        with_external: The same with them; None if there were none.
+        predictions: For each split, the name of its file.
+    """
+
+    name: str
+    weight: float
+    scores: Scores
+    without_external: float | None
+    with_external: float | None
+    predictions: Mapping[str, str]
+
+    def score(self, split: str, metric: str = "macro_f1") -> float | None:
+        """Return a score, None where the split has no labels."""
+        return (self.scores.get(split) or {}).get(metric)
+
+
+@dataclass(frozen=True)
+class ExternalData:
+    """An external data set and what of it was used.
+
+    Attributes:
+        name: Of the data set.
+        images_used: That could join the training set.
+        copies: Ids left out as near copies of evaluation images.
+        classes: One decision a class.
+    """
+
+    name: str
+    images_used: int
+    copies: tuple[str, ...]
+    classes: tuple[ClassDecision, ...]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The blend.
+
+    Attributes:
+        rule: `single`, `uniform` or `optimized`.
+        reason: Why this rule.
+        members: In the order of `blend.json`.
+        scores: Of the blend, for each split.
+        naive: Macro F1 on `blend`, whose images may have chosen the weights.
+        cross_fitted: Macro F1 on `blend`, each image with weights fitted without it.
+        interval: 90 % of `naive` over resampled images.
+        absent_classes: For each split, classes without an image.
+        external: Data sets that could join.
+        content: `blend.json` as it is.
+    """
+
+    rule: str
+    reason: str
+    members: tuple[Member, ...]
+    scores: Scores
+    naive: float | None
+    cross_fitted: float | None
+    interval: tuple[float, float] | None
+    absent_classes: Mapping[str, int]
+    external: tuple[ExternalData, ...]
+    content: dict[str, Any]
+
+    def score(self, split: str, metric: str = "macro_f1") -> float | None:
+        """Return a score, None where the split has no labels."""
+        return (self.scores.get(split) or {}).get(metric)
+
+
+def parse_blend(content: dict[str, Any]) -> Blend:
+    """Return what `blend.json` says.
+
+    Raises:
+        KeyError: If something is missing, as in what another version wrote.
+        TypeError: If something has another form.
+        AttributeError: If something has another form.
+    """
+    on_blend = content["scores"]["blend"]
+    interval = on_blend.get("interval_90")
+    return Blend(
+        rule=content["rule"],
+        reason=content["reason"],
+        members=tuple(_member(entry) for entry in content["members"]),
+        scores=content["scores"],
+        naive=on_blend.get("naive_macro_f1"),
+        cross_fitted=on_blend.get("cross_fitted_macro_f1"),
+        interval=(interval[0], interval[1]) if interval else None,
+        absent_classes=content.get("absent_classes", {}),
+        external=tuple(_external(entry) for entry in content.get("external", ())),
+        content=content,
+    )
+
+
+def _member(entry: dict[str, Any]) -> Member:
+    return Member(
+        name=entry["name"],
+        weight=entry["weight"],
+        scores=entry["scores"],
+        without_external=entry.get("val_macro_f1_without_external"),
+        with_external=entry.get("val_macro_f1_with_external"),
+        predictions=entry.get("predictions", {}),
+    )
+
+
+def _external(entry: dict[str, Any]) -> ExternalData:
+    return ExternalData(
+        name=entry["name"],
+        images_used=entry["images_used"],
+        copies=tuple(entry["near_copies_dropped"]),
+        classes=tuple(ClassDecision(**decision) for decision in entry["classes"]),
+    )
+
+
+def read_blend(run: RunFolder) -> tuple[Blend | None, str]:
+    """Return a run's blend, or None and why there is none."""
+    content = read_json(run.blend)
+    if content is None:
+        return None, "There is no ensemble yet."
+    try:
+        return parse_blend(content), ""
+    except (KeyError, TypeError, AttributeError):
+        return None, "blend.json was written by another version of automl-flowers."
+
+
+@dataclass(frozen=True)
+class MemberCurve:
+    """The learning curve of a retrained model.
+
+    Attributes:
+        name: Of the model.
+        epochs: In order, at least one.
+        is_member: Whether the blend uses it.
+    """
+
+    name: str
+    epochs: tuple[EpochRecord, ...]
+    is_member: bool
+
+
+def read_curves(run: RunFolder, blend: Blend | None) -> tuple[MemberCurve, ...]:
+    """Return the learning curves of the blend's members and of what they were compared with.
+
+    Members are trained with and without external images and one of both is blended; models of
+    earlier ensembles are left out. Without a blend, all retrained models are returned.
+    """
+    names = [member.name for member in blend.members] if blend else []
+    origins = [name.removesuffix(EXTERNAL) for name in names]
+    curves = [
+        MemberCurve(name, epochs, name in names)
+        for name, epochs in _recorded_curves(run.members)
+        if not blend or name.removesuffix(EXTERNAL) in origins
+    ]
+    if not blend:
+        return tuple(curves)
+    return tuple(
+        sorted(curves, key=lambda c: (origins.index(c.name.removesuffix(EXTERNAL)), c.name))
+    )
+
+
+def _recorded_curves(folder: Path) -> Iterator[tuple[str, tuple[EpochRecord, ...]]]:
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path) or {}
+        try:
+            epochs = tuple(EpochRecord(**epoch) for epoch in content["epochs"])
+        except (KeyError, TypeError):
+            continue  # of another version
+        if epochs:
+            yield path.stem, epochs
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """What was taken for what.
+
+    Attributes:
+        split: On which images.
+        counts: `(num_classes, num_classes)`, rows are the true classes.
+        class_names: Names in the order of rows and columns.
+    """
+
+    split: str
+    counts: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    @property
+    def num_wrong(self) -> int:
+        """Images that were taken for another class."""
+        return int(self.counts.sum() - np.trace(self.counts))
+
+    def worst_pairs(self, most: int = 12) -> list[tuple[str, str, int, int]]:
+        """Return the most frequent mistakes: true class, taken for, images, of how many."""
+        wrong = self.counts - np.diag(np.diag(self.counts))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        rows, columns = np.unravel_index(order, wrong.shape)
+        totals = self.counts.sum(axis=1)
+        return [
+            (self.class_names[t], self.class_names[p], int(wrong[t, p]), int(totals[t]))
+            for t, p in zip(rows, columns, strict=True)
+            if wrong[t, p]
+        ]
+
+    def macro_scores(self) -> dict[str, float]:
+        """Return F1, precision and recall, each the mean over the classes that are present."""
+        hits, actual = np.diag(self.counts), self.counts.sum(axis=1)
+        claimed, present = self.counts.sum(axis=0), actual > 0
+        means = {
+            "F1": 2 * hits / np.maximum(actual + claimed, 1),
+            "precision": hits / np.maximum(claimed, 1),
+            "recall": hits / np.maximum(actual, 1),
+        }
+        return {name: float(values[present].mean()) for name, values in means.items()}
+
+
+def read_confusion(run: RunFolder, blend: Blend) -> tuple[Confusion | None, str]:
+    """Return the blend's confusion on `test` if it has labels, else on `blend`; or why not."""
+    split = "blend" if blend.score("test") is None else "test"
+    names = [member.predictions.get(split) for member in blend.members]
+    files = [run.predictions / name for name in names if name]
+    if len(files) < len(names) or not all(file.exists() for file in files):
+        return None, "The members' predictions are no longer in the run folder."
+    try:
+        aligned = align([load_predictions(file) for file in files])
+    except ValueError as error:
+        return None, f"The members' predictions do not fit together: {error}"
+    known = aligned.labels >= 0
+    blended = average(aligned.probabilities, np.array([m.weight for m in blend.members]))
+    counts = confusion_matrix(aligned.labels[known], blended[known])
+    return Confusion(split, counts, aligned.class_names), ""

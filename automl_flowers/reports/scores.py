@@ -1,0 +1,115 @@
+"""Every score of a run beside the images that it was taken on and what it may be read as.
+
+A score on images that chose something is flattering: the best of many is partly the luckiest.
+So no score here stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from automl_flowers.reports.ensemble import Blend
+from automl_flowers.reports.standings import Standing
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """One score.
+
+    Attributes:
+        what: Of which model.
+        split: On which images.
+        images: How many; None if unknown.
+        macro_f1: The score; None if there are no labels.
+        interval: 90 % of it over resampled images, or None.
+        meaning: What these images have done before, as a predicate.
+        is_held_out: Whether nothing was chosen by them.
+    """
+
+    what: str
+    split: str
+    images: int | None
+    macro_f1: float | None
+    meaning: str
+    interval: tuple[float, float] | None = None
+    is_held_out: bool = False
+
+
+def score_lines(
+    ranked: Sequence[Standing], blend: Blend | None, images: Mapping[str, int]
+) -> tuple[ScoreLine, ...]:
+    """Return the scores of the best recipe and of the blend, the most flattering first.
+
+    Args:
+        ranked: Standings, best first.
+        blend: The blend, or None.
+        images: How many each split has.
+    """
+    lines = [_of_best(ranked, images.get("val"))] if ranked else []
+    if blend is not None:
+        lines += [*_of_blend(blend, images), _of_test(blend, images.get("test"))]
+    return tuple(lines)
+
+
+def _of_best(ranked: Sequence[Standing], images: int | None) -> ScoreLine:
+    choice = f", and this is the best of {len(ranked)}: flattering" if len(ranked) > 1 else ""
+    return ScoreLine(
+        what="best recipe",
+        split="val",
+        images=images,
+        macro_f1=ranked[0].scores["macro_f1"],
+        meaning=f"steered the search{choice}",
+    )
+
+
+def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
+    if blend.score("val") is not None:
+        yield ScoreLine(
+            what="blend",
+            split="val",
+            images=images.get("val"),
+            macro_f1=blend.score("val"),
+            meaning="picked the members: flattering",
+        )
+    fitted = blend.rule == "optimized"
+    yield ScoreLine(
+        what="blend, naive",
+        split="blend",
+        images=images.get("blend"),
+        macro_f1=blend.naive if blend.naive is not None else blend.score("blend"),
+        interval=blend.interval,
+        meaning="fitted the weights: flattering" if fitted else "chose neither recipes nor weights",
+        is_held_out=not fitted,
+    )
+    yield ScoreLine(
+        what="blend, cross-fitted",
+        split="blend",
+        images=images.get("blend"),
+        macro_f1=blend.cross_fitted,
+        meaning="were each blended with weights that were fitted without them"
+        if fitted
+        else "chose no weights, so this equals the naive score",
+        is_held_out=True,
+    )
+
+
+def _of_test(blend: Blend, images: int | None) -> ScoreLine:
+    score = blend.score("test")
+    if not images:
+        meaning = "do not exist in this data set"
+    else:
+        meaning = "have no labels" if score is None else "chose nothing"
+    return ScoreLine("blend", "test", images, score, meaning, is_held_out=score is not None)
+
+
+def gain(blend: Blend, split: str) -> str | None:
+    """Return how far the blend's macro F1 is from that of its best member on a split, in words."""
+    members = [score for member in blend.members if (score := member.score(split)) is not None]
+    blended = blend.score(split)
+    if not members or blended is None:
+        return None
+    difference = round(blended - max(members), 4)
+    if difference == 0:
+        return "level with"
+    return f"{abs(difference):.4f} {'above' if difference > 0 else 'below'}"

@@ -1,0 +1,132 @@
+"""A report in a terminal: leaderboard, blend, and what to do next, as aligned plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from automl_flowers.reports.words import OBJECTIVES, score, short
+
+_SPLITS = ("val", "blend", "test")
+_WIDEST_REASON = 100
+_MOST_ROWS = 20
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """Return a report for a terminal.
+
+    Args:
+        result: From `summary.to_dict`.
+    """
+    blocks = [
+        [_headline(result)],
+        _leaderboard(result["leaderboard"]),
+        _not_finished(result["not_finished"]),
+        _blend(result["blend"], result["scores"]) if result["blend"] else [],
+        [f"report  {result['paths']['report']}", f"next    {result['next']}"],
+    ]
+    shown = [line for block in blocks if block for line in (*block, "")][:-1]
+    return [_printable(line) for line in shown]
+
+
+def _headline(result: Mapping[str, Any]) -> str:
+    search = result["search"]
+    counts = [f"{search[n]} {n}" for n in ("failed", "infeasible", "running") if search[n]]
+    state = [] if search["is_over"] else ["the search has not ended"]
+    done = f"{search['completed']} of {search['planned']} planned trials completed"
+    return f"{result['run']}: {', '.join([done, *counts, *state])}"
+
+
+def _leaderboard(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return ["No trial has finished yet."]
+    header = ["#", "recipe", "trial", "epochs", *OBJECTIVES.values(), "seconds", "what"]
+    body = [
+        [
+            str(row["rank"]),
+            row["name"],
+            row["trial"],
+            str(row["epochs"]),
+            *(score(row[metric]) for metric in OBJECTIVES),
+            f"{row['seconds']:.0f}",
+            _describe(row["recipe"]),
+        ]
+        for row in rows[:_MOST_ROWS]
+    ]
+    return [*_table(header, body, left=(1, 2, 8)), *_more(rows)]
+
+
+def _more(rows: Sequence[Any]) -> list[str]:
+    """Say how many are left out; the page and `--json` have all of them."""
+    left = len(rows) - _MOST_ROWS
+    return [f"and {left} more, see the report"] if left > 0 else []
+
+
+def _describe(recipe: Mapping[str, Any]) -> str:
+    return (
+        f"{recipe['image_size']} px, {recipe['trainable_blocks']} blocks, "
+        f"{short(recipe['schedule'])} {short(recipe['learning_rate'])}, {recipe['augmentation']}"
+    )
+
+
+def _not_finished(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not trials:
+        return []
+    body = [
+        [t["trial"], t["name"], t["status"], str(t["epochs"]), _reason(t["reason"])]
+        for t in trials[:_MOST_ROWS]
+    ]
+    table = _table(["trial", "recipe", "status", "epochs", "reason"], body, left=(0, 1, 2, 4))
+    return [*table, *_more(trials)]
+
+
+def _reason(reason: str | None) -> str:
+    words = " ".join((reason or "not ended").split())
+    return words if len(words) <= _WIDEST_REASON else f"{words[: _WIDEST_REASON - 1]}…"
+
+
+def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    body = [
+        [f"{member['weight']:.3f}", member["name"], *_by_split(member["scores"])]
+        for member in blend["members"]
+    ]
+    table = _table(
+        ["weight", "macro F1 on", *_SPLITS],
+        [*body, ["", "blend", *_by_split(blend["scores"])]],
+        left=(1,),
+    )
+    return [*table, "", blend["reason"], "", *_scores(scores)]
+
+
+def _by_split(scores: Mapping[str, Any]) -> list[str]:
+    return [score((scores.get(split) or {}).get("macro_f1")) for split in _SPLITS]
+
+
+def _scores(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    body = []
+    for line in scores:
+        interval = line["interval"]
+        spread = f"{interval[0]:.4f}-{interval[1]:.4f}" if interval else ""
+        images = "" if line["images"] is None else str(line["images"])
+        value = score(line["macro_f1"])
+        body.append([line["what"], line["split"], images, value, spread, line["meaning"]])
+    header = ["score of", "on", "images", "macro F1", "90 % interval", "these images"]
+    return _table(header, body, left=(0, 1, 4, 5))
+
+
+def _table(header: Sequence[str], body: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
+    """Return rows of equal columns, numbers to the right, the columns in `left` to the left."""
+    rows = [header, *body]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _printable(line: str) -> str:
+    """Return a line without control characters: names and reasons come from files."""
+    return "".join(character if character.isprintable() else " " for character in line)

@@ -149,3 +149,8 @@ def test_densenet_and_efficientnet_go_through_the_whole_job(cli, pictures, tmp_p
 
     backbones = {member["recipe"]["backbone"] for member in blend["members"]}
     assert backbones == {"densenet201", "efficientnet_b0"}
+
+    result = cli("predict", pictures / "test", "--run", run, "--quiet")
+    predicted = [row["label"] for row in read_rows(result.stdout)]
+    submitted = [row["label"] for row in read_rows((run / "submission.csv").read_text())]
+    assert predicted == submitted

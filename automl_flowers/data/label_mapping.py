@@ -24,9 +24,9 @@ from search_spaces.parameters import unknown_name
 MIN_AGREEMENT = 0.3
 """Share of an external class's images that the probe must give to the mapped class.
 
-On noisy pictures from the web a probe with 0.92 accuracy at home agrees with 0.44 (daisy) and 0.53
-(sunflower) of classes that are the same flower, and with 0.11 of one that only shares its name
-(tulip); by chance it would agree with 0.06 of 17 classes.
+On noisy pictures from the web a probe agrees with 0.44 (daisy) and 0.53 (sunflower) of the images
+of classes that are the same flower (docs/benchmarks/oxford17.md), and with 0.11 of one that only
+shares its name (tulip); by chance it would agree with 0.06 of 17 classes.
 """
 
 _APOSTROPHES = str.maketrans("", "", "'`\N{RIGHT SINGLE QUOTATION MARK}")

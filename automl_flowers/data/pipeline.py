@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from automl_flowers.data.augmentation import augment, sample_parameters
 from automl_flowers.data.cache import Images
-from search_spaces.augmentation import AUGMENTATIONS
+from search_spaces.augmentation import get_augmentation
 from search_spaces.recipe import Recipe
 from search_spaces.regularisation import class_weights
 
@@ -120,7 +120,7 @@ def training_batches(
         Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
         `(batch, size, size, 3)`, `(batch, num_classes)` and `(batch,)`.
     """
-    strength = AUGMENTATIONS[recipe.augmentation]
+    strength = get_augmentation(recipe.augmentation)
     labels = tf.constant(examples.labels)
     counts = np.bincount(examples.labels, minlength=num_classes)
     weights = tf.constant(class_weights(counts, recipe.class_weighting))

@@ -82,6 +82,7 @@ class Reporter(Listener):
 
     def trial_started(self, task: Task, *, resumed_from: int) -> None:
         """Show what a trial is about to train."""
+        self._epochs_done += resumed_from - task.first_epoch
         recipe = task.recipe
         how = f"continues {task.parent}" if task.parent else "new"
         if resumed_from not in (0, task.first_epoch):
@@ -106,6 +107,10 @@ class Reporter(Listener):
             self.say(f"trial {record.trial_id} completed: {record.score:.4f}")
         else:
             self.say(f"trial {record.trial_id} {record.status}: {record.reason}")
+
+    def trial_known(self, record: TrialRecord) -> None:
+        """Count the epochs of a trial that an earlier command ended."""
+        self._epochs_done += record.last_epoch - record.first_epoch
 
     def member_epoch(self, name: str, record: EpochRecord) -> None:
         """Show an epoch of a retraining."""

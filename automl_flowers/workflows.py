@@ -25,8 +25,8 @@ from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending import predict as predicting
 from automl_flowers.blending.pick import candidates, pick_members
-from automl_flowers.blending.retrain import Member, load_member_state, retrain
-from automl_flowers.blending.submission import write_submission
+from automl_flowers.blending.retrain import FAILURES, Member, load_member_state, retrain
+from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
     RunConfig,
     check_same_search,
@@ -36,6 +36,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
+from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.modeling.classifier import Architecture
@@ -148,8 +149,8 @@ def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, A
         What `blend.json` says.
 
     Raises:
-        RunError: If the search has too few finished recipes.
-        UserError: If settings or external data do not hold up.
+        RunError: If the search has too few finished recipes, or none can be retrained.
+        UserError: If settings, external data or the sample submission do not hold up.
     """
     reporter = reporter or Reporter(quiet=config.quiet)
     run = RunFolder(Path(str(config.run)))
@@ -160,14 +161,40 @@ def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, A
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        sample = _sample_of(data, config)
         sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
         trainer = _make_trainer(config, data, accelerator)
-        members = _retrain_all([c.recipe for c in picked], trainer, run, sources, reporter)
-        summary = _blend(config, trainer, members, sources, run)
+        recipes = [candidate.recipe for candidate in picked]
+        members, left_out = _retrain_all(recipes, trainer, run, sources, reporter)
+        aligned = blending.predict_members(trainer, members, run.members, run.predictions)
+        choice = blending.weigh(aligned["blend"], config.blend_weights)
+        if "test" in aligned:
+            labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
+            write_submission(run.submission, aligned["test"].ids, labels, sample)
+        summary = blending.summarise(
+            members,
+            aligned,
+            choice,
+            files=[
+                {split: blending.predictions_file(trainer, member, split) for split in aligned}
+                for member in members
+            ],
+            external=[_external_entry(source) for source in sources],
+            left_out=left_out,
+        )
         summary["settings"] = _ensemble_settings(config)
         write_json(run.blend, summary)
     _say_blend(summary, run, reporter)
     return summary
+
+
+def _sample_of(data: ImageData, config: RunConfig) -> str | None:
+    """Return the sample submission, checked against the test images before anything is trained."""
+    sample = find_sample_submission(config.data) if config.data else None
+    test = data.manifest.split("test")
+    if len(test):
+        submission_order(list(test["id"]), sample)
+    return sample
 
 
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
@@ -214,43 +241,38 @@ def _retrain_all(
     run: RunFolder,
     sources: Sequence[external_data.Source],
     reporter: Reporter,
-) -> list[Member]:
+) -> tuple[list[Member], list[dict[str, str]]]:
+    """Return the members, and the recipes that could not be retrained with the reason."""
     external = external_data.join_sources(sources, recipes[0].image_size) if sources else None
-    members = []
+    members: list[Member] = []
+    left_out: list[dict[str, str]] = []
     for number, recipe in enumerate(recipes):
         reporter.say(f"member {number + 1} of {len(recipes)}: {recipe.name}")
-        members.append(retrain(trainer, recipe, run.members, external, reporter.member_epoch))
-    return members
+        try:
+            member = retrain(trainer, recipe, run.members, external, reporter.member_epoch)
+        except FAILURES as error:
+            reporter.say(f"member {recipe.name} left out: {error}")
+            left_out.append({"name": recipe.name, "reason": str(error)})
+            continue
+        if member.external_failure:
+            reporter.say(f"external images stay out of {member.name}: {member.external_failure}")
+        members.append(member)
+    if not members:
+        reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in left_out)
+        raise RunError(
+            f"No recipe could be retrained ({reasons}).",
+            hint="retrain others with a larger `--top`, or search again with other settings",
+        )
+    return members, left_out
 
 
-def _blend(
-    config: RunConfig,
-    trainer: Trainer,
-    members: Sequence[Member],
-    sources: Sequence[external_data.Source],
-    run: RunFolder,
-) -> dict[str, Any]:
-    aligned = blending.predict_members(trainer, members, run.members, run.predictions)
-    choice = blending.weigh(aligned["blend"], config.blend_weights)
-    if "test" in aligned:
-        test = aligned["test"]
-        labels = average(test.probabilities, choice.weights).argmax(axis=1)
-        sample = find_sample_submission(config.data) if config.data else None
-        write_submission(run.submission, test.ids, labels, sample)
-    external = [
-        {
-            "name": source.name,
-            "images_used": source.num_used,
-            "near_copies_dropped": list(source.copies),
-            "classes": [dataclasses.asdict(decision) for decision in source.decisions],
-        }
-        for source in sources
-    ]
-    files = [
-        {split: blending.predictions_file(trainer, member, split) for split in aligned}
-        for member in members
-    ]
-    return blending.summarise(members, aligned, choice, files=files, external=external)
+def _external_entry(source: external_data.Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "images_used": source.num_used,
+        "near_copies_dropped": list(source.copies),
+        "classes": [dataclasses.asdict(decision) for decision in source.decisions],
+    }
 
 
 def _say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> None:

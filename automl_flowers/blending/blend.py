@@ -13,6 +13,7 @@ from automl_flowers.blending.retrain import Member, load_member_state
 from automl_flowers.tuning.trainer import Trainer
 from ensembles import metrics, predictions, validation
 from ensembles.averaging import average, uniform_weights
+from ensembles.optimize import fit_weights
 from ensembles.predictions import AlignedPredictions, Predictions
 
 SPLITS = ("val", "blend", "test")
@@ -107,6 +108,7 @@ def summarise(
     *,
     files: Sequence[Mapping[str, str]],
     external: Sequence[Mapping[str, Any]],
+    left_out: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Return what `blend.json` says.
 
@@ -116,6 +118,7 @@ def summarise(
         choice: Their weights.
         files: For each member, its file of predictions of each split.
         external: What of each external data set was used.
+        left_out: Picked recipes that could not be retrained, `name` and `reason`.
     """
     blended = {s: average(a.probabilities, choice.weights) for s, a in aligned.items()}
     scores: dict[str, Any] = {
@@ -126,11 +129,7 @@ def summarise(
     scores["blend"] |= {
         "naive_macro_f1": choice.naive_score,
         "cross_fitted_macro_f1": choice.cross_fitted_score,
-        "interval_90": list(
-            validation.bootstrap_interval(
-                aligned["blend"].labels, blended["blend"], metrics.macro_f1
-            )
-        ),
+        "interval_90": list(_interval(aligned["blend"], choice)),
     }
     return {
         "class_names": list(aligned["blend"].class_names),
@@ -148,7 +147,19 @@ def summarise(
             if (a.labels >= 0).any()
         },
         "external": list(external),
+        "left_out": list(left_out),
     }
+
+
+def _interval(aligned: AlignedPredictions, choice: validation.WeightChoice) -> tuple[float, float]:
+    """Return the 90% interval of the cross-fitted score, or of the score if nothing was fitted."""
+    known = aligned.labels >= 0
+    labels, probabilities = aligned.labels[known], aligned.probabilities[:, known]
+    if choice.rule == "optimized":
+        blended = validation.cross_fitted_predictions(labels, probabilities, fit_weights)
+    else:
+        blended = average(probabilities, choice.weights)
+    return validation.bootstrap_interval(labels, blended, metrics.macro_f1)
 
 
 def _member_entry(
@@ -162,6 +173,7 @@ def _member_entry(
         "scores": {s: _scores(a.labels, a.probabilities[number]) for s, a in aligned.items()},
         "val_macro_f1_without_external": member.score_without_external,
         "val_macro_f1_with_external": member.score_with_external,
+        "external_failure": member.external_failure,
     }
 
 

@@ -56,30 +56,6 @@ class Source:
         return replace(examples, ids=np.char.add(f"{self.name}/", examples.ids))
 
 
-def read_source(
-    address: str,
-    ours: ImageData,
-    *,
-    label_map_file: Path | None,
-    probe_with: str | None,
-    image_size: int,
-    cache: Path,
-    largest_size: int | None = None,
-    on_progress: OnProgress,
-) -> Source:
-    """Read one external data set; arguments and errors are those of `read_sources`."""
-    return read_sources(
-        [address],
-        ours,
-        label_map_file=label_map_file,
-        probe_with=probe_with,
-        image_size=image_size,
-        cache=cache,
-        largest_size=largest_size,
-        on_progress=on_progress,
-    )[0]
-
-
 def read_sources(
     addresses: Sequence[str],
     ours: ImageData,

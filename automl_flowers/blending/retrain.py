@@ -2,7 +2,8 @@
 
 No checkpoint is picked: the last epoch is the member, so its score on `val` is that of the
 recipe, not that of its luckiest moment. External images stay in only where they do not lower
-that score, and both scores are kept. A member that was already trained on exactly these images
+that score, and both scores are kept; a training with them that diverges or does not fit into
+memory leaves the member without them. A member that was already trained on exactly these images
 is not trained again.
 """
 
@@ -19,8 +20,13 @@ from automl_flowers.data.pipeline import Examples
 from automl_flowers.files import write_json
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.checkpoints import load_state, save_state
+from automl_flowers.tuning.search import InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
+from automl_flowers.tuning.trial import DivergedError
 from search_spaces.recipe import Recipe
+
+FAILURES = (DivergedError, InfeasibleError)
+"""What a training may end with without being anyone's mistake."""
 
 OnEpoch = Callable[[str, EpochRecord], None]
 """Called with the member's name after each of its epochs."""
@@ -50,7 +56,9 @@ class Member:
         recipe: What was trained.
         scores: On `val`, after the last epoch: macro F1, accuracy, log loss.
         score_without_external: Macro F1 on `val` without external images.
-        score_with_external: Macro F1 on `val` with them; None if there were none.
+        score_with_external: Macro F1 on `val` with them; None if there were none, or if training
+            with them failed.
+        external_failure: Why training with them failed, or None.
         trained_on: Digits of the training images, the seed and the horizon.
         size: Layers and parameters.
         epochs: Its learning curve.
@@ -61,6 +69,7 @@ class Member:
     scores: dict[str, float]
     score_without_external: float
     score_with_external: float | None
+    external_failure: str | None
     trained_on: str
     size: dict[str, int]
     epochs: tuple[EpochRecord, ...]
@@ -101,13 +110,19 @@ def retrain(
 
     Returns:
         The member; its weights lie at `weights_path(folder, member.name)`.
+
+    Raises:
+        DivergedError: If the recipe diverges without external images.
+        InfeasibleError: If the recipe does not fit into memory without external images.
     """
     without = _fit(trainer, recipe, folder, recipe.name, None, on_epoch)
-    chosen, with_score = without, None
+    added, failure = None, None
     if external is not None and external.num_images:
-        added = _fit(trainer, recipe, folder, f"{recipe.name}+external", external, on_epoch)
-        with_score = added.macro_f1
-        chosen = added if added.macro_f1 >= without.macro_f1 else without
+        try:
+            added = _fit(trainer, recipe, folder, f"{recipe.name}+external", external, on_epoch)
+        except FAILURES as error:
+            failure = str(error)
+    chosen = added if added and added.macro_f1 >= without.macro_f1 else without
     last = chosen.epochs[-1]
     return Member(
         name=chosen.name,
@@ -118,7 +133,8 @@ def retrain(
             "log_loss": last.log_loss,
         },
         score_without_external=without.macro_f1,
-        score_with_external=with_score,
+        score_with_external=added.macro_f1 if added else None,
+        external_failure=failure,
         trained_on=chosen.trained_on,
         size=chosen.size,
         epochs=chosen.epochs,

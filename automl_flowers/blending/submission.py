@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,28 @@ def write_submission(
         DataError: If the sample asks for other ids, or cannot be used; nothing is written then.
     """
     label_of = {str(i): int(label) for i, label in zip(ids, labels, strict=True)}
-    order = list(label_of) if sample is None else _sample_ids(sample)
-    missing, extra = set(order) - set(label_of), set(label_of) - set(order)
+    order = submission_order(list(label_of), sample)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "label"))
+    writer.writerows((identity, label_of[identity]) for identity in order)
+    write_text(path, text.getvalue())
+
+
+def submission_order(ids: Sequence[str], sample: str | None) -> list[str]:
+    """Return the ids of the test images in the order of the submission.
+
+    Args:
+        ids: Of the test images.
+        sample: Path of `sample_submission.csv`, or None to keep their order.
+
+    Raises:
+        DataError: If the sample asks for other ids, or cannot be used.
+    """
+    if sample is None:
+        return list(ids)
+    order = _sample_ids(sample)
+    missing, extra = set(order) - set(ids), set(ids) - set(order)
     if missing or extra:
         example = min(missing or extra)
         raise DataError(
@@ -37,11 +58,7 @@ def write_submission(
             f"image and {len(extra)} images are not in the sample, for example {example!r}.",
             hint="use the sample file that belongs to these test images, or remove it",
         )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "label"))
-    writer.writerows((identity, label_of[identity]) for identity in order)
-    write_text(path, text.getvalue())
+    return order
 
 
 def _sample_ids(sample: str) -> list[str]:

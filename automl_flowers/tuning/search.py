@@ -35,6 +35,11 @@ class InfeasibleError(Exception):
     """A recipe that this machine cannot train, such as one that needs more memory."""
 
 
+class _ListenerFailed(Exception):  # noqa: N818 - carries an error, is none
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 @dataclass(frozen=True)
 class Task:
     """What one trial has to do.
@@ -90,6 +95,9 @@ class Listener:
     def trial_ended(self, task: Task, record: TrialRecord) -> None:
         """Hear how a trial ended."""
 
+    def trial_known(self, record: TrialRecord) -> None:
+        """Hear of a trial that an earlier command ended."""
+
 
 def run_search(
     oracle: HyperbandOracle,
@@ -144,6 +152,7 @@ class _Loop:
             )
         if record is not None and record.status != "running":
             self._tell_oracle(trial, record)
+            self.listener.trial_known(record)
             return
         record = self._run(task, number=len(self.oracle.start_order) - 1)
         self._tell_oracle(trial, record)
@@ -157,7 +166,10 @@ class _Loop:
 
         def on_epoch(record: EpochRecord, get_state: GetState) -> None:
             self._record_epoch(task, record, get_state())
-            self.listener.epoch_ended(task, record)
+            try:
+                self.listener.epoch_ended(task, record)
+            except Exception as error:  # not the recipe's fault
+                raise _ListenerFailed(error) from error
 
         status, reason = self._train(task, first_epoch, state, on_epoch)
         self._end(task, status, reason)
@@ -181,11 +193,13 @@ class _Loop:
         self, task: Task, first_epoch: int, state: State | None, on_epoch: OnEpoch
     ) -> tuple[Status, str | None]:
         try:
-            if first_epoch < task.last_epoch:
-                size = self.train(task.recipe, first_epoch, task.last_epoch, state, on_epoch)
-                self.ledger.record_size(task.trial_id, size)
+            # With no epoch left, after a kill between the last and the end, only the size is new.
+            size = self.train(task.recipe, first_epoch, task.last_epoch, state, on_epoch)
+            self.ledger.record_size(task.trial_id, size)
         except UserError:
             raise
+        except _ListenerFailed as failed:
+            raise failed.error from None
         except InfeasibleError as error:
             return "infeasible", str(error)
         except Exception as error:

@@ -15,7 +15,7 @@ from automl_flowers.blending.blend import (
     summarise,
     weigh,
 )
-from automl_flowers.blending.external import join_sources, read_source
+from automl_flowers.blending.external import join_sources, read_sources
 from automl_flowers.blending.retrain import Member, retrain
 from automl_flowers.data.prepare import prepare
 from automl_flowers.files import write_json
@@ -49,6 +49,7 @@ def describe_member(recipe, number):
         scores={"macro_f1": 0.5, "accuracy": 0.5, "log_loss": 1.0},
         score_without_external=0.5,
         score_with_external=None,
+        external_failure=None,
         trained_on="digits",
         size={"layers": 5},
         epochs=(),
@@ -197,8 +198,8 @@ def source(ours, garden, run, tmp_path_factory, draw_pictures):
     root = draw_pictures(tmp_path_factory.mktemp("meadow") / "meadow", {"": 2}, colours, seed=5000)
     with Image.open(garden / "test/rose/0.png") as image:
         image.resize((40, 40), Image.Resampling.BICUBIC).save(root / "Roses/copy.jpg", quality=90)
-    return read_source(
-        str(root),
+    [source] = read_sources(
+        [str(root)],
         ours,
         label_map_file=None,
         probe_with=None,
@@ -206,6 +207,7 @@ def source(ours, garden, run, tmp_path_factory, draw_pictures):
         cache=run["cache"],
         on_progress=lambda what, done, total: None,
     )
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +230,17 @@ def test_a_member_keeps_external_images_where_they_do_not_lower_its_score(member
             member.score_with_external, member.score_without_external
         )
         assert math.isfinite(member.scores["log_loss"])
+
+
+def test_with_no_epoch_left_a_trainer_only_says_the_size(trainer, recipe):
+    states = []
+    size = trainer.train(recipe, 0, 1, None, lambda record, get_state: states.append(get_state()))
+    heard = []
+
+    again = trainer.train(recipe, 1, 1, states[0], lambda record, get_state: heard.append(record))
+
+    assert again == size
+    assert heard == []
 
 
 def test_a_second_call_trains_nothing(trainer, members, recipe, run, source):

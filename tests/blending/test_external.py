@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from automl_flowers.blending import external as external_module
-from automl_flowers.blending.external import join_sources, read_source, read_sources
+from automl_flowers.blending.external import join_sources, read_sources
 from automl_flowers.errors import ConfigError, DataError
 
 COLOURS = {"Daisies": (230, 210, 60), "nettle": (30, 160, 50), "roses": (220, 40, 60)}
@@ -25,10 +25,12 @@ def meadow(tmp_path, draw_pictures):
 
 @pytest.fixture
 def read(ours, tmp_path):
-    """`read_source` against our images."""
+    """`read_sources` of one data set against our images."""
 
     def read(address, **options):
-        return read_source(str(address), ours, **{**OPTIONS, "cache": tmp_path / "c", **options})
+        options = {**OPTIONS, "cache": tmp_path / "c", **options}
+        [source] = read_sources([str(address)], ours, **options)
+        return source
 
     return read
 

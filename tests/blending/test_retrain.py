@@ -8,6 +8,7 @@ import pytest
 
 from automl_flowers.blending import retrain as retrain_module
 from automl_flowers.blending.retrain import (
+    FAILURES,
     External,
     load_member_state,
     retrain,
@@ -41,6 +42,8 @@ class Learner:
         assert (first_epoch, last_epoch, state) == (0, self.num_epochs, None)
         self.trained.append((recipe.name, more))
         final = self.score if more is None else self.with_external
+        if isinstance(final, Exception):
+            raise final
         for epoch in range(last_epoch):
             score = final if epoch == last_epoch - 1 else 0.99
             on_epoch(EpochRecord(epoch, 0.1, 1.0, score, score / 2, 0.7, 0.0), dict)
@@ -142,6 +145,26 @@ def test_external_images_stay_in_only_where_val_does_not_drop(
     assert member.score_with_external == with_external
     state = load_member_state(folder, member.name)
     np.testing.assert_array_equal(state["model/0000"], [2, 1] if kept else [1, 0])
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_training_with_external_images_that_fails_leaves_the_member_without(
+    recipe, folder, external, kind
+):
+    member = retrain(Learner(with_external=kind("too much of it")), recipe, folder, external)
+
+    assert member.name == recipe.name
+    assert member.score_with_external is None
+    assert member.external_failure == "too much of it"
+    assert names_in(folder) == [f"{recipe.name}.json", f"{recipe.name}.npz"]
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_training_without_external_images_that_fails_is_the_callers(recipe, folder, kind):
+    with pytest.raises(kind, match="too much of it"):
+        retrain(Learner(score=kind("too much of it")), recipe, folder, None)
+
+    assert not folder.exists()
 
 
 def test_no_external_image_is_no_training(recipe, folder, external):

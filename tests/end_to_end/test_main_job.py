@@ -7,6 +7,8 @@ import json
 import pytest
 import yaml
 
+from tests.end_to_end.conftest import draw_folder
+
 PAIR = """
 backbone: [densenet201, efficientnet_b0]
 image_size: 32
@@ -133,6 +135,33 @@ def test_tfrecords_of_the_same_pictures_give_the_same_numbers(
 
     assert what_happened(tmp_path / "run") == what_happened(run)
     assert from_records["best"] == from_folders["best"]
+
+
+def test_test_images_without_labels_are_predicted_and_not_scored(cli, space, tmp_path):
+    pictures = draw_folder(tmp_path / "pictures", {"train": 6, "val": 6})
+    drawn = draw_folder(tmp_path / "drawn", {"test": 2})
+    (pictures / "test").mkdir()
+    for number, file in enumerate(sorted(drawn.rglob("*.png"))):
+        file.rename(pictures / "test" / f"{number}.png")
+    sample = pictures / "sample_submission.csv"
+    sample.write_text("id,label\n9,0\n")
+    run = tmp_path / "run"
+    cli.json(
+        *("search", "--data", pictures, "--run", run, "--space", space),
+        *("--max-epochs", 1, "--max-recipes", 2),
+    )
+
+    refused = cli("ensemble", "--top", 2, "--run", run)
+    assert refused.exit_code == 2
+    assert "sample_submission.csv" in refused.stderr
+    assert not (run / "members").exists()
+
+    ids = [f"test/{number}.png" for number in range(6)][::-1]
+    sample.write_text("id,label\n" + "".join(f"{identity},0\n" for identity in ids))
+    blend = cli.json("ensemble", "--top", 2, "--run", run)
+    assert blend["scores"]["test"]["macro_f1"] is None
+    assert [row["id"] for row in read_rows((run / "submission.csv").read_text())] == ids
+    assert cli.json("report", "--run", run)["blend"]
 
 
 @pytest.mark.slow

@@ -27,7 +27,6 @@ def what_happened():
                 record,
                 started=0.0,
                 ended=None,
-                size={},
                 epochs=tuple(replace(epoch, seconds=0.0) for epoch in record.epochs),
             )
             for record in records

@@ -37,6 +37,9 @@ class Diary(Listener):
     def trial_ended(self, task, record):
         self.heard.append(("ended", task.trial_id, record.status))
 
+    def trial_known(self, record):
+        self.heard.append(("known", record.trial_id, record.status))
+
 
 def disturbed(train, disturbance):
     """Return a trainer that first calls `disturbance(recipe)`, which may raise."""
@@ -326,6 +329,27 @@ def test_what_stops_a_search_leaves_it_to_be_continued(
     assert checkpoints_of(tmp_path) == []
 
 
+def test_a_listener_that_fails_stops_the_search_and_fails_no_trial(
+    toy, tmp_path, undisturbed, what_happened
+):
+    class Broken(Listener):
+        def epoch_ended(self, task, record):
+            raise BrokenPipeError("nobody reads this")
+
+    with pytest.raises(BrokenPipeError, match="nobody reads this"):
+        toy.search(tmp_path, listener=Broken())
+
+    assert what_happened(toy.search(tmp_path)) == what_happened(undisturbed)
+
+
+def test_a_listener_hears_of_trials_that_an_earlier_command_ended(toy, tmp_path, undisturbed):
+    toy.search(tmp_path)
+    diary = Diary()
+    toy.search(tmp_path, listener=diary)
+
+    assert diary.heard == [("known", record.trial_id, "completed") for record in undisturbed]
+
+
 def test_a_listener_hears_from_where_a_trial_goes_on(toy, tmp_path):
     class Stop(Listener):
         def epoch_ended(self, task, record):
@@ -337,9 +361,23 @@ def test_a_listener_hears_from_where_a_trial_goes_on(toy, tmp_path):
     diary = Diary()
     toy.search(tmp_path, listener=diary)
 
-    kind, trial_id, resumed_from = diary.heard[0]
-    assert (kind, resumed_from) == ("started", 2)
-    assert diary.heard[1] == ("epoch", trial_id, 2)
+    started = next(k for k, heard in enumerate(diary.heard) if heard[0] == "started")
+    _, trial_id, resumed_from = diary.heard[started]
+    assert resumed_from == 2
+    assert diary.heard[started + 1] == ("epoch", trial_id, 2)
+
+
+def test_a_trial_that_was_killed_after_its_last_epoch_still_gets_its_size(
+    toy, tmp_path, undisturbed, what_happened
+):
+    def killed_at_the_end(*arguments):
+        toy.train(*arguments)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy.search(tmp_path, killed_at_the_end)
+
+    assert what_happened(toy.search(tmp_path)) == what_happened(undisturbed)
 
 
 def test_a_finished_search_trains_nothing_again(toy, tmp_path):
@@ -352,7 +390,7 @@ def test_a_finished_search_trains_nothing_again(toy, tmp_path):
     again = toy.search(tmp_path, train, listener=diary)
 
     assert again == records
-    assert diary.heard == []
+    assert {kind for kind, *_ in diary.heard} == {"known"}
 
 
 @pytest.mark.parametrize(

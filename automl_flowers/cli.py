@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -112,14 +111,13 @@ def search(
     json_output: Json = None,
 ) -> None:
     """Search for the best recipes."""
-    flags = {k: v for k, v in locals().items() if k != "config"}
+    flags = {k: v for k, v in locals().items() if k != "json_output"}
 
     def go() -> None:
-        from automl_flowers.config import make_config
+        from automl_flowers import api
 
-        settings = make_config(_named(flags), config)
-        result = _workflows().search(settings).to_dict()
-        _print_result(result, settings.json_output, _search_lines)
+        as_json = _wants_json(json_output, config)
+        _print_result(api.search(**flags).to_dict(), as_json, _search_lines)
 
     _run(go)
 
@@ -145,18 +143,13 @@ def ensemble(
     json_output: Json = None,
 ) -> None:
     """Retrain the best recipes, blend them, write the submission."""
-    flags = {k: v for k, v in locals().items() if k not in ("config", "run")}
+    flags = {k: v for k, v in locals().items() if k != "json_output"}
 
     def go() -> None:
-        from automl_flowers.config import read_yaml
-        from automl_flowers.run_folder import open_run
+        from automl_flowers import api
 
-        given = {**(read_yaml(config) if config else {}), **_given(_named(flags))}
-        folder = open_run(run or given.get("run"))
-        workflows = _workflows()
-        settings = workflows.run_config(folder, given)
-        summary = workflows.ensemble(settings)
-        _print_result({"run": str(folder.path), **summary}, settings.json_output, _blend_lines)
+        as_json = _wants_json(json_output, config)
+        _print_result(api.ensemble(**flags).to_dict(), as_json, _blend_lines)
 
     _run(go)
 
@@ -185,16 +178,13 @@ def predict(
     quiet: Quiet = None,
     json_output: Json = None,
 ) -> None:
-    """Classify images with the ensemble of a run; CSV on stdout."""
+    """Classify images with a run's ensemble, or its best trial; CSV on stdout."""
 
     def go() -> None:
-        from automl_flowers.run_folder import open_run
+        from automl_flowers import api
 
-        folder = open_run(run)
-        workflows = _workflows()
-        flags = {"strategy": strategy, "quiet": quiet, "json": json_output}
-        settings = workflows.run_config(folder, flags)
-        found = [vars(item) for item in workflows.predict(settings, paths)]
+        made = api.predict(paths, run=run, strategy=strategy, quiet=quiet)
+        found = [vars(item) for item in made]
         if json_output:
             typer.echo(json.dumps(found, indent=2))
         else:
@@ -280,21 +270,11 @@ def data_convert(
     _run(go)
 
 
-def _workflows() -> ModuleType:
-    """Return the module `workflows`, which imports TensorFlow: say so where that is missing."""
-    from automl_flowers.tensorflow_import import import_tensorflow
+def _wants_json(flag: bool | None, config: Path | None) -> bool:
+    """Say whether results are printed as JSON, by the flag or else by the file of settings."""
+    from automl_flowers.config import make_config
 
-    import_tensorflow()
-    from automl_flowers import workflows
-
-    return workflows
-
-
-def _named(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return flags under the names of the settings."""
-    flags = dict(flags)
-    flags["json"] = flags.pop("json_output")
-    return flags
+    return make_config({"json": flag}, config).json_output
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

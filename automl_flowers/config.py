@@ -59,8 +59,8 @@ class RunConfig(pydantic.BaseModel):
         data: Folder, TFRecords or glob; None for the embedded default.
         run: Run folder; None for one below `runs/` that is named after the settings.
         seed: Any integer.
-        space: Preset or YAML file; None for `demo` with the embedded default, else `petals`
-            with an accelerator and `small` without.
+        space: Preset, YAML file or the content of one; None for `demo` with the embedded
+            default, else `petals` with an accelerator and `small` without.
         backbones: Instead of the space's.
         image_size: Pixels, instead of the space's.
         batch_size: Images a step and replica, instead of the space's.
@@ -73,7 +73,7 @@ class RunConfig(pydantic.BaseModel):
         precision: `auto` or a Keras dtype policy.
         top: Members of the ensemble.
         external: More training data, for the ensemble.
-        label_map: YAML file from external class names to ours.
+        label_map: YAML file from external class names to ours, or the content of one.
         blend_weights: How members are weighted; `auto` as the data allow.
         quiet: No progress.
         json_output: Results as JSON.
@@ -84,7 +84,7 @@ class RunConfig(pydantic.BaseModel):
     data: str | None = None
     run: str | None = None
     seed: int = 0
-    space: str | None = None
+    space: str | dict[str, Any] | None = None
     backbones: Names | None = None
     image_size: Integers | None = None
     batch_size: Integers | None = None
@@ -97,7 +97,7 @@ class RunConfig(pydantic.BaseModel):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     top: Annotated[int, Field(ge=1, le=100)] = 3
     external: Names = Field(default_factory=list)
-    label_map: str | None = None
+    label_map: str | dict[str, str | None] | None = None
     blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
     quiet: bool = False
     json_output: bool = Field(default=False, alias="json")

@@ -5,6 +5,8 @@ manifest.csv         every image: id, label, split, source, where its bytes are
 data.json            class names, what was skipped while reading, how it was split
 ledger.sqlite        trials and epochs
 checkpoints/         states of trials that may still be continued
+best/                the model of the best epoch so far, one file
+tensorboard/         curves for TensorBoard
 cache/               decoded images
 members/             retrained models
 predictions/         their probabilities, one file a member and split
@@ -65,6 +67,16 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """States of trials that may still be continued."""
         return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The model of the best epoch so far."""
+        return self.path / "best"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Curves for TensorBoard."""
+        return self.path / "tensorboard"
 
     @property
     def cache(self) -> Path:

@@ -6,7 +6,7 @@ continues with other images or another space would be a mixture of two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from search_spaces.spaces import Space, load_space, parse_space
 DEFAULT_EPOCHS = 12
 """Full horizon of trials in spaces that are not presets."""
 
+_CUSTOM = "custom"
+"""Name of a space that is given by its content."""
+
 _MOST_PROBLEMS_SAID = 3
 
 
@@ -46,12 +49,16 @@ def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
     has_accelerator = accelerator.kind != "cpu"
     usual = "demo" if config.data is None else ("petals" if has_accelerator else "small")
     space = config.space or usual
+    if isinstance(space, dict):
+        preset, space = _CUSTOM, _checked(parse_space, _CUSTOM, space).to_dict()
+    else:
+        preset, space = space, absolute(space) if Path(space).suffix else space
     config = config.model_copy(
         update={
             "data": config.data and absolute(config.data),
             "external": [absolute(address) for address in config.external],
-            "space": space if not Path(space).suffix else absolute(space),
-            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(space, DEFAULT_EPOCHS),
+            "space": space,
+            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(preset, DEFAULT_EPOCHS),
             "precision": accelerator.precision,
         }
     )
@@ -84,9 +91,16 @@ def _wanted_space(config: RunConfig) -> Space:
         "image_size": config.image_size,
         "batch_size": config.batch_size,
     }
+    if isinstance(config.space, dict):
+        space = _checked(parse_space, _CUSTOM, config.space)
+    else:
+        space = _checked(load_space, str(config.space))
+    return _checked(space.restrict, **{name: v for name, v in given.items() if v is not None})
+
+
+def _checked(make: Callable[..., Space], *arguments: Any, **options: Any) -> Space:
     try:
-        space = load_space(str(config.space))
-        return space.restrict(**{name: v for name, v in given.items() if v is not None})
+        return make(*arguments, **options)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -24,8 +24,8 @@ from automl_flowers.accelerators import Accelerator, set_up
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending import predict as predicting
-from automl_flowers.blending.pick import candidates, pick_members
-from automl_flowers.blending.retrain import FAILURES, Member, load_member_state, retrain
+from automl_flowers.blending.pick import pick_members
+from automl_flowers.blending.retrain import FAILURES, Member, retrain, weights_path
 from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
     RunConfig,
@@ -38,11 +38,13 @@ from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
-from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.ledger import Ledger
 from automl_flowers.modeling.classifier import Architecture
 from automl_flowers.modeling.program import Program
+from automl_flowers.results import EnsembleResult, Prediction, SearchResult
 from automl_flowers.run_folder import RunFolder
-from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.callbacks import CallbackFactory
+from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
 from automl_flowers.tuning.search import run_search
@@ -52,48 +54,18 @@ from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes:
-        run: The run folder.
-        trials: All trials, as recorded.
-        objective: What was optimised.
-    """
-
-    run: Path
-    trials: tuple[TrialRecord, ...]
-    objective: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `search --json` prints."""
-        finished = [trial for trial in self.trials if trial.status == "completed"]
-        best = candidates(self.trials, maximise=self.objective != "log_loss")
-        entry = None
-        if best:
-            last = next(t for t in finished if t.trial_id == best[0].trial_id).epochs[-1]
-            entry = {
-                "trial": best[0].trial_id,
-                "recipe": best[0].recipe.to_dict(),
-                "epochs": best[0].epochs,
-                **{f"val_{n}": getattr(last, n) for n in ("macro_f1", "accuracy", "log_loss")},
-            }
-        return {
-            "run": str(self.run),
-            "trials": len(finished),
-            "failed": sum(trial.status in ("failed", "infeasible") for trial in self.trials),
-            "recipes": len({trial.identity for trial in self.trials}),
-            "best": entry,
-        }
-
-
-def search(config: RunConfig, reporter: Reporter | None = None) -> SearchResult:
+def search(
+    config: RunConfig,
+    reporter: Reporter | None = None,
+    *,
+    callbacks: Sequence[CallbackFactory] = (),
+) -> SearchResult:
     """Run a search, or go on with one that was interrupted.
 
     Args:
         config: Settings; what is None is filled in and written to the run.
         reporter: Shows progress; by default on stderr.
+        callbacks: Of the user, for every trial.
 
     Raises:
         UserError: If settings or data do not hold up, or the run folder cannot be used.
@@ -111,24 +83,32 @@ def search(config: RunConfig, reporter: Reporter | None = None) -> SearchResult:
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         plan = plan_brackets(int(config.max_epochs or 1), config.factor, config.max_recipes)
         run_setup.announce(plan, data, space, run, reporter)
-        trainer = _make_trainer(config, data, accelerator)
+        trainer = _make_trainer(config, data, accelerator, callbacks, run.tensorboard / "search")
         oracle = HyperbandOracle(
             space, plan, objective=config.objective, maximise=config.maximise, seed=config.seed
         )
         with Ledger(run.ledger, writable=True) as ledger:
-            checkpoints = CheckpointFolder(run.checkpoints)
-            trials = run_search(oracle, trainer.train, ledger, checkpoints, reporter)
+            checkpoints, best = CheckpointFolder(run.checkpoints), CheckpointFolder(run.best)
+            trials = run_search(oracle, trainer.train, ledger, checkpoints, best, reporter)
     reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
     return SearchResult(run.path, tuple(trials), config.objective)
 
 
-def _make_trainer(config: RunConfig, data: ImageData, accelerator: Accelerator) -> Trainer:
+def _make_trainer(
+    config: RunConfig,
+    data: ImageData,
+    accelerator: Accelerator,
+    callbacks: Sequence[CallbackFactory],
+    logs: Path,
+) -> Trainer:
     return Trainer(
         data,
         accelerator,
         num_epochs=int(config.max_epochs or run_setup.DEFAULT_EPOCHS),
         seed=config.seed,
         pretrained=config.weights == "imagenet",
+        callbacks=callbacks,
+        logs=logs,
     )
 
 
@@ -138,15 +118,18 @@ def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:
     return parse_config({**read_yaml(run.config), **given, "run": str(run.path)})
 
 
-def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, Any]:
+def ensemble(
+    config: RunConfig,
+    reporter: Reporter | None = None,
+    *,
+    callbacks: Sequence[CallbackFactory] = (),
+) -> EnsembleResult:
     """Retrain the best recipes of a run, blend them, and write the submission.
 
     Args:
         config: Of the run, from `run_config`.
         reporter: Shows progress; by default on stderr.
-
-    Returns:
-        What `blend.json` says.
+        callbacks: Of the user, for every retraining.
 
     Raises:
         RunError: If the search has too few finished recipes, or none can be retrained.
@@ -163,7 +146,8 @@ def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, A
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         sample = _sample_of(data, config)
         sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
-        trainer = _make_trainer(config, data, accelerator)
+        logs = run.tensorboard / "ensemble"
+        trainer = _make_trainer(config, data, accelerator, callbacks, logs)
         recipes = [candidate.recipe for candidate in picked]
         members, left_out = _retrain_all(recipes, trainer, run, sources, reporter)
         aligned = blending.predict_members(trainer, members, run.members, run.predictions)
@@ -185,7 +169,7 @@ def ensemble(config: RunConfig, reporter: Reporter | None = None) -> dict[str, A
         summary["settings"] = _ensemble_settings(config)
         write_json(run.blend, summary)
     _say_blend(summary, run, reporter)
-    return summary
+    return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 
 
 def _sample_of(data: ImageData, config: RunConfig) -> str | None:
@@ -213,7 +197,7 @@ def _external_sources(
     sources = external_data.read_sources(
         [run_setup.absolute(address) for address in config.external],
         data,
-        label_map_file=Path(config.label_map) if config.label_map else None,
+        label_map=_label_map(config),
         probe_with=best.backbone if config.weights == "imagenet" else None,
         image_size=run_setup.smallest_size(space),
         largest_size=run_setup.largest_size(space),
@@ -233,6 +217,11 @@ def _external_sources(
             f"{len(source.copies)} near copies of evaluation images were dropped"
         )
     return sources
+
+
+def _label_map(config: RunConfig) -> dict[str, str | None]:
+    given = config.label_map or {}
+    return read_yaml(Path(given)) if isinstance(given, str) else given
 
 
 def _retrain_all(
@@ -284,8 +273,8 @@ def _say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> N
 
 def predict(
     config: RunConfig, paths: Sequence[Path], reporter: Reporter | None = None
-) -> list[predicting.Prediction]:
-    """Classify images with a run's ensemble.
+) -> list[Prediction]:
+    """Classify images with a run's ensemble, or with its best model if it has none.
 
     Args:
         config: Of the run, from `run_config`.
@@ -293,30 +282,64 @@ def predict(
         reporter: Shows progress and what was skipped; by default on stderr.
 
     Raises:
-        RunError: If the run has no ensemble yet.
+        RunError: If the run has no model yet.
         DataError: If there are no images.
     """
     reporter = reporter or Reporter(quiet=config.quiet)
     run = RunFolder(Path(str(config.run)))
-    summary: Any = predicting.read_blend(run.require(run.blend, "ensemble"))
+    models, class_names = _models_of(run, reporter)
     files = predicting.find_images(paths)
     accelerator = set_up(config.strategy, config.precision)
     probabilities, kept = [], files
-    for member in summary["members"]:
-        recipe = Recipe.from_dict(member["recipe"])
-        kept, images, problems = predicting.decode_files(files, recipe.image_size)
+    for model in models:
+        kept, images, problems = predicting.decode_files(files, model.recipe.image_size)
         program = _prediction_program(
-            recipe,
-            len(summary["class_names"]),
-            accelerator,
-            pretrained=config.weights == "imagenet",
+            model.recipe, len(class_names), accelerator, pretrained=config.weights == "imagenet"
         )
-        state = load_member_state(run.members, member["name"])
-        probabilities.append(predicting.predict_images(program, state, images))
+        probabilities.append(predicting.predict_images(program, load_state(model.file), images))
     run_setup.say_problems(problems, reporter)
-    weights = np.array([member["weight"] for member in summary["members"]])
-    blended = average(np.stack(probabilities), weights)
-    return predicting.decide(kept, blended, summary["class_names"])
+    weights = np.array([model.weight for model in models])
+    return predicting.decide(kept, average(np.stack(probabilities), weights), class_names)
+
+
+@dataclass(frozen=True)
+class _Model:
+    recipe: Recipe
+    weight: float
+    file: Path
+
+
+def _models_of(run: RunFolder, reporter: Reporter) -> tuple[list[_Model], list[str]]:
+    """Return the models to predict with, and the names of the classes."""
+    if not run.blend.exists():
+        return [_best_model(run, reporter)], predicting.read_json(run.data)["class_names"]
+    blend = predicting.read_json(run.blend)
+    models = [
+        _Model(
+            Recipe.from_dict(member["recipe"]),
+            member["weight"],
+            weights_path(run.members, member["name"]),
+        )
+        for member in blend["members"]
+    ]
+    return models, blend["class_names"]
+
+
+def _best_model(run: RunFolder, reporter: Reporter) -> _Model:
+    names = CheckpointFolder(run.best).names()
+    if not names:
+        raise RunError(
+            f"`{run.path}` has no model yet.",
+            hint=f"run `automl-flowers search --run {run.path}` first",
+        )
+    trial_id, epochs, _ = names[-1].split(".")
+    with Ledger(run.require(run.ledger, "search")) as ledger:
+        trial = next(t for t in ledger.trials() if t.trial_id == trial_id)
+    reporter.say(
+        f"no ensemble yet, so the best model of the search predicts: trial {trial_id} after "
+        f"epoch {int(epochs)}"
+    )
+    return _Model(Recipe.from_dict(trial.recipe), 1.0, run.best / names[-1])
 
 
 def _prediction_program(

@@ -91,6 +91,12 @@ def test_library_packages_load_nothing_above_them(package):
 
 
 def test_importing_the_package_loads_nothing_heavy():
+    loaded = loaded_by("import automl_flowers; automl_flowers.search; automl_flowers.SearchResult")
+
+    assert not {"tensorflow", "keras", "keras_tuner"} & loaded
+
+
+def test_importing_the_package_loads_nothing_but_itself():
     loaded = loaded_by(f"import {automl_flowers.__name__}")
 
     assert not {"tensorflow", "keras", "keras_tuner", "numpy", "pandas"} & loaded

@@ -60,7 +60,7 @@ def read_sources(
     addresses: Sequence[str],
     ours: ImageData,
     *,
-    label_map_file: Path | None,
+    label_map: Mapping[str, str | None],
     probe_with: str | None,
     image_size: int,
     cache: Path,
@@ -72,7 +72,7 @@ def read_sources(
     Args:
         addresses: Of the external data sets.
         ours: The run's images.
-        label_map_file: A person's word on class names; each must exist in one of the data sets.
+        label_map: A person's word on class names; each must exist in one of the data sets.
         probe_with: Backbone of the probe; None for no probe.
         image_size: At which to compare and probe, in pixels.
         cache: Folder of decoded images.
@@ -95,11 +95,7 @@ def read_sources(
     ]
     names = {name: None for data in read_data for name in data.manifest.class_names}
     our_names = ours.manifest.class_names
-    label_map = (
-        label_mapping.read_label_map(label_map_file, list(names), our_names)
-        if label_map_file
-        else {}
-    )
+    label_mapping.check_label_map(label_map, list(names), our_names)
     return [
         _judge(address, data, ours, label_map, probe_with, image_size)
         for address, data in zip(addresses, read_data, strict=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,27 +14,12 @@ from automl_flowers.data.manifest import Problem
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources.images import decode_image
 from automl_flowers.errors import DataError
-from automl_flowers.modeling.program import Program, State
+from automl_flowers.modeling.program import Program
+from automl_flowers.results import Prediction
 from automl_flowers.tuning import trial
+from automl_flowers.tuning.checkpoints import State
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the ensemble says of one image.
-
-    Attributes:
-        path: Of the image.
-        label: Class index.
-        class_name: Name of the class.
-        probability: Of that class, after blending.
-    """
-
-    path: str
-    label: int
-    class_name: str
-    probability: float
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -112,7 +97,7 @@ def decide(
     ]
 
 
-def read_blend(path: Path) -> dict[str, object]:
-    """Return what `blend.json` says."""
-    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what one of the run's JSON files says."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content

@@ -12,12 +12,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from automl_flowers.config import read_yaml
 from automl_flowers.errors import ConfigError, DataError
 from search_spaces.parameters import unknown_name
 
@@ -83,23 +81,21 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) > 1 else word
 
 
-def read_label_map(
-    file: Path, external_names: Sequence[str], our_names: Sequence[str]
-) -> dict[str, str | None]:
-    """Return the mapping that a person wrote: external name to ours, or to nothing.
+def check_label_map(
+    label_map: Mapping[str, str | None], external_names: Sequence[str], our_names: Sequence[str]
+) -> None:
+    """Check what a person wrote: external name to ours, or to nothing.
 
     Raises:
         ConfigError: If a name exists on neither side; the nearest that does is named.
     """
-    given = read_yaml(file)
-    for external, ours in given.items():
+    for external, ours in label_map.items():
         if external not in external_names:
             raise ConfigError(
-                unknown_name(f"external class in `{file}`:", external, external_names)
+                unknown_name("external class in `label_map`:", external, external_names)
             )
         if ours is not None and ours not in our_names:
-            raise ConfigError(unknown_name(f"class in `{file}`:", ours, our_names))
-    return given
+            raise ConfigError(unknown_name("class in `label_map`:", ours, our_names))
 
 
 def propose(external_names: Sequence[str], our_names: Sequence[str]) -> dict[str, str]:

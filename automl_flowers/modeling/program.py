@@ -20,9 +20,8 @@ import numpy as np
 from keras import ops
 
 from automl_flowers.modeling.classifier import Architecture, build_classifier, initial_head
+from automl_flowers.tuning.checkpoints import State, model_part
 from search_spaces.recipe import Recipe
-
-State = dict[str, np.ndarray]
 
 ADAMW_WEIGHT_DECAY = 1e-4
 
@@ -156,7 +155,7 @@ class Program:
 
     def model_state(self) -> State:
         """Return the part of `get_state` that predicts, without the optimizer."""
-        return {k: v for k, v in self.get_state().items() if not k.startswith("optimizer/")}
+        return model_part(self.get_state())
 
     def set_model_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Assign what `model_state` returned; the optimizer starts afresh."""

@@ -39,8 +39,13 @@ def load_state(path: Path) -> State:
         ) from error
 
 
+def model_part(state: Mapping[str, np.ndarray]) -> State:
+    """Return the part of a program's state that predicts, without the optimizer's."""
+    return {name: array for name, array in state.items() if not name.startswith("optimizer/")}
+
+
 class CheckpointFolder:
-    """The checkpoints of a run's search, one file a trial and epoch.
+    """States of trials, one file a trial and epoch.
 
     Args:
         folder: Where they lie; made when first written to.
@@ -62,6 +67,10 @@ class CheckpointFolder:
     def exists(self, name: str) -> bool:
         """Say whether a checkpoint is still there."""
         return (self._folder / name).is_file()
+
+    def names(self) -> list[str]:
+        """Return the names of the states that are there, sorted."""
+        return sorted(path.name for path in self._folder.glob("*.npz"))
 
     def keep_only(self, names: Collection[str]) -> None:
         """Remove all checkpoints but the named ones, and what a kill left half written."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from automl_flowers.errors import RunError, UserError
 from automl_flowers.ledger import EpochRecord, Ledger, Status, TrialRecord
-from automl_flowers.tuning.checkpoints import CheckpointFolder, State
+from automl_flowers.tuning.checkpoints import CheckpointFolder, State, model_part
 from automl_flowers.tuning.hyperband import still_needed
 from automl_flowers.tuning.oracle import HyperbandOracle
 from search_spaces.recipe import Recipe
@@ -104,6 +104,7 @@ def run_search(
     train: Train,
     ledger: Ledger,
     checkpoints: CheckpointFolder,
+    best: CheckpointFolder,
     listener: Listener | None = None,
 ) -> list[TrialRecord]:
     """Run, or go on with, a search.
@@ -112,7 +113,8 @@ def run_search(
         oracle: Fresh, with the same settings as when the search began.
         train: Trains one recipe.
         ledger: Writable; knows what was done before.
-        checkpoints: Of this run.
+        checkpoints: States that may still be continued.
+        best: Holds the model of the best epoch so far, by the objective.
         listener: Hears what happens.
 
     Returns:
@@ -122,7 +124,7 @@ def run_search(
         RunError: If the ledger belongs to a search with other settings, or nothing works.
         UserError: What `train` raised for the user to mend.
     """
-    loop = _Loop(oracle, train, ledger, checkpoints, listener or Listener())
+    loop = _Loop(oracle, train, ledger, checkpoints, best, listener or Listener())
     while (trial := oracle.create_trial("search")).status == "RUNNING":
         loop.advance(trial)
     checkpoints.keep_only(())
@@ -135,10 +137,20 @@ class _Loop:
     train: Train
     ledger: Ledger
     checkpoints: CheckpointFolder
+    best: CheckpointFolder
     listener: Listener
 
     def __post_init__(self) -> None:
-        self._known = {record.trial_id: record for record in self.ledger.trials()}
+        records = self.ledger.trials()
+        self._known = {record.trial_id: record for record in records}
+        seen = [self._signed(epoch) for record in records for epoch in record.epochs]
+        self._best_score = max(seen) if seen and self.best.names() else -math.inf
+
+    def _signed(self, record: EpochRecord) -> float:
+        """Return the objective of an epoch so that higher is better, and NaN is worst."""
+        score = float(getattr(record, self.oracle.objective.name))
+        signed = score if self.oracle.maximise else -score
+        return -math.inf if math.isnan(signed) else signed
 
     def advance(self, trial: Any) -> None:
         """Bring one trial to its end, by the ledger's word or by training."""
@@ -181,6 +193,7 @@ class _Loop:
         """Write the state, then the record that names it, then remove what is superseded."""
         try:
             name = self.checkpoints.save(task.trial_id, record.epoch + 1, state)
+            self._keep_if_best(task, record, state)
             self.ledger.record_epoch(task.trial_id, record, name)
             self._prune(also=name)
         except (OSError, sqlite3.OperationalError) as error:  # not the recipe's fault
@@ -188,6 +201,12 @@ class _Loop:
                 f"The run folder cannot be written to: {error}.",
                 hint="make room or restore access, then run the same command again",
             ) from error
+
+    def _keep_if_best(self, task: Task, record: EpochRecord, state: State) -> None:
+        if self._signed(record) > self._best_score:
+            name = self.best.save(task.trial_id, record.epoch + 1, model_part(state))
+            self.best.keep_only({name})
+            self._best_score = self._signed(record)
 
     def _train(
         self, task: Task, first_epoch: int, state: State | None, on_epoch: OnEpoch

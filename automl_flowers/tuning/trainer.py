@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,8 +16,15 @@ from automl_flowers.accelerators import Accelerator
 from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.modeling.classifier import Architecture, describe
-from automl_flowers.modeling.program import Program, ProgramCache, State
+from automl_flowers.modeling.program import Program, ProgramCache
 from automl_flowers.tuning import trial
+from automl_flowers.tuning.callbacks import (
+    CallbackFactory,
+    TensorBoardLogs,
+    check_factories,
+    make_callbacks,
+)
+from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.search import InfeasibleError, OnEpoch
 from search_spaces.recipe import Recipe
 
@@ -29,6 +38,11 @@ class Trainer:
         num_epochs: Full horizon of a recipe.
         seed: Of the run.
         pretrained: Whether backbones start from ImageNet weights.
+        callbacks: A user's, as functions that make them.
+        logs: Folder of TensorBoard logs; None for none.
+
+    Raises:
+        ConfigError: If a callback stands where a function should that makes one.
     """
 
     def __init__(
@@ -39,12 +53,16 @@ class Trainer:
         num_epochs: int,
         seed: int,
         pretrained: bool = True,
+        callbacks: Sequence[CallbackFactory] = (),
+        logs: Path | None = None,
     ) -> None:
         self.data = data
         self.num_epochs = num_epochs
         self._accelerator = accelerator
         self._seed = seed
         self._pretrained = pretrained
+        self._callbacks = check_factories(callbacks)
+        self._logs = logs
         self._programs = ProgramCache(self._build)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
 
@@ -82,6 +100,7 @@ class Trainer:
                 self.examples("val", recipe.image_size),
                 state=state,
                 on_epoch=on_epoch,
+                callbacks=self._make_callbacks(recipe, more),
             )
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise InfeasibleError(
@@ -116,6 +135,13 @@ class Trainer:
         """Return the seed of a recipe's trial: the same in every round and every retraining."""
         digest = hashlib.sha256(f"{self._seed}:{recipe.identity}".encode()).digest()
         return int.from_bytes(digest[:4]) >> 1
+
+    def _make_callbacks(
+        self, recipe: Recipe, more: Examples | None
+    ) -> list[keras.callbacks.Callback]:
+        name = recipe.name if more is None else f"{recipe.name}+external"
+        logs = [] if self._logs is None else [TensorBoardLogs(self._logs / name)]
+        return [*logs, *make_callbacks(self._callbacks)]
 
     def _program(self, recipe: Recipe, num_examples: int) -> Program:
         batch_size = self._accelerator.global_batch_size(recipe.batch_size)

@@ -8,7 +8,7 @@ absolute step, so training to epoch 2 and later on to epoch 6 gives what six epo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ from automl_flowers.data.pipeline import (
     training_batches,
 )
 from automl_flowers.ledger import EpochRecord
-from automl_flowers.modeling.program import Program, State
+from automl_flowers.modeling.program import Program
+from automl_flowers.tuning.checkpoints import State
 from ensembles import metrics
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import learning_rate_table
@@ -61,6 +62,7 @@ def train(
     *,
     state: Mapping[str, np.ndarray] | None = None,
     on_epoch: OnEpoch = lambda record, get_state: None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train a recipe and leave the program in the state after the last epoch.
 
@@ -72,6 +74,8 @@ def train(
         val: What to score every epoch on; None to score none, which records NaN.
         state: From `Program.get_state` after `plan.first_epoch` epochs; None at the start.
         on_epoch: Called after every epoch.
+        callbacks: Fresh ones. In `logs` of an epoch's end they find `loss`, `learning_rate`,
+            `val_macro_f1`, `val_accuracy` and `val_log_loss`, on every device.
 
     Raises:
         DivergedError: If the training loss is not finite.
@@ -97,7 +101,7 @@ def train(
         initial_epoch=plan.first_epoch,
         epochs=plan.last_epoch,
         shuffle=False,  # the pipeline has shuffled
-        callbacks=[_EpochRecorder(program, plan, rates, steps, val, on_epoch)],
+        callbacks=[_EpochRecorder(program, plan, rates, steps, val, on_epoch), *callbacks],
         verbose=0,
     )
 
@@ -144,6 +148,7 @@ class _EpochRecorder(keras.callbacks.Callback):
             seconds=time.perf_counter() - self._started,
             **scores,
         )
+        logs["learning_rate"] = record.learning_rate
         logs.update({f"val_{name}": value for name, value in scores.items()})
         self._on_epoch(record, self._program.get_state)
 

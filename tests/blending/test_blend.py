@@ -201,7 +201,7 @@ def source(ours, garden, run, tmp_path_factory, draw_pictures):
     [source] = read_sources(
         [str(root)],
         ours,
-        label_map_file=None,
+        label_map={},
         probe_with=None,
         image_size=32,
         cache=run["cache"],

@@ -10,7 +10,7 @@ from automl_flowers.errors import ConfigError, DataError
 
 COLOURS = {"Daisies": (230, 210, 60), "nettle": (30, 160, 50), "roses": (220, 40, 60)}
 OPTIONS = {
-    "label_map_file": None,
+    "label_map": {},
     "probe_with": None,
     "image_size": 32,
     "on_progress": lambda what, done, total: None,
@@ -129,33 +129,24 @@ def test_the_probe_leaves_out_a_class_that_looks_like_another(read, meadow, monk
     assert source.labels.tolist() == [0, 0, 0] + [-1] * 6
 
 
-def write_map(tmp_path, text):
-    (tmp_path / "map.yaml").write_text(text)
-    return tmp_path / "map.yaml"
-
-
-def test_a_persons_word_is_taken(read, meadow, tmp_path):
-    source = read(meadow, label_map_file=write_map(tmp_path, "nettle: tulip\nroses: null\n"))
+def test_a_persons_word_is_taken(read, meadow):
+    source = read(meadow, label_map={"nettle": "tulip", "roses": None})
 
     assert source.labels.tolist() == [0, 0, 0, 2, 2, 2, -1, -1, -1]
 
 
-def test_a_name_in_the_map_that_no_data_set_has_is_answered_with_the_nearest(
-    read, meadow, tmp_path
-):
+def test_a_name_in_the_map_that_no_data_set_has_is_answered_with_the_nearest(read, meadow):
     with pytest.raises(ConfigError, match=r"'netle'.*Did you mean 'nettle'"):
-        read(meadow, label_map_file=write_map(tmp_path, "netle: tulip\n"))
+        read(meadow, label_map={"netle": "tulip"})
 
 
 def test_one_map_serves_several_data_sets(ours, meadow, tmp_path, draw_pictures):
     colours = {"tulip": (60, 60, 220), "weed": (30, 160, 50)}
     field = draw_pictures(tmp_path / "field", {"": 2}, colours, seed=2000)
-    label_map = write_map(tmp_path, "nettle: tulip\nweed: daisy\n")
-
     sources = read_sources(
         [str(meadow), str(field)],
         ours,
-        **{**OPTIONS, "label_map_file": label_map},
+        **{**OPTIONS, "label_map": {"nettle": "tulip", "weed": "daisy"}},
         cache=tmp_path / "c",
     )
 
@@ -192,7 +183,7 @@ def test_the_content_of_joined_sources_changes_with_what_is_used(
     before = join_sources([read(meadow)], 32).content
 
     assert join_sources([read(meadow)], 16).content == before
-    other_label = read(meadow, label_map_file=write_map(tmp_path, "roses: tulip\n"))
+    other_label = read(meadow, label_map={"roses": "tulip"})
     assert join_sources([other_label], 32).content != before
     plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["resized"])
     assert join_sources([read(meadow)], 32).content == before  # the copy is dropped

@@ -9,7 +9,7 @@ from automl_flowers.blending.predict import (
     decode_files,
     find_images,
     predict_images,
-    read_blend,
+    read_json,
 )
 from automl_flowers.data.sources.images import decode_image
 from automl_flowers.errors import DataError
@@ -116,4 +116,4 @@ def test_a_member_predicts_files_as_it_predicts_the_data_set(trainer, recipe, ou
 def test_a_blend_is_read_as_it_was_written(tmp_path):
     write_json(tmp_path / "blend.json", {"members": [{"name": "a"}]})
 
-    assert read_blend(tmp_path / "blend.json") == {"members": [{"name": "a"}]}
+    assert read_json(tmp_path / "blend.json") == {"members": [{"name": "a"}]}

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from automl_flowers.data.label_mapping import (
     MIN_AGREEMENT,
+    check_label_map,
     decide,
     normal_form,
     propose,
-    read_label_map,
     require_any_used,
 )
 from automl_flowers.data.labels import COMPETITION_CLASS_NAMES
@@ -158,35 +158,23 @@ def test_a_persons_word_wins(seen_as):
     assert daisies.reason == "left out by the label map"
 
 
-def test_a_label_map_is_read_as_it_was_written(tmp_path):
-    file = tmp_path / "map.yaml"
-    file.write_text("garden rose: rose\ndaisy: null\n")
+def test_a_label_map_of_known_names_holds_up():
+    label_map = {"garden rose": "rose", "daisy": None}
 
-    label_map = read_label_map(file, ["garden rose", "daisy", "tulip"], OURS)
-
-    assert label_map == {"garden rose": "rose", "daisy": None}
+    check_label_map(label_map, ["garden rose", "daisy", "tulip"], OURS)
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence"),
+    ("label_map", "sentence"),
     [
-        ("gardn rose: rose", r"external class in `.*yaml`: 'gardn rose'.*mean 'garden rose'\?"),
-        ("garden rose: rosse", r"class in `.*yaml`: 'rosse'.*daisy, rose, tulip.*mean 'rose'\?"),
-        ("garden rose: [rose]", r"class in `.*yaml`: \['rose'\], expected one of: daisy"),
-        ("- rose", "must hold settings"),
+        ({"gardn rose": "rose"}, r"external class in `label_map`: 'gardn rose'.*'garden rose'\?"),
+        ({"garden rose": "rosse"}, r"class in `label_map`: 'rosse'.*daisy, rose, tulip.*'rose'\?"),
+        ({"garden rose": ["rose"]}, r"class in `label_map`: \['rose'\], expected one of: daisy"),
     ],
 )
-def test_a_label_map_with_unknown_names_is_answered_with_the_nearest(tmp_path, line, sentence):
-    file = tmp_path / "map.yaml"
-    file.write_text(f"{line}\n")
-
+def test_a_label_map_with_unknown_names_is_answered_with_the_nearest(label_map, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        read_label_map(file, ["garden rose"], OURS)
-
-
-def test_a_label_map_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"map\.yaml` cannot be read"):
-        read_label_map(tmp_path / "map.yaml", [], OURS)
+        check_label_map(label_map, ["garden rose"], OURS)
 
 
 def test_data_of_which_nothing_can_be_used_are_refused():

@@ -28,6 +28,11 @@ def draw_folder(root, sizes=SIZES, colours=COLOURS):
     return root
 
 
+@pytest.fixture(scope="session", name="draw_folder")
+def _draw_folder():
+    return draw_folder
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
     """A data set of three classes with train, val and test."""

@@ -1,5 +1,7 @@
 """Mistakes are answered in a sentence, with exit status 2 and nothing half written."""
 
+import shutil
+
 import pytest
 
 from tests.end_to_end.conftest import draw_folder
@@ -96,11 +98,14 @@ def test_ensemble_without_a_run_says_what_to_do(cli, tmp_path, monkeypatch):
     assert "automl-flowers search" in result.stderr
 
 
-def test_predict_before_ensemble_says_what_to_do(cli, searched_once, pictures):
-    result = cli("predict", pictures, "--run", searched_once)
+def test_predict_without_a_model_says_what_to_do(cli, searched_once, pictures, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(searched_once, run, ignore=shutil.ignore_patterns("best"))
+
+    result = cli("predict", pictures, "--run", run)
 
     assert result.exit_code == 2
-    assert "automl-flowers ensemble --run" in result.stderr
+    assert f"automl-flowers search --run {run}" in result.stderr
 
 
 def test_top_larger_than_what_there_is(cli, searched_once):

@@ -21,6 +21,8 @@ NAMED_POINTS = [
     ("half a checkpoint", 14),
     ("checkpoint written", 7),
     ("checkpoint written", 21),  # the third epoch of a trial of four
+    ("best model written", 1),
+    ("best model written", 3),  # two files lie there, and the ledger knows of one
     ("epoch recorded", 8),
     ("epoch recorded", 21),
     ("pruning", 13),
@@ -82,10 +84,18 @@ def undisturbed(server, tmp_path_factory):
     return trials_of(run), answer["seconds"]
 
 
+def check_best_model(run, trials):
+    """One file: the first of all epochs with the best score."""
+    epochs = [(e.log_loss, t.number, e.epoch, t.trial_id) for t in trials for e in t.epochs]
+    _, _, epoch, trial_id = min(epochs)
+    assert [path.name for path in (run / "best").iterdir()] == [f"{trial_id}.{epoch + 1:04d}.npz"]
+
+
 def check_same_end(run, undisturbed, what_happened, *, kills=1):
     trials = trials_of(run)
     assert what_happened(trials) == what_happened(undisturbed[0])
     assert list((run / "checkpoints").iterdir()) == []
+    check_best_model(run, trials)
     trained = (run / "trained.txt").read_text().splitlines()
     assert len(trained) - len(set(trained)) <= kills, "a kill costs one epoch at most"
 

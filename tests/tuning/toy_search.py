@@ -57,6 +57,7 @@ POINTS = (
     "epoch trained",
     "half a checkpoint",
     "checkpoint written",
+    "best model written",
     "epoch recorded",
     "pruning",
     "pruned",
@@ -138,13 +139,25 @@ def make_oracle(*, plan=PLAN, space=SPACE, objective="log_loss", seed=0):
 
 
 def search(
-    run, train=train, *, oracle=None, ledger=Ledger, checkpoints=CheckpointFolder, listener=None
+    run,
+    train=train,
+    *,
+    oracle=None,
+    ledger=Ledger,
+    checkpoints=CheckpointFolder,
+    best=CheckpointFolder,
+    listener=None,
 ):
     """Run a search, or go on with one, in a folder."""
     run.mkdir(parents=True, exist_ok=True)
     with ledger(run / "ledger.sqlite", writable=True) as opened:
         return run_search(
-            oracle or make_oracle(), train, opened, checkpoints(run / "checkpoints"), listener
+            oracle or make_oracle(),
+            train,
+            opened,
+            checkpoints(run / "checkpoints"),
+            best(run / "best"),
+            listener,
         )
 
 
@@ -181,6 +194,12 @@ def search_and_die(run, point, call):
             super().keep_only(names)
             reach("pruned")
 
+    class MortalBest(CheckpointFolder):
+        def save(self, trial_id, epochs, state):
+            name = super().save(trial_id, epochs, state)
+            reach("best model written")
+            return name
+
     class MortalLedger(Ledger):
         def start_trial(self, record):
             reach("trial starting")
@@ -211,7 +230,7 @@ def search_and_die(run, point, call):
         reach("all epochs trained")
         return size
 
-    search(run, mortal_train, ledger=MortalLedger, checkpoints=MortalFolder)
+    search(run, mortal_train, ledger=MortalLedger, checkpoints=MortalFolder, best=MortalBest)
 
 
 def answer(request):

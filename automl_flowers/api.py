@@ -1,0 +1,209 @@
+"""The commands as Python functions, for notebooks and scripts.
+
+    import automl_flowers
+
+    found = automl_flowers.search("photos/", max_epochs=6)
+    blend = automl_flowers.ensemble(found.run, top=3)
+    classes = automl_flowers.predict("holiday/", run=found.run)
+    page = automl_flowers.report(found.run)
+
+The command line is these functions with flags for arguments. An argument left at None has the
+value of the `config` file, else its default. Progress goes to stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.spaces import Space
+
+if TYPE_CHECKING:
+    import keras
+
+    from automl_flowers.results import EnsembleResult, Prediction, SearchResult
+
+Address = str | Path
+CallbackFactory = Callable[[], "keras.callbacks.Callback"]
+"""A function without arguments, or a class, that makes a Keras callback. Each training makes its
+own, because a callback keeps state and cannot be used twice."""
+
+
+def search(
+    data: Address | None = None,
+    *,
+    run: Address | None = None,
+    space: Address | Space | Mapping[str, Any] | None = None,
+    backbones: Sequence[str] | str | None = None,
+    image_size: Sequence[int] | int | None = None,
+    batch_size: Sequence[int] | int | None = None,
+    max_epochs: int | None = None,
+    max_recipes: int | None = None,
+    factor: int | None = None,
+    objective: str | None = None,
+    weights: str | None = None,
+    seed: int | None = None,
+    strategy: str | None = None,
+    precision: str | None = None,
+    callbacks: Sequence[CallbackFactory] = (),
+    config: Address | None = None,
+    quiet: bool | None = None,
+) -> SearchResult:
+    """Search for the best recipes; the same call goes on where a killed one stopped.
+
+    Args:
+        data: Folder of images or TFRecords; None for the embedded default, drawn flowers.
+        run: Run folder; None for one below `runs/` that is named after the settings.
+        space: What may be chosen: a preset's name, a YAML file, a `Space`, or a mapping as in
+            such a file. None for `demo` with the embedded default, else `petals` with an
+            accelerator and `small` without.
+        backbones: Instead of the space's.
+        image_size: Pixels, instead of the space's.
+        batch_size: Images a step and replica, instead of the space's.
+        max_epochs: Epochs of the longest trials.
+        max_recipes: Distinct recipes to try; promotions are not counted.
+        factor: Hyperband's; 3 by default.
+        objective: `macro_f1`, `accuracy` or `log_loss`, on the whole `val` split.
+        weights: `imagenet`, or `none` for random ones.
+        seed: Any integer; 0 by default.
+        strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
+        precision: `auto`, `float32`, `mixed_bfloat16` or `mixed_float16`.
+        callbacks: Your own. They find `loss`, `learning_rate`, `val_macro_f1`, `val_accuracy`
+            and `val_log_loss` in the `logs` of each epoch's end.
+        config: YAML file with settings; arguments win over it.
+        quiet: Show no progress.
+
+    Returns:
+        The trials and the best of them.
+
+    Raises:
+        UserError: If settings or data do not hold up, or the run folder cannot be used. Its
+            text says what was expected, and `hint` what to do.
+    """
+    given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS}
+    from automl_flowers.config import make_config
+
+    settings = make_config(_plain(given), Path(config) if config else None)
+    return _workflows().search(settings, callbacks=callbacks)  # type: ignore[no-any-return]
+
+
+def ensemble(
+    run: Address | None = None,
+    *,
+    top: int | None = None,
+    external: Sequence[Address] | Address | None = None,
+    label_map: Address | Mapping[str, str | None] | None = None,
+    blend_weights: str | None = None,
+    strategy: str | None = None,
+    precision: str | None = None,
+    callbacks: Sequence[CallbackFactory] = (),
+    config: Address | None = None,
+    quiet: bool | None = None,
+) -> EnsembleResult:
+    """Retrain the best recipes of a run, blend them, and write the submission.
+
+    Args:
+        run: Run folder; None for the latest run.
+        top: How many distinct recipes to blend; 3 by default.
+        external: More training data.
+        label_map: From external class names to ours, None to leave one out; a mapping, or a
+            YAML file with one.
+        blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
+        strategy: As for `search`.
+        precision: As for `search`.
+        callbacks: As for `search`.
+        config: YAML file with settings; arguments win over it, and it over the run's.
+        quiet: Show no progress.
+
+    Raises:
+        UserError: If the run has too few finished recipes, or settings or external data do not
+            hold up.
+    """
+    given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS}
+    from automl_flowers.config import read_yaml
+    from automl_flowers.run_folder import open_run
+
+    given = {**(read_yaml(Path(config)) if config else {}), **_plain(given)}
+    folder = open_run(given.pop("run", None))
+    workflows = _workflows()
+    settings = workflows.run_config(folder, given)
+    return workflows.ensemble(settings, callbacks=callbacks)  # type: ignore[no-any-return]
+
+
+def predict(
+    images: Sequence[Address] | Address,
+    *,
+    run: Address | None = None,
+    strategy: str | None = None,
+    quiet: bool | None = None,
+) -> list[Prediction]:
+    """Classify images with a run's ensemble, or with its best trial if it has none.
+
+    Args:
+        images: Image files, and folders of them.
+        run: Run folder; None for the latest run.
+        strategy: As for `search`.
+        quiet: Say nothing of what was skipped.
+
+    Returns:
+        One an image that can be read; `pandas.DataFrame(predictions)` makes it a table.
+
+    Raises:
+        UserError: If there is no image or no model.
+    """
+    from automl_flowers.run_folder import open_run
+
+    paths = [images] if isinstance(images, str | Path) else images
+    folder = open_run(str(run) if run else None)
+    workflows = _workflows()
+    settings = workflows.run_config(folder, {"strategy": strategy, "quiet": quiet})
+    return workflows.predict(settings, [Path(path) for path in paths])  # type: ignore[no-any-return]
+
+
+def report(run: Address | None = None) -> Path:
+    """Write a run's `report.html` and return its path.
+
+    Args:
+        run: Run folder; None for the latest run.
+
+    Raises:
+        UserError: If there is no such run.
+    """
+    from automl_flowers.reports import page, summary
+    from automl_flowers.run_folder import open_run
+
+    folder = open_run(str(run) if run else None)
+    page.write(summary.collect(folder), folder.report)
+    return folder.report
+
+
+_NO_SETTINGS = ("callbacks", "config")
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that were given, as they stand in a YAML file."""
+    return {k: _plain_value(value) for k, value in arguments.items() if value is not None}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Space):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain_value(item) for item in value]
+    return value
+
+
+def _workflows() -> ModuleType:
+    """Return the module `workflows`, which imports TensorFlow: say so where that is missing."""
+    from automl_flowers.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    from automl_flowers import workflows
+
+    return workflows

@@ -43,7 +43,7 @@ def search(
     max_recipes: int | None = None,
     factor: int | None = None,
     objective: str | None = None,
-    weights: str | None = None,
+    weights: str | Sequence[str] | Mapping[str, Address] | None = None,
     seed: int | None = None,
     strategy: str | None = None,
     precision: str | None = None,
@@ -66,7 +66,8 @@ def search(
         max_recipes: Distinct recipes to try; promotions are not counted.
         factor: Hyperband's; 3 by default.
         objective: `macro_f1`, `accuracy` or `log_loss`, on the whole `val` split.
-        weights: `imagenet`, or `none` for random ones.
+        weights: `imagenet`, `none` for random ones, or files by backbone; the other backbones
+            then start from ImageNet.
         seed: Any integer; 0 by default.
         strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
         precision: `auto`, `float32`, `mixed_bfloat16` or `mixed_float16`.
@@ -193,7 +194,7 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, Space):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return dict(value)
+        return {name: _plain_value(item) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain_value(item) for item in value]
     return value

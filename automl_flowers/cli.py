@@ -103,7 +103,12 @@ def search(
     batch_size: Annotated[
         str | None, typer.Option(help="Images a step and replica; several by commas.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, or none for random.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="imagenet, none for random, or NAME=FILE for a backbone; may be repeated."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Any integer.")] = None,
     strategy: Strategy = None,
     precision: Precision = None,

@@ -17,9 +17,11 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import write_text
+from automl_flowers.starting_weights import IMAGENET, Weights, parse_weights
 
 
 def _as_list(value: object) -> object:
@@ -27,6 +29,13 @@ def _as_list(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return [value] if isinstance(value, int) else value
+
+
+def _as_weights(value: object) -> Weights:
+    try:
+        return parse_weights(value)
+    except ValueError as error:
+        raise PydanticCustomError("weights", "{sentence}", {"sentence": str(error)}) from None
 
 
 Names = Annotated[list[str], BeforeValidator(_as_list)]
@@ -68,7 +77,8 @@ class RunConfig(pydantic.BaseModel):
         factor: Hyperband's.
         max_recipes: Distinct recipes to try; promotions are not counted.
         objective: What the search optimises, on the whole `val` split.
-        weights: What backbones start from.
+        weights: What backbones start from: `imagenet`, `none`, or a file for some of them.
+        weights_sha256: Of those files, by backbone; filled in by the run.
         strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
         precision: `auto` or a Keras dtype policy.
         top: Members of the ensemble.
@@ -92,7 +102,8 @@ class RunConfig(pydantic.BaseModel):
     factor: Annotated[int, Field(ge=2, le=100)] = 3
     max_recipes: Annotated[int, Field(ge=1, le=100_000)] | None = None
     objective: Literal["macro_f1", "accuracy", "log_loss"] = "macro_f1"
-    weights: Literal["imagenet", "none"] = "imagenet"
+    weights: Annotated[Weights, BeforeValidator(_as_weights)] = IMAGENET
+    weights_sha256: dict[str, str] = Field(default_factory=dict)
     strategy: str = "auto"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     top: Annotated[int, Field(ge=1, le=100)] = 3
@@ -108,8 +119,14 @@ class RunConfig(pydantic.BaseModel):
         return self.objective != "log_loss"
 
     def search_settings(self) -> dict[str, Any]:
-        """Return what makes this search differ from another, as plain data."""
-        return {name: getattr(self, name) for name in SEARCH_SETTINGS}
+        """Return what makes this search differ from another, as plain data.
+
+        Files of weights stand there by their content, wherever they lie.
+        """
+        settings = {name: getattr(self, name) for name in SEARCH_SETTINGS}
+        if self.weights_sha256:
+            settings["weights"] = self.weights_sha256
+        return settings
 
     def digits(self) -> str:
         """Return six hexadecimal digits of the search settings."""

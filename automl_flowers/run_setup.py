@@ -21,9 +21,11 @@ from automl_flowers.data.sources import data_set_name
 from automl_flowers.environment import describe_environment
 from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.files import write_json, write_text
-from automl_flowers.modeling.backbones import find_available
+from automl_flowers.modeling.backbones import build_backbone, find_available, load_weights
 from automl_flowers.run_folder import RUNS, RunFolder
+from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
+from search_spaces.backbones import get_backbone
 from search_spaces.spaces import Space, load_space, parse_space
 
 DEFAULT_EPOCHS = 12
@@ -60,11 +62,23 @@ def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
             "space": space,
             "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(preset, DEFAULT_EPOCHS),
             "precision": accelerator.precision,
+            **_complete_weights(config),
         }
     )
     name = data_set_name(config.data) if config.data else "flowers"
     run = config.run or str(RUNS / f"{name}-{config.digits()}")
     return config.model_copy(update={"run": run})
+
+
+def _complete_weights(config: RunConfig) -> dict[str, Any]:
+    files = files_of(config.weights)
+    for name in files:
+        try:
+            get_backbone(name)
+        except ValueError as error:
+            raise ConfigError(f"`weights`: {error}") from None
+    weights = {name: absolute(file) for name, file in files.items()} or config.weights
+    return {"weights": weights, "weights_sha256": hash_files(weights, config.weights_sha256)}
 
 
 def absolute(address: str) -> str:
@@ -80,9 +94,8 @@ def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Sp
         before = parse_space(space.name, yaml.safe_load(recorded.read_text(encoding="utf-8")))
         _check_same_space(before, space, recorded)
         return before
-    if config.weights == "imagenet":
-        space = _with_available_backbones(space, config, reporter)
-    return space
+    _check_weights_files(space, config)
+    return _with_available_backbones(space, config, reporter)
 
 
 def _wanted_space(config: RunConfig) -> Space:
@@ -131,8 +144,24 @@ def largest_size(space: Space) -> int:
     return max(int(size) for size in space.choices("image_size"))
 
 
+def _check_weights_files(space: Space, config: RunConfig) -> None:
+    """Refuse files that no trial would use, or that do not fit, before the first trial."""
+    for name, file in files_of(config.weights).items():
+        if name not in space.choices("backbone"):
+            raise ConfigError(
+                f"`weights` has a file for {name!r}, which space {space.name!r} does not have.",
+                hint="add the backbone with `--backbones`, or leave the file out",
+            )
+        backbone = get_backbone(name)
+        model = build_backbone(backbone, backbone.min_image_size)
+        load_weights(model, backbone, file)
+
+
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
-    available, missing = find_available([str(name) for name in space.choices("backbone")])
+    names = [str(name) for name in space.choices("backbone")]
+    wanted = [name for name in names if weights_of(config.weights, name) == IMAGENET]
+    _, missing = find_available(wanted)
+    available = [name for name in names if name not in missing]
     listed = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
     if missing and (config.backbones or not available):
         raise UserError(

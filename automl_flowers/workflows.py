@@ -43,6 +43,7 @@ from automl_flowers.modeling.classifier import Architecture
 from automl_flowers.modeling.program import Program
 from automl_flowers.results import EnsembleResult, Prediction, SearchResult
 from automl_flowers.run_folder import RunFolder
+from automl_flowers.starting_weights import NONE, hash_files, weights_of
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
 from automl_flowers.tuning.hyperband import plan_brackets
@@ -106,16 +107,22 @@ def _make_trainer(
         accelerator,
         num_epochs=int(config.max_epochs or run_setup.DEFAULT_EPOCHS),
         seed=config.seed,
-        pretrained=config.weights == "imagenet",
+        weights=config.weights,
         callbacks=callbacks,
         logs=logs,
     )
 
 
 def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:
-    """Return a run's configuration with the flags that were given over it."""
+    """Return a run's configuration with the flags that were given over it.
+
+    Raises:
+        UserError: If a setting does not hold up, or a file of weights is not what it was.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
-    return parse_config({**read_yaml(run.config), **given, "run": str(run.path)})
+    config = parse_config({**read_yaml(run.config), **given, "run": str(run.path)})
+    hash_files(config.weights, config.weights_sha256)
+    return config
 
 
 def ensemble(
@@ -198,7 +205,8 @@ def _external_sources(
         [run_setup.absolute(address) for address in config.external],
         data,
         label_map=_label_map(config),
-        probe_with=best.backbone if config.weights == "imagenet" else None,
+        probe_with=best.backbone if config.weights != NONE else None,
+        probe_weights=weights_of(config.weights, best.backbone),
         image_size=run_setup.smallest_size(space),
         largest_size=run_setup.largest_size(space),
         cache=run.cache,
@@ -294,7 +302,10 @@ def predict(
     for model in models:
         kept, images, problems = predicting.decode_files(files, model.recipe.image_size)
         program = _prediction_program(
-            model.recipe, len(class_names), accelerator, pretrained=config.weights == "imagenet"
+            model.recipe,
+            len(class_names),
+            accelerator,
+            weights_of(config.weights, model.recipe.backbone),
         )
         probabilities.append(predicting.predict_images(program, load_state(model.file), images))
     run_setup.say_problems(problems, reporter)
@@ -343,7 +354,7 @@ def _best_model(run: RunFolder, reporter: Reporter) -> _Model:
 
 
 def _prediction_program(
-    recipe: Recipe, num_classes: int, accelerator: Accelerator, *, pretrained: bool
+    recipe: Recipe, num_classes: int, accelerator: Accelerator, weights: str
 ) -> Program:
     architecture = Architecture.of(
         recipe,
@@ -351,6 +362,6 @@ def _prediction_program(
         num_classes=num_classes,
         precision=accelerator.precision,
         num_steps=1,
-        pretrained=pretrained,
+        weights=weights,
     )
     return Program(architecture, accelerator.strategy.scope)

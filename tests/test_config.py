@@ -130,7 +130,10 @@ def test_any_integer_is_a_seed(seed):
         ({"max_recipes": 0}, "`max_recipes`: input should be greater than or equal to 1, got 0"),
         ({"top": 0}, "`top`: input should be greater than or equal to 1, got 0"),
         ({"objective": "f1"}, "`objective`: input should be 'macro_f1', 'accuracy' or 'log_loss'"),
-        ({"weights": False}, "`weights`: input should be 'imagenet' or 'none', got False"),
+        (
+            {"weights": False},
+            "`weights`: input should be 'imagenet', 'none' or 'name=file'",
+        ),
         ({"image_size": "96,wide"}, "`image_size`: input should be a valid integer"),
         ({"image_size": "96,wide"}, "got 'wide'"),
         ({"quiet": "maybe"}, "`quiet`: input should be a valid boolean"),

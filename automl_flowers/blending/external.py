@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +23,7 @@ from automl_flowers.data.label_mapping import ClassDecision
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData, OnProgress, read
 from automl_flowers.modeling import features
+from automl_flowers.starting_weights import IMAGENET
 
 EVALUATION_SPLITS = ("val", "blend", "test")
 
@@ -62,6 +64,7 @@ def read_sources(
     *,
     label_map: Mapping[str, str | None],
     probe_with: str | None,
+    probe_weights: str = IMAGENET,
     image_size: int,
     cache: Path,
     largest_size: int | None = None,
@@ -74,6 +77,7 @@ def read_sources(
         ours: The run's images.
         label_map: A person's word on class names; each must exist in one of the data sets.
         probe_with: Backbone of the probe; None for no probe.
+        probe_weights: What it starts from: `"imagenet"` or the path of a file.
         image_size: At which to compare and probe, in pixels.
         cache: Folder of decoded images.
         largest_size: As for `automl_flowers.data.prepare.prepare`.
@@ -96,8 +100,13 @@ def read_sources(
     names = {name: None for data in read_data for name in data.manifest.class_names}
     our_names = ours.manifest.class_names
     label_mapping.check_label_map(label_map, list(names), our_names)
+    encoder = (
+        features.build_encoder(probe_with, image_size, probe_weights)
+        if probe_with and read_data
+        else None
+    )
     return [
-        _judge(address, data, ours, label_map, probe_with, image_size)
+        _judge(address, data, ours, label_map, encoder, image_size)
         for address, data in zip(addresses, read_data, strict=True)
     ]
 
@@ -107,7 +116,7 @@ def _judge(
     data: ImageData,
     ours: ImageData,
     label_map: Mapping[str, str | None],
-    probe_with: str | None,
+    encoder: keras.Model | None,
     image_size: int,
 ) -> Source:
     """Decide what of one data set may be trained on."""
@@ -117,7 +126,7 @@ def _judge(
         our_names,
         data.manifest.rows["label"].to_numpy(np.int64),
         label_map=label_map,
-        seen_as=_probe(ours, data, probe_with, image_size) if probe_with else None,
+        seen_as=_probe(ours, data, encoder, image_size) if encoder else None,
     )
     label_mapping.require_any_used(decisions, address)
     labels = _our_labels(data, decisions, our_names)
@@ -129,9 +138,8 @@ def _judge(
 
 
 def _probe(
-    ours: ImageData, external: ImageData, backbone: str, image_size: int
+    ours: ImageData, external: ImageData, encoder: keras.Model, image_size: int
 ) -> npt.NDArray[np.int64]:
-    encoder = features.build_encoder(backbone, image_size)
     train = ours.examples("train", image_size)
     probe = features.fit_probe(features.extract(encoder, train), train.labels)
     theirs = external.examples_of(external.manifest.rows, image_size)

@@ -59,7 +59,7 @@ class Member:
         score_with_external: Macro F1 on `val` with them; None if there were none, or if training
             with them failed.
         external_failure: Why training with them failed, or None.
-        trained_on: Digits of the training images, the seed and the horizon.
+        trained_on: Digits of the training images, the starting weights, the seed and the horizon.
         size: Layers and parameters.
         epochs: Its learning curve.
     """
@@ -177,7 +177,8 @@ def _fit(
 def _trained_on(trainer: Trainer, recipe: Recipe, external: External | None) -> str:
     ours = trainer.data.content_hash(recipe.image_size, "train")
     added = external.content if external else "none"
-    return f"{ours}:{added}:{trainer.seed_of(recipe)}:{trainer.num_epochs}"
+    start = trainer.starting_point(recipe)
+    return f"{ours}:{added}:{start}:{trainer.seed_of(recipe)}:{trainer.num_epochs}"
 
 
 def _read_fit(record_path: Path, weights: Path, name: str) -> _Fit | None:

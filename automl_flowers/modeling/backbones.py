@@ -18,6 +18,8 @@ import keras
 
 from automl_flowers.errors import DataError
 from automl_flowers.modeling import efficientnet_lite
+from automl_flowers.modeling.weights_files import load_weights_file
+from automl_flowers.starting_weights import IMAGENET, NONE
 from search_spaces.backbones import Backbone, assign_blocks, get_backbone
 
 KERAS_HOST = "https://storage.googleapis.com"
@@ -46,6 +48,23 @@ def build_backbone(backbone: Backbone, image_size: int) -> keras.Model:
         include_top=False, weights=None, input_shape=(image_size, image_size, 3)
     )
     return model
+
+
+def load_weights(model: keras.Model, backbone: Backbone, weights: str) -> None:
+    """Give a model from `build_backbone` the weights that it starts from.
+
+    Args:
+        model: Of the same entry, of any image size.
+        backbone: The registry entry.
+        weights: `"imagenet"`, `"none"` to leave it as it is, or the path of a file.
+
+    Raises:
+        DataError: If they cannot be had, or do not fit.
+    """
+    if weights == IMAGENET:
+        load_imagenet_weights(model, backbone)
+    elif weights != NONE:
+        load_weights_file(model, backbone, Path(weights))
 
 
 def load_imagenet_weights(model: keras.Model, backbone: Backbone) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from automl_flowers.modeling import backbones
 from automl_flowers.modeling.layers import AdjustableDense, AdjustableDropout, InputNormalisation
+from automl_flowers.starting_weights import NONE
 from search_spaces.backbones import get_backbone
 from search_spaces.recipe import Recipe
 
@@ -31,7 +32,7 @@ class Architecture:
         num_classes: Outputs.
         precision: Keras dtype policy.
         num_steps: Length of the learning-rate table: at least the steps of the full horizon.
-        pretrained: Whether the backbone starts from ImageNet weights.
+        weights: What the backbone starts from: `"imagenet"`, `"none"` or the path of a file.
     """
 
     backbone: str
@@ -42,7 +43,7 @@ class Architecture:
     num_classes: int
     precision: str
     num_steps: int
-    pretrained: bool
+    weights: str
 
     @classmethod
     def of(
@@ -53,7 +54,7 @@ class Architecture:
         num_classes: int,
         precision: str,
         num_steps: int,
-        pretrained: bool,
+        weights: str,
     ) -> Architecture:
         """Return the architecture that a recipe needs on the given data and device.
 
@@ -69,7 +70,7 @@ class Architecture:
             num_classes=num_classes,
             precision=precision,
             num_steps=1 << max(num_steps - 1, 0).bit_length(),
-            pretrained=pretrained,
+            weights=weights,
         )
 
 
@@ -84,12 +85,11 @@ def build_classifier(architecture: Architecture) -> keras.Model:
     """
     entry = get_backbone(architecture.backbone)
     size = architecture.image_size
-    if not architecture.pretrained:
+    if architecture.weights == NONE:
         keras.utils.set_random_seed(0)  # frozen random layers are the same in every process
     with _dtype_policy(architecture.precision):
         encoder = backbones.build_backbone(entry, size)
-        if architecture.pretrained:
-            backbones.load_imagenet_weights(encoder, entry)
+        backbones.load_weights(encoder, entry, architecture.weights)
         backbones.set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
         images = keras.Input((size, size, 3), dtype="uint8", name="images")
         pixels = InputNormalisation.from_convention(entry.input_convention)(images)

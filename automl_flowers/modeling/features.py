@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
 from automl_flowers.modeling.layers import InputNormalisation
+from automl_flowers.starting_weights import IMAGENET
 from search_spaces.backbones import get_backbone
 
 BATCH_SIZE = 32
@@ -23,16 +24,17 @@ PROBE_STRENGTH = 0.1
 """Inverse L2 penalty of the probe; between 0.01 and 1 the score changes by under a point."""
 
 
-def build_encoder(backbone: str, image_size: int) -> keras.Model:
-    """Return a model from uint8 images to pooled ImageNet features.
+def build_encoder(backbone: str, image_size: int, weights: str = IMAGENET) -> keras.Model:
+    """Return a model from uint8 images to pooled features.
 
     Args:
         backbone: Registry name.
         image_size: Height and width, in pixels.
+        weights: `"imagenet"`, or the path of a file.
     """
     entry = get_backbone(backbone)
     encoder = backbones.build_backbone(entry, image_size)
-    backbones.load_imagenet_weights(encoder, entry)
+    backbones.load_weights(encoder, entry, weights)
     images = keras.Input((image_size, image_size, 3), dtype="uint8")
     pixels = InputNormalisation.from_convention(entry.input_convention)(images)
     pooled = keras.layers.GlobalAveragePooling2D()(encoder(pixels, training=False))

@@ -15,8 +15,10 @@ import tensorflow as tf
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
+from automl_flowers.files import sha256_of
 from automl_flowers.modeling.classifier import Architecture, describe
 from automl_flowers.modeling.program import Program, ProgramCache
+from automl_flowers.starting_weights import IMAGENET, NONE, Weights, weights_of
 from automl_flowers.tuning import trial
 from automl_flowers.tuning.callbacks import (
     CallbackFactory,
@@ -37,7 +39,7 @@ class Trainer:
         accelerator: Where to train.
         num_epochs: Full horizon of a recipe.
         seed: Of the run.
-        pretrained: Whether backbones start from ImageNet weights.
+        weights: What backbones start from.
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
 
@@ -52,7 +54,7 @@ class Trainer:
         *,
         num_epochs: int,
         seed: int,
-        pretrained: bool = True,
+        weights: Weights = IMAGENET,
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class Trainer:
         self.num_epochs = num_epochs
         self._accelerator = accelerator
         self._seed = seed
-        self._pretrained = pretrained
+        self._weights = weights
         self._callbacks = check_factories(callbacks)
         self._logs = logs
         self._programs = ProgramCache(self._build)
@@ -136,6 +138,11 @@ class Trainer:
         digest = hashlib.sha256(f"{self._seed}:{recipe.identity}".encode()).digest()
         return int.from_bytes(digest[:4]) >> 1
 
+    def starting_point(self, recipe: Recipe) -> str:
+        """Return what a recipe's backbone starts from, a file by the SHA-256 of its content."""
+        weights = weights_of(self._weights, recipe.backbone)
+        return weights if weights in (IMAGENET, NONE) else sha256_of(Path(weights))
+
     def _make_callbacks(
         self, recipe: Recipe, more: Examples | None
     ) -> list[keras.callbacks.Callback]:
@@ -152,7 +159,7 @@ class Trainer:
                 num_classes=self.data.manifest.num_classes,
                 precision=self._accelerator.precision,
                 num_steps=count_steps(num_examples, batch_size) * self.num_epochs,
-                pretrained=self._pretrained,
+                weights=weights_of(self._weights, recipe.backbone),
             )
         )
 

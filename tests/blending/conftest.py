@@ -86,7 +86,7 @@ def make_trainer():
     cpu = Accelerator("cpu", tf.distribute.get_strategy(), 1, "float32", "")
 
     def make(data, **options):
-        return Trainer(data, cpu, **{"num_epochs": 1, "seed": 0, "pretrained": False, **options})
+        return Trainer(data, cpu, **{"num_epochs": 1, "seed": 0, "weights": "none", **options})
 
     return make
 

@@ -24,16 +24,26 @@ class Learner:
     """Stands in for the trainer: its score on `val` is what it is told."""
 
     def __init__(
-        self, *, score=0.5, with_external=0.5, content="ours", seed=7, num_epochs=NUM_EPOCHS
+        self,
+        *,
+        score=0.5,
+        with_external=0.5,
+        content="ours",
+        start="imagenet",
+        seed=7,
+        num_epochs=NUM_EPOCHS,
     ):
         self.score, self.with_external = score, with_external
-        self.content, self.seed, self.num_epochs = content, seed, num_epochs
+        self.content, self.start, self.seed, self.num_epochs = content, start, seed, num_epochs
         self.data = self
         self.trained = []
 
     def content_hash(self, image_size, *splits):
         assert splits == ("train",)
         return self.content
+
+    def starting_point(self, _recipe):
+        return self.start
 
     def seed_of(self, _recipe):
         return self.seed
@@ -103,10 +113,10 @@ def test_a_second_call_trains_nothing_and_returns_the_same(recipe, folder, exter
 
 @pytest.mark.parametrize(
     "change",
-    [{"content": "other images"}, {"seed": 8}, {"num_epochs": 4}],
-    ids=["images", "seed", "horizon"],
+    [{"content": "other images"}, {"start": "0123abcd"}, {"seed": 8}, {"num_epochs": 4}],
+    ids=["images", "starting weights", "seed", "horizon"],
 )
-def test_other_images_seeds_and_horizons_retrain(recipe, folder, change):
+def test_other_images_weights_seeds_and_horizons_retrain(recipe, folder, change):
     first = retrain(Learner(), recipe, folder, None)
     learner = Learner(**change)
 

@@ -32,5 +32,5 @@ def tiny_architecture(tiny_recipe):
         num_classes=3,
         precision="float32",
         num_steps=16,
-        pretrained=False,
+        weights="none",
     )

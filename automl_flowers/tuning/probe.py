@@ -1,0 +1,171 @@
+"""Probes: what a linear head makes of frozen features, before anything is fine-tuned.
+
+In seconds a probe says how far a backbone gets without training, which is an honest floor for
+everything that follows. Its head is where trials of that backbone start (linear probing, then
+fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054), and a backbone that is far
+behind is left out: no hyperparameter makes up for features that do not tell the classes apart.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.files import write_json
+from automl_flowers.modeling import features
+from automl_flowers.tuning.checkpoints import load_state, save_state
+from ensembles import metrics
+
+MAX_GAP = 0.10
+"""How far below the best probe, in macro F1 on `val`, a backbone's may be before it is left out.
+Fine-tuning gains most where features are poor, but rarely more than this on the best."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier on pooled features.
+
+    Attributes:
+        kernel: Float32, `(num_features, num_classes)`.
+        bias: Float32, `(num_classes,)`.
+    """
+
+    kernel: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well frozen features tell the classes apart.
+
+    Attributes:
+        backbone: Registry name.
+        image_size: In pixels.
+        macro_f1: On `val`.
+        accuracy: On `val`.
+        log_loss: On `val`, in nats.
+        strength: Inverse L2 penalty, chosen inside the training images.
+        seconds: What it took: building, features, fitting.
+        content: Digits of what it was made from.
+    """
+
+    backbone: str
+    image_size: int
+    macro_f1: float
+    accuracy: float
+    log_loss: float
+    strength: float
+    seconds: float
+    content: str
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.backbone}-{self.image_size}"
+
+
+def probe(
+    backbone: str,
+    image_size: int,
+    weights: str,
+    train: Examples,
+    val: Examples,
+    num_classes: int,
+    content: str,
+) -> tuple[Probe, Head]:
+    """Fit a linear head on frozen features of `train` and score it on `val`.
+
+    Args:
+        backbone: Registry name.
+        image_size: In pixels, of the examples too.
+        weights: What the backbone starts from: `"imagenet"` or a path.
+        train: Labelled examples.
+        val: Labelled examples; they are scored, and nothing is chosen by them.
+        num_classes: Outputs of the head.
+        content: Digits of all of this.
+    """
+    started = time.perf_counter()
+    encoder = features.build_encoder(backbone, image_size, weights)
+    fitted = features.fit_head(features.extract(encoder, train), train.labels, num_classes)
+    head = Head(fitted.kernel, fitted.bias)
+    probabilities = _softmax(features.extract(encoder, val) @ head.kernel + head.bias)
+    made = Probe(
+        backbone=backbone,
+        image_size=image_size,
+        macro_f1=metrics.macro_f1(val.labels, probabilities),
+        accuracy=metrics.accuracy(val.labels, probabilities),
+        log_loss=metrics.log_loss(val.labels, probabilities),
+        strength=fitted.strength,
+        seconds=time.perf_counter() - started,
+        content=content,
+    )
+    return made, head
+
+
+def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def choose_backbones(probes: Sequence[Probe], max_gap: float = MAX_GAP) -> list[str]:
+    """Return the backbones whose best probe is within `max_gap` of the best of all, best first."""
+    best: dict[str, float] = {}
+    for one in probes:
+        best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
+    top = max(best.values())
+    ranked = sorted(best, key=lambda name: -best[name])
+    return [name for name in ranked if best[name] >= top - max_gap]
+
+
+class ProbeFolder:
+    """Probes of a run, one `.json` and one `.npz` each.
+
+    Args:
+        folder: Where they lie; made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, made: Probe, head: Head) -> None:
+        """Write a probe: the head first, then the record that speaks for it."""
+        self._record(made.name).unlink(missing_ok=True)
+        save_state(self._head(made.name), {"kernel": head.kernel, "bias": head.bias})
+        write_json(self._record(made.name), asdict(made))
+
+    def find(self, backbone: str, image_size: int, content: str | None = None) -> Probe | None:
+        """Return a probe that was made, or None; of the content, if that is given."""
+        path = self._record(f"{backbone}-{image_size}")
+        if not path.exists():
+            return None
+        found = Probe(**json.loads(path.read_text(encoding="utf-8")))
+        return found if content in (None, found.content) else None
+
+    def head(self, backbone: str, image_size: int) -> Head | None:
+        """Return the head of a probe that was made, or None."""
+        if self.find(backbone, image_size) is None:
+            return None
+        state = load_state(self._head(f"{backbone}-{image_size}"))
+        return Head(state["kernel"], state["bias"])
+
+    def all(self) -> list[Probe]:
+        """Return all probes, best first."""
+        records: list[dict[str, Any]] = [
+            json.loads(path.read_text(encoding="utf-8")) for path in self._folder.glob("*.json")
+        ]
+        return sorted((Probe(**r) for r in records), key=lambda one: (-one.macro_f1, one.name))
+
+    def _record(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def _head(self, name: str) -> Path:
+        return self._folder / f"{name}.npz"

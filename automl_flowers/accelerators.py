@@ -39,6 +39,10 @@ Kind = Literal["tpu", "mirrored", "gpu", "cpu"]
 STRATEGIES = ("auto", "tpu", "mirrored", "gpu", "cpu")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
+TPU_STEPS_PER_EXECUTION = 32
+"""Most steps that a TPU takes by itself: long enough that the host's part does not show, short
+enough that Ctrl-C is heard within seconds."""
+
 _BFLOAT16_CAPABILITY = (8, 0)
 _FLOAT16_CAPABILITY = (7, 0)
 
@@ -51,8 +55,7 @@ class Accelerator:
 
     Attributes:
         kind: `tpu`; `mirrored`, several devices of this machine kept in step; `gpu`, one; or
-            `cpu`. Under `mirrored`, Keras 3.15 on TensorFlow 2.21 fails with `jit_compile=True`
-            and with `steps_per_execution` above 1.
+            `cpu`.
         strategy: The `tf.distribute.Strategy` under whose scope models are built. For `gpu` and
             `cpu` it is TensorFlow's default strategy, which changes nothing.
         num_replicas: Copies of the model that train in step, at least 1.
@@ -68,6 +71,16 @@ class Accelerator:
     reason: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def max_steps_per_execution(self) -> int:
+        """Most training steps to run between two looks of the host.
+
+        A TPU waits for the host after every look, and its steps are short. Elsewhere it is 1:
+        one look costs little beside a step, and under `mirrored` Keras 3.15 on TensorFlow 2.21
+        fails with `steps_per_execution` above 1 ("You must feed a value for placeholder tensor").
+        """
+        return TPU_STEPS_PER_EXECUTION if self.kind == "tpu" else 1
+
     def global_batch_size(self, per_replica: int) -> int:
         """Return the number of examples in one step over all replicas.
 
@@ -77,6 +90,26 @@ class Accelerator:
         if per_replica < 1:
             raise ConfigError(f"The batch size per replica must be at least 1, got {per_replica}.")
         return per_replica * self.num_replicas
+
+
+def explain_other_replicas(before: int, now: int) -> str | None:
+    """Say what another number of replicas means for a learning rate, or return None for the same.
+
+    A recipe's learning rate belongs to the whole step over all replicas, and is never scaled.
+
+    Args:
+        before: Replicas of the device that chose the learning rate.
+        now: Replicas of the device that is to use it.
+    """
+    if before == now:
+        return None
+    larger, times = ("larger", now / before) if now > before else ("smaller", before / now)
+    few = "fewer" if now > before else "more"
+    return (
+        f"The search ran on {_count(before, 'replica')} and this device has {now}: each step is "
+        f"{times:g} times {larger} and an epoch has {few} of them, while learning rates stay as "
+        "they were chosen."
+    )
 
 
 @dataclass(frozen=True)

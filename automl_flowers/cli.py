@@ -1,7 +1,7 @@
 """The command line: arguments in, one call, results out. No logic.
 
-Results go to stdout, everything else to stderr. Exit status: 0 done, 2 user error, 130 stopped
-by Ctrl-C. Everything slow is imported inside the commands, so `--help` answers at once.
+Results go to stdout, everything else to stderr. Exit status: 0 done, 1 `doctor` found a problem,
+2 user error, 130 stopped by Ctrl-C. Everything slow is imported inside the commands, so `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -198,6 +198,34 @@ def predict(
     _run(go)
 
 
+@app.command(epilog="Example: automl-flowers search 2>&1 | automl-flowers doctor --explain -")
+def doctor(
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Say what mends the errors in a log; - reads stdin."),
+    ] = None,
+    json_output: Json = None,
+) -> None:
+    """Check this machine; exit status 1 if something will stop a search."""
+
+    def go() -> None:
+        from automl_flowers import doctor, machine
+
+        if explain is not None:
+            for line in doctor.explain(_read_log(explain)) or ["no error here is known"]:
+                typer.echo(line)
+            return
+        findings = doctor.examine(machine.gather())
+        if json_output:
+            typer.echo(json.dumps(doctor.to_dict(findings), indent=2))
+        else:
+            doctor.show(findings)
+        if doctor.has_problem(findings):
+            raise typer.Exit(1)
+
+    _run(go)
+
+
 @data_app.command("describe", epilog="Example: automl-flowers data describe photos/")
 def data_describe(
     address: Annotated[str, typer.Argument(help="Folder, TFRecords, glob or gs://.")],
@@ -280,6 +308,15 @@ def _wants_json(flag: bool | None, config: Path | None) -> bool:
     from automl_flowers.config import make_config
 
     return make_config({"json": flag}, config).json_output
+
+
+def _read_log(file: str) -> str:
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"`{file}` cannot be read: {error.strerror}.") from error
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

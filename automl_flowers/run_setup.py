@@ -6,13 +6,14 @@ continues with other images or another space would be a mixture of two.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from automl_flowers.accelerators import Accelerator, set_up
+from automl_flowers.accelerators import Accelerator, explain_other_replicas, set_up
 from automl_flowers.config import DEFAULT_MAX_EPOCHS, RunConfig, write_config
 from automl_flowers.console import Reporter
 from automl_flowers.data.manifest import Problem
@@ -44,6 +45,15 @@ def set_up_device(config: RunConfig, reporter: Reporter) -> Accelerator:
         reporter.say(f"device: {note}")
     reporter.say(f"device: {accelerator.kind}, {accelerator.precision}. {accelerator.reason}")
     return accelerator
+
+
+def compare_replicas(run: RunFolder, accelerator: Accelerator) -> str | None:
+    """Say what it means that the search ran on another number of replicas; None if it did not."""
+    recorded = run.path / "environment.json"
+    if not recorded.exists():
+        return None
+    before = json.loads(recorded.read_text(encoding="utf-8")).get("replicas")
+    return explain_other_replicas(before, accelerator.num_replicas) if before else None
 
 
 def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
@@ -208,7 +218,18 @@ def say_problems(problems: Sequence[Problem], reporter: Reporter) -> None:
 def write_settings(
     config: RunConfig, run: RunFolder, space: Space, accelerator: Accelerator
 ) -> None:
-    """Write what the run is made with: settings, space and environment."""
+    """Write what the run is made with: settings, space and environment.
+
+    Raises:
+        RunError: If the run began on another number of replicas: half-trained states count
+            their steps in other batches.
+    """
+    other = compare_replicas(run, accelerator)
+    if other is not None:
+        raise RunError(
+            f"{other} A search cannot change its batches half way.",
+            hint="go on with the same device, or start a new run with `--run`",
+        )
     write_config(config, run.config)
     write_text(run.path / "space.yaml", yaml.safe_dump(space.to_dict(), sort_keys=False))
     write_json(run.path / "environment.json", _environment(accelerator))

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from automl_flowers.errors import UserError
-from automl_flowers.tpu_probe import find_hints, find_remedy
+from automl_flowers.known_errors import find_remedy
+from automl_flowers.tpu_probe import find_hints
 
 INSTALL_HINT = (
     "run `pip install 'automl-flowers[cpu]'`, or `[gpu]` or `[tpu]` in place of `[cpu]` for a "

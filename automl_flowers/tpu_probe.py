@@ -3,7 +3,6 @@
     find_hints, tpu_addresses   what speaks for a TPU, and where it may be
     probe_tpu                   try one address in a child process with a time limit
     start_tpu                   take a TPU that answered
-    find_remedy                 what mends a known error
 
 A libtpu that does not fit TensorFlow aborts the interpreter, and connecting to a dead address
 waits for ever, both inside C++, where neither `try` nor a thread helps. So a child process goes
@@ -26,40 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from automl_flowers.errors import UserError
+from automl_flowers.known_errors import find_remedy
 
 IMPORT_STEP = "import tensorflow"
-
-_LIBTPU_TOO_NEW = "libtpu is too new for this TensorFlow; run `pip install libtpu==0.0.21.1`"
-
-REMEDIES: tuple[tuple[str, str], ...] = (
-    ("ConfigureDistributedTpuOp_DoWork not available", _LIBTPU_TOO_NEW),
-    ("No TPU platform found", _LIBTPU_TOO_NEW),
-    (
-        "No OpKernel was registered to support Op 'ConfigureDistributedTPU'",
-        "this TensorFlow has no TPU support; uninstall it, then install `automl-flowers[tpu]`",
-    ),
-    (
-        "tpu_node_interfaces",
-        "TensorFlow supports TPUs but finds no chip; give this machine a TPU and start it again",
-    ),
-    (
-        "libtpu_lockfile",
-        "stop the other process that holds the TPU, or set ALLOW_MULTIPLE_LIBTPU_LOAD=1",
-    ),
-    ("Failed to fetch URL", "outside Google Cloud, set TPU_SKIP_MDS_QUERY=1"),
-    ("Please provide a TPU Name", "name the TPU, as in `tpu:local`, or by TPU_NAME"),
-    (
-        "Name or service not known",
-        "outside Google Cloud a TPU has no name; use `tpu:local` or `tpu:grpc://HOST:8470`",
-    ),
-    (
-        "File system scheme '[local]' not implemented",
-        "this TPU is on another host and cannot read local files; use gs:// paths",
-    ),
-    ("SIGSEGV", "TensorFlow 2.17 and 2.18 are known to crash so on TPU VMs; use 2.20"),
-    ("No answer within", "check that the TPU is on and its address right, or allow more seconds"),
-)
-"""Known signatures in a TPU's error, each with what mends it; the first that occurs counts."""
 
 _REMOTE_HINTS = ("TPU_NAME", "COLAB_TPU_ADDR")
 _LOCAL_HINTS = ("TPU_WORKER_ID", "TPU_ACCELERATOR_TYPE", "ISTPUVM")
@@ -148,11 +116,6 @@ def tpu_addresses(environ: Mapping[str, str], hints: Sequence[str]) -> tuple[str
     return tuple(dict.fromkeys([*named, "local"] if is_local else named))
 
 
-def find_remedy(error: str) -> str | None:
-    """Return what mends a known TPU error, or None for an unknown one."""
-    return next((remedy for signature, remedy in REMEDIES if signature in error), None)
-
-
 def explain_failures(probes: Sequence[Probe], hints: Sequence[str]) -> tuple[str, ...]:
     """Return a note for each probe that failed: what was tried, why, and what mends it."""
     why = f" (tried because of {', '.join(hints)})" if hints else ""
@@ -236,8 +199,25 @@ def read_probe(address: str, child: Finished, seconds: float) -> Probe:
             said |= json.loads(line.removeprefix(_PROBE_MARK))
     if said["num_devices"] or said["error"]:
         return Probe(address, **said)
-    said["error"] = _explain_silence(child, said["step"], seconds)
+    said["error"] = explain_silence(child, said["step"], seconds)
     return Probe(address, **said, timed_out=child.exit_code is None)
+
+
+def explain_silence(child: Finished, step: str, seconds: float) -> str:
+    """Return how a child process fell silent, and all that it complained about.
+
+    Args:
+        child: The child process, over.
+        step: What it began last.
+        seconds: The time limit it had.
+    """
+    if child.exit_code is None:
+        return f"No answer within {seconds:g} s, at the step `{step}`.\n{child.stderr}"
+    code = child.exit_code
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
+    lines = _spoken(child.stderr) or ["it said nothing"]
+    last = next(filter(_is_fatal, lines), lines[-1])
+    return f"The process ended {how} at the step `{step}`: {last}\n{child.stderr}"
 
 
 def probe_main(address: str, seconds: float) -> None:
@@ -318,16 +298,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=_GRACE_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         _LOGGER.warning("Process %d could not be ended: %s", process.pid, error)
-
-
-def _explain_silence(child: Finished, step: str, seconds: float) -> str:
-    if child.exit_code is None:
-        return f"No answer within {seconds:g} s, at the step `{step}`.\n{child.stderr}"
-    code = child.exit_code
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
-    lines = _spoken(child.stderr) or ["it said nothing"]
-    last = next(filter(_is_fatal, lines), lines[-1])
-    return f"The process ended {how} at the step `{step}`: {last}\n{child.stderr}"
 
 
 def _spoken(text: str) -> list[str]:

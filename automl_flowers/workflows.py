@@ -147,6 +147,8 @@ def ensemble(
     with Ledger(run.require(run.ledger, "search")) as ledger:
         picked = pick_members(ledger.trials(), config.top, config.objective)
     accelerator = run_setup.set_up_device(config, reporter)
+    if other := run_setup.compare_replicas(run, accelerator):
+        reporter.say(f"device: {other}")
     with run.writing():
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)

@@ -17,13 +17,12 @@ import pytest
 
 from automl_flowers import tpu_probe
 from automl_flowers.errors import UserError
+from automl_flowers.known_errors import REMEDIES, find_remedy
 from automl_flowers.tpu_probe import (
-    REMEDIES,
     Finished,
     Probe,
     explain_failures,
     find_hints,
-    find_remedy,
     probe_tpu,
     read_probe,
     run_limited,

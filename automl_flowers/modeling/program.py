@@ -67,6 +67,46 @@ def make_optimizer(name: str, num_steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
+def steps_per_execution(steps: int, limit: int) -> int:
+    """Return the largest divisor of `steps` that is at most `limit`, both at least 1.
+
+    >>> steps_per_execution(100, 32), steps_per_execution(97, 32), steps_per_execution(7, 32)
+    (25, 1, 7)
+    """
+    return next(number for number in range(min(steps, limit), 0, -1) if steps % number == 0)
+
+
+def many_steps(model: keras.Model, number: int) -> Callable[[Any], dict[str, Any]]:
+    """Return a train function for `fit` that takes `number` steps in one call.
+
+    Keras' own (`compile(steps_per_execution=...)`) wraps the steps in conditionals, which fail
+    under `MirroredStrategy`; this is the loop of TensorFlow's guide to TPUs, which needs none,
+    because `number` divides the steps of an epoch.
+
+    Args:
+        model: Compiled, on the TensorFlow backend.
+        number: Steps a call.
+    """
+    import tensorflow as tf
+
+    strategy = model.distribute_strategy
+
+    def take_steps(iterator: Any) -> None:
+        def step(done: Any) -> Any:
+            strategy.run(model.train_step, args=(iterator.get_next(),))
+            return done + 1
+
+        tf.while_loop(lambda done: done < number, step, (tf.constant(0),))
+
+    run = tf.function(take_steps, autograph=False, reduce_retracing=True)
+
+    def train_function(iterator: Any) -> dict[str, Any]:
+        run(iterator)
+        return dict(model.get_metrics_result())
+
+    return train_function
+
+
 class Program:
     """A compiled classifier that trials take turns on.
 
@@ -75,6 +115,7 @@ class Program:
         scope: Returns the context in which variables are created, such as
             `strategy.scope`; by default none is needed.
         jit_compile: As in `keras.Model.compile`.
+        max_steps_per_execution: Most training steps between two looks of the host.
 
     Attributes:
         architecture: What was built.
@@ -87,8 +128,10 @@ class Program:
         scope: Callable[[], Any] = contextlib.nullcontext,
         *,
         jit_compile: bool | str = "auto",
+        max_steps_per_execution: int = 1,
     ) -> None:
         self.architecture = architecture
+        self._max_steps_per_execution = max_steps_per_execution
         with scope():
             self.model = build_classifier(architecture)
             optimizer = make_optimizer(architecture.optimizer, architecture.num_steps)
@@ -98,6 +141,7 @@ class Program:
                 jit_compile=jit_compile,
             )
             optimizer.build(self.model.trainable_variables)
+        self._steps_per_execution = 1
         self._variables = _changing_variables(self.model)
         self._initial = self.get_state()
 
@@ -127,6 +171,17 @@ class Program:
         table = self.optimizer._learning_rate.table
         padding = table.shape[0] - len(learning_rates)
         table.assign(np.pad(learning_rates, (0, padding), mode="edge"))
+
+    def set_epoch_length(self, steps: int) -> None:
+        """Run as many steps between two looks of the host as divide an epoch evenly.
+
+        Nothing is traced again while the number stays the same.
+        """
+        number = steps_per_execution(steps, self._max_steps_per_execution)
+        if number != self._steps_per_execution:
+            self._steps_per_execution = number
+            self.model.train_function = many_steps(self.model, number) if number > 1 else None
+        self.model.steps_per_execution = number
 
     def set_random_state(self, seed: int, epoch: int) -> None:
         """Make the random numbers of an epoch a function of the trial's seed and the epoch."""

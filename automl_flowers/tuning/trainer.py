@@ -164,5 +164,12 @@ class Trainer:
         )
 
     def _build(self, architecture: Architecture) -> Program:
-        jit: Any = False if self._accelerator.kind == "mirrored" else "auto"
-        return Program(architecture, self._accelerator.strategy.scope, jit_compile=jit)
+        accelerator = self._accelerator
+        # Under `mirrored` XLA fails: "Trying to access resource ... located in device CPU:1".
+        jit: Any = False if accelerator.kind == "mirrored" else "auto"
+        return Program(
+            architecture,
+            accelerator.strategy.scope,
+            jit_compile=jit,
+            max_steps_per_execution=accelerator.max_steps_per_execution,
+        )

@@ -95,6 +95,7 @@ def train(
         first_epoch=plan.first_epoch,
         last_epoch=plan.last_epoch,
     )
+    program.set_epoch_length(steps)
     program.model.fit(
         batches,
         steps_per_epoch=steps,
@@ -109,6 +110,7 @@ def train(
 def predict(program: Program, examples: Examples) -> np.ndarray:
     """Return class probabilities, float32, `(len(examples), num_classes)`, in order."""
     batches = evaluation_batches(examples, program.architecture.batch_size)
+    program.model.steps_per_execution = 1  # the number that `fit` had need not divide these steps
     probabilities = program.model.predict(batches, verbose=0)
     return np.asarray(probabilities[: len(examples)], dtype=np.float32)
 

@@ -1,7 +1,8 @@
 """The command line: arguments in, one call, results out. No logic.
 
 Results go to stdout, everything else to stderr. Exit status: 0 done, 1 `doctor` found a problem,
-2 user error, 130 stopped by Ctrl-C. Everything slow is imported inside the commands, so `--help` answers at once.
+2 user error, 130 stopped by Ctrl-C. Everything slow is imported inside the commands, so `--help`
+answers at once.
 """
 
 from __future__ import annotations

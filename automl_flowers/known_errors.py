@@ -36,7 +36,8 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         "this TPU is on another host and cannot read local files; use gs:// paths",
     ),
     ("SIGSEGV", "TensorFlow 2.17 and 2.18 are known to crash so on TPU VMs; use 2.20"),
-    ("No answer within", "check that the TPU is on and its address right, or allow more seconds"),
+    ("No answer within", "check that the TPU is on and its address right"),
+    ("Nothing listens at", "check that the TPU is on and its address right"),
     (
         "Ran out of memory on HBM",
         "the step does not fit on the TPU; choose a smaller `--batch-size` or `--image-size`",

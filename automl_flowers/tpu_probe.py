@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from automl_flowers.errors import UserError
 from automl_flowers.known_errors import find_remedy
@@ -270,10 +272,26 @@ def _connect(tf: Any, address: str, announce: Callable[[str], None]) -> Any:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
     if resolver.master() not in ("", "local"):
         announce("connect to the TPU")
+        _check_that_it_listens(resolver.master())
         tf.config.experimental_connect_to_cluster(resolver)
     announce("start the TPU")
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return resolver
+
+
+def _check_that_it_listens(master: str) -> None:
+    """Refuse an address that refuses us: TensorFlow would ask it again for ever.
+
+    Raises:
+        ConnectionRefusedError: If nothing listens there.
+    """
+    address = urlsplit(master)
+    try:
+        socket.create_connection((address.hostname, address.port or 0), _GRACE_SECONDS).close()
+    except ConnectionRefusedError:
+        raise ConnectionRefusedError(f"Nothing listens at {master}.") from None
+    except OSError:
+        return  # TensorFlow may know another way
 
 
 def _report(**fields: object) -> None:

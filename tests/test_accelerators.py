@@ -4,6 +4,7 @@ The decision is a pure function and tested as a table. Everything that touches a
 real, on the CPU of this machine. What the probe of a TPU does is tested in `test_tpu_probe`.
 """
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from automl_flowers.accelerators import (
     Accelerator,
     Facts,
     decide,
+    explain_other_replicas,
     set_up,
     split_cpu,
 )
@@ -187,6 +189,39 @@ def test_global_batch_counts_all_replicas():
         accelerator.global_batch_size(0)
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (
+            8,
+            1,
+            "8 replicas and this device has 1: each step is 8 times smaller and an epoch has more",
+        ),
+        (
+            1,
+            8,
+            "1 replica and this device has 8: each step is 8 times larger and an epoch has fewer",
+        ),
+        (4, 6, "each step is 1.5 times larger"),
+    ],
+)
+def test_other_replicas_than_the_search_had_are_said_with_what_they_mean(before, now, said):
+    sentence = explain_other_replicas(before, now)
+
+    assert said in sentence
+    assert "learning rates stay as they were chosen" in sentence
+
+
+def test_same_replicas_are_not_worth_a_word():
+    assert explain_other_replicas(8, 8) is None
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "gpu", "cpu"])
+def test_only_a_tpu_takes_several_steps_by_itself(kind):
+    assert Accelerator(kind, None, 2, "float32", "It is here.").max_steps_per_execution == 1
+    assert Accelerator("tpu", None, 8, "float32", "It answered.").max_steps_per_execution > 1
+
+
 # A TPU that does not answer
 
 
@@ -255,11 +290,19 @@ def test_hint_without_a_tpu_is_probed_for_real_and_stepped_down_from():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cpu_only")
-def test_tpu_asked_for_is_refused_with_its_real_error():
-    with pytest.raises(UserError, match="No OpKernel was registered") as raised:
-        set_up("tpu:local")
+@pytest.mark.parametrize(
+    ("strategy", "message", "hint"),
+    [
+        ("tpu", "No OpKernel was registered", "automl-flowers[tpu]"),
+        ("tpu:my-tpu", "my-tpu.* cannot be used", "outside Google Cloud|`auto`"),
+        ("tpu:grpc://127.0.0.1:8470", "Nothing listens at grpc://127.0.0.1:8470", "address right"),
+    ],
+)
+def test_tpu_asked_for_is_refused_with_its_real_error(strategy, message, hint):
+    with pytest.raises(UserError, match=message) as raised:
+        set_up(strategy, environ={})
 
-    assert "automl-flowers[tpu]" in raised.value.hint
+    assert re.search(hint.replace("[tpu]", r"\[tpu\]"), raised.value.hint)
 
 
 def test_tpu_held_by_this_process_is_used_again(monkeypatch):

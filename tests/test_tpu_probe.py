@@ -243,15 +243,32 @@ def nothing_held(monkeypatch):
     monkeypatch.setattr(tpu_probe, "_held", {})
 
 
-@pytest.mark.parametrize(
-    ("master", "steps"), [("", ["start"]), ("grpc://10.0.0.2:8470", ["connect", "start"])]
-)
-def test_only_a_tpu_on_another_host_is_connected_to(master, steps):
-    done = []
+@pytest.mark.parametrize("master", ["", "local"])
+def test_tpu_of_this_machine_is_started_without_connecting(master):
+    steps = []
 
-    start_tpu(tpu_machine(master, done), "some")
+    start_tpu(tpu_machine(master, steps), "some")
 
-    assert done == steps
+    assert steps == ["start"]
+
+
+def test_tpu_on_another_host_is_connected_to_first():
+    steps = []
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        start_tpu(tpu_machine(f"grpc://127.0.0.1:{server.getsockname()[1]}", steps), "some")
+
+    assert steps == ["connect", "start"]
+
+
+def test_address_where_nothing_listens_is_not_waited_for():
+    steps = []
+
+    with pytest.raises(UserError, match=r"Nothing listens at grpc://127\.0\.0\.1:1\.") as raised:
+        start_tpu(tpu_machine("grpc://127.0.0.1:1", steps), "some")
+
+    assert steps == []
+    assert "its address right" in raised.value.hint
 
 
 def test_tpu_is_taken_once_and_then_answers_without_a_child():

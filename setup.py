@@ -57,6 +57,7 @@ setup(
         "keras>=3.12,<4",
         "keras-tuner==1.4.8",
         "numpy>=2.1,<3",
+        "packaging>=24",
         "pandas>=2.2,<4",
         "pillow>=11",
         "plotly>=6,<8",

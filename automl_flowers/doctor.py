@@ -215,8 +215,9 @@ def _network(facts: Facts) -> Finding:
         return Finding("ok", f"{WEIGHTS_HOST} answers")
     return Finding(
         "warning",
-        f"{WEIGHTS_HOST} does not answer within {NETWORK_SECONDS:g} s",
-        "needed once for downloaded weights, and for gs:// addresses; for nothing else",
+        f"{WEIGHTS_HOST} does not answer within {NETWORK_SECONDS:g} s; downloaded weights and "
+        "gs:// addresses need it, nothing else does",
+        "connect once if you want those",
     )
 
 

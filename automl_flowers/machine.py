@@ -157,7 +157,7 @@ def gather(environ: Mapping[str, str] = os.environ) -> Facts:
         environ: Environment variables to read.
     """
     answers: list[bool] = []
-    asking = threading.Thread(target=lambda: answers.append(_can_reach(WEIGHTS_HOST)), daemon=True)
+    asking = threading.Thread(target=lambda: answers.append(can_reach(WEIGHTS_HOST)), daemon=True)
     asking.start()
     packages = installed_versions(PACKAGES)
     total, free = _memory()
@@ -373,9 +373,10 @@ def _has_weights(name: str, environ: Mapping[str, str]) -> bool:
     return (_keras_home(environ) / str(backbone.weights_file)).is_file()
 
 
-def _can_reach(host: str) -> bool:
+def can_reach(host: str, port: int = 443) -> bool:
+    """Say whether a host answers within `NETWORK_SECONDS`, looking up its name aside."""
     try:
-        with socket.create_connection((host, 443), timeout=NETWORK_SECONDS):
+        with socket.create_connection((host, port), timeout=NETWORK_SECONDS):
             return True
     except OSError:
         return False

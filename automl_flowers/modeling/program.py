@@ -120,6 +120,8 @@ class Program:
     Attributes:
         architecture: What was built.
         model: The compiled `keras.Model`.
+        max_steps_per_execution: As given.
+        steps_per_execution: What an epoch's length made of it.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class Program:
         max_steps_per_execution: int = 1,
     ) -> None:
         self.architecture = architecture
-        self._max_steps_per_execution = max_steps_per_execution
+        self.max_steps_per_execution = max_steps_per_execution
         with scope():
             self.model = build_classifier(architecture)
             optimizer = make_optimizer(architecture.optimizer, architecture.num_steps)
@@ -141,7 +143,7 @@ class Program:
                 jit_compile=jit_compile,
             )
             optimizer.build(self.model.trainable_variables)
-        self._steps_per_execution = 1
+        self.steps_per_execution = 1
         self._variables = _changing_variables(self.model)
         self._initial = self.get_state()
 
@@ -177,9 +179,9 @@ class Program:
 
         Nothing is traced again while the number stays the same.
         """
-        number = steps_per_execution(steps, self._max_steps_per_execution)
-        if number != self._steps_per_execution:
-            self._steps_per_execution = number
+        number = steps_per_execution(steps, self.max_steps_per_execution)
+        if number != self.steps_per_execution:
+            self.steps_per_execution = number
             self.model.train_function = many_steps(self.model, number) if number > 1 else None
         self.model.steps_per_execution = number
 

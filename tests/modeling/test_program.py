@@ -12,7 +12,12 @@ import pytest
 
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.modeling.classifier import describe
-from automl_flowers.modeling.program import Program, ProgramCache, make_optimizer
+from automl_flowers.modeling.program import (
+    Program,
+    ProgramCache,
+    make_optimizer,
+    steps_per_execution,
+)
 from automl_flowers.tuning import trial
 from search_spaces.fine_tuning import OPTIMIZERS
 from search_spaces.schedules import Schedule
@@ -185,6 +190,42 @@ def test_divergence_ends_the_trial_at_once(program, tiny_recipe):
         train(program, tiny_recipe, 1, 3, broken)
 
 
+def test_several_steps_in_one_go_compute_the_same(tiny_architecture, tiny_recipe):
+    architecture = replace(tiny_architecture, batch_size=2, num_steps=32)
+    program = Program(architecture)
+    state, curve = train(program, tiny_recipe)
+
+    program.max_steps_per_execution = 4
+    at_once, same_curve = train(program, tiny_recipe)
+
+    assert program.model.train_function is not None
+    assert program.steps_per_execution == 3
+    assert same_curve == curve
+    assert_equal_states(at_once, state)
+
+
+@pytest.mark.parametrize(
+    ("steps", "limit", "number"), [(6, 4, 3), (7, 4, 1), (100, 32, 25), (5, 32, 5), (1, 1, 1)]
+)
+def test_steps_in_one_go_divide_an_epoch(steps, limit, number):
+    assert steps_per_execution(steps, limit) == number
+
+
+def test_bfloat16_ends_in_float32(tiny_architecture, tiny_recipe):
+    program = Program(replace(tiny_architecture, precision="mixed_bfloat16", trainable_blocks=1))
+
+    _, curve = train(program, replace(tiny_recipe, trainable_blocks=1), last_epoch=1)
+
+    encoder = program.model.layers[2]
+    probabilities = program.model.predict(draw_examples(4).caches[0], verbose=0)
+    assert encoder.compute_dtype == encoder.output.dtype == "bfloat16"
+    assert program.model.output.dtype == "float32"
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert np.isfinite(curve).all()
+    assert {weight.dtype for weight in program.model.trainable_weights} == {"float32"}
+
+
 def test_description_counts_layers_and_parameters(program):
     size = describe(program.model)
 
@@ -236,45 +277,3 @@ def test_reused_program_equals_a_fresh_process(program, tiny_recipe, tiny_archit
     fresh_fingerprint, fresh_curve = json.loads(process.stdout.splitlines()[-1])
     assert fresh_curve == [list(pair) for pair in curve]
     assert fresh_fingerprint == fingerprint(state)
-
-
-MIRRORED = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from automl_flowers.accelerators import set_up, split_cpu
-split_cpu(2)
-accelerator = set_up("mirrored")
-from dataclasses import replace
-from test_program import train
-from automl_flowers.modeling.classifier import Architecture
-from automl_flowers.modeling.program import Program
-from search_spaces.recipe import Recipe
-
-recipe = Recipe.from_dict(json.loads(sys.argv[2]))
-architecture = Architecture(**json.loads(sys.argv[3]))
-mirrored = Program(architecture, accelerator.strategy.scope, jit_compile=False)
-state, curve = train(mirrored, recipe)
-again, second = train(mirrored, recipe)
-single, alone = train(Program(architecture), recipe)
-print(json.dumps([accelerator.num_replicas, curve, second, alone]))
-"""
-
-
-@pytest.mark.slow
-def test_two_replicas_follow_one_device(tiny_recipe, tiny_architecture):
-    recipe = replace(tiny_recipe, dropout=0.0, trainable_blocks=0)
-    architecture = replace(tiny_architecture, trainable_blocks=0)
-    arguments = [json.dumps(recipe.to_dict()), json.dumps(vars(architecture))]
-    here = str(Path(__file__).parent)
-
-    process = subprocess.run(
-        [sys.executable, "-c", MIRRORED, here, *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    replicas, curve, again, alone = json.loads(process.stdout.splitlines()[-1])
-    assert replicas == 2
-    assert curve == again
-    np.testing.assert_allclose(curve, alone, rtol=1e-4)

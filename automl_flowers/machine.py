@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from automl_flowers.run_folder import RUNS
 from automl_flowers.tpu_probe import (
@@ -34,6 +34,9 @@ from automl_flowers.tpu_probe import (
     tpu_addresses,
 )
 from search_spaces.backbones import BACKBONES
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 WEIGHTS_HOST = "storage.googleapis.com"
 """Where Keras keeps the weights that it downloads."""
@@ -47,6 +50,9 @@ TENSORFLOW_BUILDS = (
     *("tf-nightly", "tf-nightly-cpu"),
 )
 """Packages that bring a module called `tensorflow`."""
+
+EXTRAS = ("cpu", "gpu", "tpu")
+"""Our extras that bring TensorFlow."""
 
 PACKAGES = (
     *("automl-flowers", *TENSORFLOW_BUILDS, "keras", "keras-tuner", "tensorboard", "numpy"),
@@ -256,21 +262,30 @@ def unmet_of(name: str, requirements: Iterable[str]) -> list[str]:
 
     Args:
         name: Of the package.
-        requirements: As its metadata lists them. Those of extras are left out.
+        requirements: As its metadata lists them. Of those of extras only builds of TensorFlow
+            count, where they are installed.
     """
     from packaging.requirements import Requirement
 
     unmet = []
     for requirement in map(Requirement, requirements):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
         found = installed_versions([requirement.name]).get(requirement.name)
+        if not _applies(requirement, is_here=found is not None):
+            continue
         if found is None:
             unmet.append(f"{name} needs {requirement.name}, which is missing")
         elif not requirement.specifier.contains(found, prereleases=True):
             wanted = f"{requirement.name}{requirement.specifier}"
             unmet.append(f"{name} needs {wanted}, and {found} is installed")
     return unmet
+
+
+def _applies(requirement: Requirement, *, is_here: bool) -> bool:
+    if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        return True
+    extras = ({"extra": extra} for extra in EXTRAS)
+    is_build = is_here and requirement.name in TENSORFLOW_BUILDS
+    return is_build and any(requirement.marker.evaluate(extra) for extra in extras)
 
 
 # The machine

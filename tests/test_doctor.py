@@ -213,6 +213,15 @@ def test_requirements_that_are_not_met_are_named():
     assert unmet[1:] == ["some needs not-to-be-found, which is missing"]
 
 
+def test_tensorflow_that_an_extra_would_not_have_brought_is_named():
+    build = next(name for name in machine.TENSORFLOW_BUILDS if machine.installed_versions([name]))
+
+    unmet = machine.unmet_of("ours", [f"{build}>=99; extra == 'cpu'", f"{build}>=99; extra == 'x'"])
+
+    assert len(unmet) == 1
+    assert unmet[0].startswith(f"ours needs {build}>=99, and ")
+
+
 GROUPS_V1 = "4:memory:/jobs/one\n2:cpuacct:/\n0::/\n"
 GROUPS_V2 = "0::/jobs/one\n"
 

@@ -44,6 +44,8 @@ def search(
     factor: int | None = None,
     objective: str | None = None,
     weights: str | Sequence[str] | Mapping[str, Address] | None = None,
+    probe: str | None = None,
+    enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
     seed: int | None = None,
     strategy: str | None = None,
     precision: str | None = None,
@@ -68,6 +70,9 @@ def search(
         objective: `macro_f1`, `accuracy` or `log_loss`, on the whole `val` split.
         weights: `imagenet`, `none` for random ones, or files by backbone; the other backbones
             then start from ImageNet.
+        probe: What a linear head on frozen features decides before the search: `drop` leaves out
+            backbones that are far behind, `keep` none, `off` is without.
+        enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
         seed: Any integer; 0 by default.
         strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
         precision: `auto`, `float32`, `mixed_bfloat16` or `mixed_float16`.

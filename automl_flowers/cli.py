@@ -110,6 +110,13 @@ def search(
             help="imagenet, none for random, or NAME=FILE for a backbone; may be repeated."
         ),
     ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(help="drop (backbones whose frozen features are far behind), keep or off."),
+    ] = None,
+    enqueue: Annotated[
+        str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Any integer.")] = None,
     strategy: Strategy = None,
     precision: Precision = None,

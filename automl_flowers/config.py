@@ -57,6 +57,8 @@ SEARCH_SETTINGS = (
     "objective",
     "weights",
     "precision",
+    "probe",
+    "enqueue",
 )
 """What makes one search differ from another; the same run folder must keep them."""
 
@@ -81,6 +83,9 @@ class RunConfig(pydantic.BaseModel):
         weights_sha256: Of those files, by backbone; filled in by the run.
         strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
         precision: `auto` or a Keras dtype policy.
+        probe: What a linear head on frozen features decides before the search: `drop` leaves out
+            backbones that are far behind, `keep` none, `off` is without.
+        enqueue: Recipes to begin with: a YAML file, or the content of one.
         top: Members of the ensemble.
         external: More training data, for the ensemble.
         label_map: YAML file from external class names to ours, or the content of one.
@@ -106,6 +111,8 @@ class RunConfig(pydantic.BaseModel):
     weights_sha256: dict[str, str] = Field(default_factory=dict)
     strategy: str = "auto"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    probe: Literal["drop", "keep", "off"] = "drop"
+    enqueue: str | list[dict[str, Any]] | None = None
     top: Annotated[int, Field(ge=1, le=100)] = 3
     external: Names = Field(default_factory=list)
     label_map: str | dict[str, str | None] | None = None

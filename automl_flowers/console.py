@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from automl_flowers.ledger import EpochRecord, TrialRecord
+from automl_flowers.tuning.probe import Probe
 from automl_flowers.tuning.search import Listener, Task
 
 _LINE_EVERY_SECONDS = 10.0
@@ -75,6 +76,13 @@ class Reporter(Listener):
             self._progress.stop()
             self._progress = None
             self._bars.clear()
+
+    def probed(self, made: Probe) -> None:
+        """Show what a linear head on frozen features scores."""
+        self.say(
+            f"probe {made.backbone} {made.image_size} px: val macro F1 {made.macro_f1:.4f} on "
+            f"frozen features, {made.seconds:.0f} s"
+        )
 
     def plan(self, epochs: int) -> None:
         """Hear how many epochs the search will train if nothing fails."""

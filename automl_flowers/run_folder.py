@@ -5,6 +5,7 @@ manifest.csv         every image: id, label, split, source, where its bytes are
 data.json            class names, what was skipped while reading, how it was split
 ledger.sqlite        trials and epochs
 checkpoints/         states of trials that may still be continued
+probes/              linear heads on frozen features
 best/                the model of the best epoch so far, one file
 tensorboard/         curves for TensorBoard
 cache/               decoded images
@@ -67,6 +68,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """States of trials that may still be continued."""
         return self.path / "checkpoints"
+
+    @property
+    def probes(self) -> Path:
+        """Linear heads on frozen features."""
+        return self.path / "probes"
 
     @property
     def best(self) -> Path:

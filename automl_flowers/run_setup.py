@@ -27,6 +27,8 @@ from automl_flowers.run_folder import RUNS, RunFolder
 from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
 from search_spaces.backbones import get_backbone
+from search_spaces.hyperparameters import Value
+from search_spaces.portfolio import parse_recipes
 from search_spaces.spaces import Space, load_space, parse_space
 
 DEFAULT_EPOCHS = 12
@@ -70,6 +72,9 @@ def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
             "data": config.data and absolute(config.data),
             "external": [absolute(address) for address in config.external],
             "space": space,
+            "enqueue": absolute(config.enqueue)
+            if isinstance(config.enqueue, str)
+            else config.enqueue,
             "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(preset, DEFAULT_EPOCHS),
             "precision": accelerator.precision,
             **_complete_weights(config),
@@ -142,6 +147,24 @@ def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
             f"Space {now.name!r} has changed since this run began, in {', '.join(differing)}.",
             hint=f"choose another folder with `--run`; the space of this run is in `{recorded}`",
         )
+
+
+def enqueued(config: RunConfig, space: Space) -> list[dict[str, Value]]:
+    """Return the values of the recipes that a person wants tried first.
+
+    Raises:
+        ConfigError: If the file cannot be read, or a recipe does not hold up.
+    """
+    entries: object = config.enqueue
+    if isinstance(entries, str):
+        try:
+            entries = yaml.safe_load(Path(entries).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"`{config.enqueue}` cannot be read: {error}") from error
+    try:
+        return parse_recipes(entries or [], space)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def smallest_size(space: Space) -> int:

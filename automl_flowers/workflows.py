@@ -11,6 +11,7 @@ Each is a page of composition; the work is in the rooms.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +25,15 @@ from automl_flowers.accelerators import Accelerator, set_up
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending import predict as predicting
-from automl_flowers.blending.pick import pick_members
-from automl_flowers.blending.retrain import FAILURES, Member, retrain, weights_path
+from automl_flowers.blending.pick import in_order_of_picking, pick_members
+from automl_flowers.blending.retrain import (
+    FAILURES,
+    Member,
+    Progress,
+    read_progress,
+    retrain,
+    weights_path,
+)
 from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
     RunConfig,
@@ -38,7 +46,7 @@ from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
-from automl_flowers.ledger import Ledger
+from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.modeling.classifier import Architecture
 from automl_flowers.modeling.program import Program
 from automl_flowers.results import EnsembleResult, Prediction, SearchResult
@@ -48,9 +56,12 @@ from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
+from automl_flowers.tuning.probe import MAX_GAP, ProbeFolder, choose_backbones, probe_all
 from automl_flowers.tuning.search import run_search
 from automl_flowers.tuning.trainer import Trainer
 from ensembles.averaging import average
+from search_spaces.hyperparameters import Value
+from search_spaces.portfolio import first_recipes
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
 
@@ -82,25 +93,65 @@ def search(
         data = run_setup.load_data(config, run, space, reporter)
         run_setup.write_settings(config, run, space, accelerator)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        space, first = _look_first(config, data, run, space, reporter)
         plan = plan_brackets(int(config.max_epochs or 1), config.factor, config.max_recipes)
         run_setup.announce(plan, data, space, run, reporter)
-        trainer = _make_trainer(config, data, accelerator, callbacks, run.tensorboard / "search")
+        trainer = _make_trainer(config, run, data, accelerator, callbacks, "search")
         oracle = HyperbandOracle(
-            space, plan, objective=config.objective, maximise=config.maximise, seed=config.seed
+            space,
+            plan,
+            objective=config.objective,
+            maximise=config.maximise,
+            seed=config.seed,
+            first=first,
         )
         with Ledger(run.ledger, writable=True) as ledger:
             checkpoints, best = CheckpointFolder(run.checkpoints), CheckpointFolder(run.best)
-            trials = run_search(oracle, trainer.train, ledger, checkpoints, best, reporter)
+            trials = run_search(
+                oracle,
+                trainer.train,
+                ledger,
+                checkpoints,
+                best,
+                reporter,
+                worth_keeping=lambda records: _picked(records, config),
+            )
     reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
     return SearchResult(run.path, tuple(trials), config.objective)
 
 
+def _picked(trials: Sequence[TrialRecord], config: RunConfig) -> set[str]:
+    """Return the trials that the ensemble would take over."""
+    ranked = in_order_of_picking(trials, config.objective)
+    return {candidate.trial_id for candidate in ranked[: config.top]}
+
+
+def _look_first(
+    config: RunConfig, data: ImageData, run: RunFolder, space: Space, reporter: Reporter
+) -> tuple[Space, list[dict[str, Value]]]:
+    """Probe the backbones; return the space of those worth searching, and what to begin with."""
+    backbones = [str(name) for name in space.choices("backbone")]
+    if config.probe != "off" and config.weights != NONE:
+        probes = probe_all(space, data, config.weights, ProbeFolder(run.probes), reporter.probed)
+        worth = choose_backbones(probes)
+        left_out = [name for name in backbones if name not in worth]
+        if left_out and config.probe == "drop":
+            reporter.say(
+                f"left out, more than {MAX_GAP:.2f} below the best probe: {', '.join(left_out)} "
+                "(`--probe keep` keeps them)"
+            )
+            space = space.restrict(backbone=worth)
+        backbones = worth if config.probe == "drop" else [*worth, *left_out]
+    return space, [*run_setup.enqueued(config, space), *first_recipes(space, backbones)]
+
+
 def _make_trainer(
     config: RunConfig,
+    run: RunFolder,
     data: ImageData,
     accelerator: Accelerator,
     callbacks: Sequence[CallbackFactory],
-    logs: Path,
+    logs: str,
 ) -> Trainer:
     return Trainer(
         data,
@@ -108,8 +159,9 @@ def _make_trainer(
         num_epochs=int(config.max_epochs or run_setup.DEFAULT_EPOCHS),
         seed=config.seed,
         weights=config.weights,
+        heads=functools.cache(ProbeFolder(run.probes).head),
         callbacks=callbacks,
-        logs=logs,
+        logs=run.tensorboard / logs,
     )
 
 
@@ -145,7 +197,10 @@ def ensemble(
     reporter = reporter or Reporter(quiet=config.quiet)
     run = RunFolder(Path(str(config.run)))
     with Ledger(run.require(run.ledger, "search")) as ledger:
-        picked = pick_members(ledger.trials(), config.top, config.objective)
+        trials = ledger.trials()
+        picked = pick_members(trials, config.top, config.objective)
+        checkpoints = CheckpointFolder(run.checkpoints)
+        so_far = [read_progress(trials, c.recipe.identity, ledger, checkpoints) for c in picked]
     accelerator = run_setup.set_up_device(config, reporter)
     if other := run_setup.compare_replicas(run, accelerator):
         reporter.say(f"device: {other}")
@@ -155,10 +210,9 @@ def ensemble(
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         sample = _sample_of(data, config)
         sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
-        logs = run.tensorboard / "ensemble"
-        trainer = _make_trainer(config, data, accelerator, callbacks, logs)
+        trainer = _make_trainer(config, run, data, accelerator, callbacks, "ensemble")
         recipes = [candidate.recipe for candidate in picked]
-        members, left_out = _retrain_all(recipes, trainer, run, sources, reporter)
+        members, left_out = _retrain_all(recipes, so_far, trainer, run, sources, reporter)
         aligned = blending.predict_members(trainer, members, run.members, run.predictions)
         choice = blending.weigh(aligned["blend"], config.blend_weights)
         if "test" in aligned:
@@ -236,6 +290,7 @@ def _label_map(config: RunConfig) -> dict[str, str | None]:
 
 def _retrain_all(
     recipes: Sequence[Recipe],
+    so_far: Sequence[Progress | None],
     trainer: Trainer,
     run: RunFolder,
     sources: Sequence[external_data.Source],
@@ -245,10 +300,13 @@ def _retrain_all(
     external = external_data.join_sources(sources, recipes[0].image_size) if sources else None
     members: list[Member] = []
     left_out: list[dict[str, str]] = []
-    for number, recipe in enumerate(recipes):
-        reporter.say(f"member {number + 1} of {len(recipes)}: {recipe.name}")
+    for number, (recipe, progress) in enumerate(zip(recipes, so_far, strict=True)):
+        done = f", {len(progress.epochs)} epochs of it by the search" if progress else ""
+        reporter.say(f"member {number + 1} of {len(recipes)}: {recipe.name}{done}")
         try:
-            member = retrain(trainer, recipe, run.members, external, reporter.member_epoch)
+            member = retrain(
+                trainer, recipe, run.members, external, reporter.member_epoch, progress
+            )
         except FAILURES as error:
             reporter.say(f"member {recipe.name} left out: {error}")
             left_out.append({"name": recipe.name, "reason": str(error)})

@@ -34,6 +34,8 @@ OTHER_VALUES = {
     "objective": "log_loss",
     "weights": "none",
     "precision": "float32",
+    "probe": "off",
+    "enqueue": [{"dropout": 0.1}],
 }
 
 settings_of_a_run = st.fixed_dictionaries(

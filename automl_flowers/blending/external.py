@@ -141,9 +141,11 @@ def _probe(
     ours: ImageData, external: ImageData, encoder: keras.Model, image_size: int
 ) -> npt.NDArray[np.int64]:
     train = ours.examples("train", image_size)
-    probe = features.fit_probe(features.extract(encoder, train), train.labels)
+    head = features.fit_head(
+        features.extract(encoder, train), train.labels, ours.manifest.num_classes
+    )
     theirs = external.examples_of(external.manifest.rows, image_size)
-    return np.asarray(probe.predict(features.extract(encoder, theirs)), dtype=np.int64)
+    return np.asarray(head.probabilities(features.extract(encoder, theirs)).argmax(axis=1))
 
 
 def _our_labels(

@@ -52,19 +52,25 @@ def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candida
 def pick_members(trials: Sequence[TrialRecord], top: int, objective: str) -> list[Candidate]:
     """Return the `top` recipes to blend.
 
-    First the best recipe of every backbone that is within `MAX_DISTANCE` of the best, then the
-    best of the rest.
-
     Raises:
         RunError: If there are fewer distinct finished recipes than `top`.
     """
-    maximise = objective != "log_loss"
-    ranked = candidates(trials, maximise=maximise)
+    ranked = in_order_of_picking(trials, objective)
     if len(ranked) < top:
         raise RunError(
             f"Cannot blend the top {top} recipes: only {len(ranked)} finished.",
             hint=f"use `--top {len(ranked)}`" if ranked else "run `automl-flowers search` first",
         )
+    return ranked[:top]
+
+
+def in_order_of_picking(trials: Sequence[TrialRecord], objective: str) -> list[Candidate]:
+    """Return the distinct finished recipes, those first that an ensemble takes first.
+
+    The best recipe of every backbone that is within `MAX_DISTANCE` of the best, then the best of
+    the rest.
+    """
+    ranked = candidates(trials, maximise=objective != "log_loss")
     first_of_backbone: list[Candidate] = []
     for candidate in ranked:
         is_near = abs(candidate.score - ranked[0].score) <= MAX_DISTANCE[objective]
@@ -72,4 +78,4 @@ def pick_members(trials: Sequence[TrialRecord], top: int, objective: str) -> lis
         if is_near and is_new:
             first_of_backbone.append(candidate)
     others = [c for c in ranked if c not in first_of_backbone]
-    return (first_of_backbone + others)[:top]
+    return first_of_backbone + others

@@ -1,25 +1,33 @@
 """Retraining a picked recipe for its full horizon, with and without external data.
 
 No checkpoint is picked: the last epoch is the member, so its score on `val` is that of the
-recipe, not that of its luckiest moment. External images stay in only where they do not lower
-that score, and both scores are kept; a training with them that diverges or does not fit into
-memory leaves the member without them. A member that was already trained on exactly these images
-is not trained again.
+recipe, not that of its luckiest moment. What the search has trained of a recipe is not trained
+again: its state is taken over, and equals that of a new training.
+
+External images stay in only where they do not lower that score, and both scores are kept; a
+training with them that diverges or does not fit into memory leaves the member without them. A
+member that was already trained on exactly these images is not trained again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.files import write_json
-from automl_flowers.ledger import EpochRecord
-from automl_flowers.tuning.checkpoints import load_state, save_state
+from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
+from automl_flowers.tuning.checkpoints import (
+    CheckpointFolder,
+    State,
+    load_state,
+    model_part,
+    save_state,
+)
 from automl_flowers.tuning.search import InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.tuning.trial import DivergedError
@@ -45,6 +53,42 @@ class External:
     examples_at: Callable[[int], Examples]
     content: str
     num_images: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the search has trained of a recipe.
+
+    Attributes:
+        epochs: From the first on, without a gap.
+        state: After them; without the optimizer's part if they are the full horizon.
+        size: Layers and parameters.
+    """
+
+    epochs: tuple[EpochRecord, ...]
+    state: State
+    size: dict[str, int]
+
+
+def read_progress(
+    trials: Sequence[TrialRecord], identity: str, ledger: Ledger, checkpoints: CheckpointFolder
+) -> Progress | None:
+    """Return what the search has trained of a recipe, if its state is still there.
+
+    Args:
+        trials: Of the ledger.
+        identity: Of the recipe.
+        ledger: Knows the names of states.
+        checkpoints: Of the search.
+    """
+    done = [trial for trial in trials if trial.identity == identity]
+    records = {epoch.epoch: epoch for trial in done for epoch in trial.epochs}
+    epochs = tuple(records[number] for number in sorted(records))
+    for trial in sorted(done, key=lambda trial: trial.last_epoch, reverse=True):
+        found = ledger.checkpoint_of(trial.trial_id)
+        if found is not None and found[0] == len(epochs) and checkpoints.exists(found[1]):
+            return Progress(epochs, checkpoints.load(found[1]), trial.size)
+    return None
 
 
 @dataclass(frozen=True)
@@ -98,6 +142,7 @@ def retrain(
     folder: Path,
     external: External | None,
     on_epoch: OnEpoch = lambda name, record: None,
+    progress: Progress | None = None,
 ) -> Member:
     """Retrain a recipe and keep the better of with and without external images.
 
@@ -107,6 +152,7 @@ def retrain(
         folder: Where models are written, two files each.
         external: Images that may join; None for none.
         on_epoch: Hears of every epoch.
+        progress: What the search has trained of it, on these images.
 
     Returns:
         The member; its weights lie at `weights_path(folder, member.name)`.
@@ -115,7 +161,7 @@ def retrain(
         DivergedError: If the recipe diverges without external images.
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
-    without = _fit(trainer, recipe, folder, recipe.name, None, on_epoch)
+    without = _fit(trainer, recipe, folder, recipe.name, None, on_epoch, progress)
     added, failure = None, None
     if external is not None and external.num_images:
         try:
@@ -153,22 +199,28 @@ def _fit(
     name: str,
     external: External | None,
     on_epoch: OnEpoch,
+    progress: Progress | None = None,
 ) -> _Fit:
     trained_on = _trained_on(trainer, recipe, external)
     record_path = folder / f"{name}.json"
     known = _read_fit(record_path, weights_path(folder, name), name)
     if known is not None and known.trained_on == trained_on:
         return known
-    epochs: list[EpochRecord] = []
+    epochs = list(progress.epochs) if progress else []
+    state = progress.state if progress else None
 
     def hear(record: EpochRecord, _get_state: Any) -> None:
         epochs.append(record)
         on_epoch(name, record)
 
-    more = external.examples_at(recipe.image_size) if external else None
-    size = trainer.train(recipe, 0, trainer.num_epochs, None, hear, more=more)
+    if progress and len(epochs) == trainer.num_epochs:
+        size, state = progress.size, progress.state
+    else:
+        more = external.examples_at(recipe.image_size) if external else None
+        size = trainer.train(recipe, len(epochs), trainer.num_epochs, state, hear, more=more)
+        state = trainer.model_state(recipe, more)
     record_path.unlink(missing_ok=True)  # until the end, no record speaks for these weights
-    save_state(weights_path(folder, name), trainer.model_state(recipe, more))
+    save_state(weights_path(folder, name), model_part(state))
     fit = _Fit(name, trained_on, size, tuple(epochs))
     write_json(record_path, {**asdict(fit), "recipe": recipe.to_dict()})
     return fit

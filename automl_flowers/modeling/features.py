@@ -6,22 +6,32 @@ lie apart, and of whether another data set's class shows the same thing as ours.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
 from automl_flowers.modeling.layers import InputNormalisation
 from automl_flowers.starting_weights import IMAGENET
+from ensembles.metrics import macro_f1
+from ensembles.validation import stratified_folds
 from search_spaces.backbones import get_backbone
 
 BATCH_SIZE = 32
-PROBE_STRENGTH = 0.1
-"""Inverse L2 penalty of the probe; between 0.01 and 1 the score changes by under a point."""
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+"""Inverse L2 penalties of a head on standardised features, among which one is chosen."""
+
+HELD_OUT_FOLDS = 5
+"""One part in so many of the training examples chooses the penalty."""
+
+_ABSENT_LOGIT = 5.0
+"""How far below every other bias that of a class without an example lies."""
 
 
 def build_encoder(backbone: str, image_size: int, weights: str = IMAGENET) -> keras.Model:
@@ -47,7 +57,67 @@ def extract(encoder: keras.Model, examples: Examples) -> npt.NDArray[np.float32]
     return np.asarray(features[: len(examples)], dtype=np.float32)
 
 
-def fit_probe(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Pipeline:
-    """Return a logistic regression fitted on standardised features."""
-    classifier = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000)
-    return make_pipeline(StandardScaler(), classifier).fit(features, labels)
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier on pooled features.
+
+    Attributes:
+        kernel: Float32, `(num_features, num_classes)`.
+        bias: Float32, `(num_classes,)`.
+        strength: Inverse L2 penalty that it was fitted with.
+    """
+
+    kernel: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    strength: float
+
+    def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return class probabilities, float64, `(num_examples, num_classes)`."""
+        logits = features.astype(np.float64) @ self.kernel + self.bias
+        return np.asarray(scipy.special.softmax(logits, axis=1))
+
+
+def fit_head(
+    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], num_classes: int
+) -> Head:
+    """Return a logistic regression, its penalty chosen by macro F1 on held-out examples.
+
+    Args:
+        features: Float32, `(num_examples, num_features)`.
+        labels: Integer, `(num_examples,)`, at least two classes.
+        num_classes: Outputs of the head; classes without an example get hardly any probability.
+    """
+    folds = stratified_folds(labels, num_folds=HELD_OUT_FOLDS)
+    held_out = folds == 0
+    scores = [
+        macro_f1(
+            labels[held_out],
+            _fit(features[~held_out], labels[~held_out], num_classes, strength).probabilities(
+                features[held_out]
+            ),
+        )
+        for strength in STRENGTHS
+    ]
+    best = STRENGTHS[int(np.argmax(scores))]
+    return _fit(features, labels, num_classes, best)
+
+
+def _fit(
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    strength: float,
+) -> Head:
+    scaler = StandardScaler().fit(features)
+    classifier = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
+    classifier.fit(scaler.transform(features), labels)
+    weights, bias = classifier.coef_.T, classifier.intercept_
+    if weights.shape[1] == 1:  # two classes share one logit
+        weights, bias = np.hstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
+    weights = weights / scaler.scale_[:, None]
+    bias = bias - scaler.mean_ @ weights
+    kernel = np.zeros((features.shape[1], num_classes), np.float32)
+    biases = np.full(num_classes, bias.min() - _ABSENT_LOGIT, np.float32)
+    kernel[:, classifier.classes_] = weights
+    biases[classifier.classes_] = bias
+    return Head(kernel, biases, strength)

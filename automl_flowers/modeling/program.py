@@ -20,6 +20,7 @@ import numpy as np
 from keras import ops
 
 from automl_flowers.modeling.classifier import Architecture, build_classifier, initial_head
+from automl_flowers.modeling.features import Head
 from automl_flowers.tuning.checkpoints import State, model_part
 from search_spaces.recipe import Recipe
 
@@ -152,18 +153,29 @@ class Program:
         """The optimizer inside, also below a loss-scaling wrapper."""
         return getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
 
-    def start(self, recipe: Recipe, learning_rates: np.ndarray, seed: int) -> None:
+    def start(
+        self,
+        recipe: Recipe,
+        learning_rates: np.ndarray,
+        seed: int,
+        head: Head | None = None,
+    ) -> None:
         """Set everything that a trial of `recipe` starts from.
 
         Args:
             recipe: What to train; must be of this program's architecture.
             learning_rates: One value a step, float32, at most `num_steps`.
-            seed: Of the trial; draws the head.
+            seed: Of the trial; draws the head if there is none to start from.
+            head: What the head starts from; None for random numbers.
         """
         self.set_state(self._initial)
-        head = self.model.get_layer("head")
-        num_features, num_classes = head.kernel.shape
-        head.kernel.assign(initial_head(num_features, num_classes, seed))
+        layer = self.model.get_layer("head")
+        num_features, num_classes = layer.kernel.shape
+        if head is None:
+            layer.kernel.assign(initial_head(num_features, num_classes, seed))
+        else:
+            layer.kernel.assign(head.kernel)
+            layer.bias.assign(head.bias)
         self.set_hyperparameters(recipe, learning_rates)
 
     def set_hyperparameters(self, recipe: Recipe, learning_rates: np.ndarray) -> None:

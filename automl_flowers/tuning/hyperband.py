@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+_FEWEST_TO_RANK = 3
+
 
 @dataclass(frozen=True)
 class Round:
@@ -185,6 +187,23 @@ def promoted(entries: Sequence[Entry], size: int, *, maximise: bool = True) -> l
     sign = -1 if maximise else 1
     ranked = sorted(completed, key=lambda entry: sign * (entry.score or 0.0))
     return [entry.trial_id for entry in ranked[:size]]
+
+
+def best_recipes(entries: Sequence[Entry], *, maximise: bool = True) -> list[str]:
+    """Return the trials near which new recipes are drawn: the best quarter of the recipes.
+
+    A recipe counts once, by its longest trial. At least three must have completed, so that
+    "best" means something.
+    """
+    continued = {entry.parent for entry in entries}
+    completed = [
+        entry
+        for entry in entries
+        if entry.status == "completed" and entry.trial_id not in continued
+    ]
+    if len(completed) < _FEWEST_TO_RANK:
+        return []
+    return promoted(completed, math.ceil(len(completed) / 4), maximise=maximise)
 
 
 def still_needed(

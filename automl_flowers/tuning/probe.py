@@ -8,38 +8,30 @@ behind is left out: no hyperparameter makes up for features that do not tell the
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import tensorflow as tf
 
 from automl_flowers.data.pipeline import Examples
-from automl_flowers.files import write_json
+from automl_flowers.data.prepare import ImageData
+from automl_flowers.files import sha256_of, write_json
 from automl_flowers.modeling import features
+from automl_flowers.modeling.features import Head
+from automl_flowers.starting_weights import IMAGENET, Weights, weights_of
 from automl_flowers.tuning.checkpoints import load_state, save_state
 from ensembles import metrics
+from search_spaces.spaces import Space
 
 MAX_GAP = 0.10
 """How far below the best probe, in macro F1 on `val`, a backbone's may be before it is left out.
 Fine-tuning gains most where features are poor, but rarely more than this on the best."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """A linear classifier on pooled features.
-
-    Attributes:
-        kernel: Float32, `(num_features, num_classes)`.
-        bias: Float32, `(num_classes,)`.
-    """
-
-    kernel: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -94,26 +86,73 @@ def probe(
     """
     started = time.perf_counter()
     encoder = features.build_encoder(backbone, image_size, weights)
-    fitted = features.fit_head(features.extract(encoder, train), train.labels, num_classes)
-    head = Head(fitted.kernel, fitted.bias)
-    probabilities = _softmax(features.extract(encoder, val) @ head.kernel + head.bias)
+    head = features.fit_head(features.extract(encoder, train), train.labels, num_classes)
+    probabilities = head.probabilities(features.extract(encoder, val))
     made = Probe(
         backbone=backbone,
         image_size=image_size,
         macro_f1=metrics.macro_f1(val.labels, probabilities),
         accuracy=metrics.accuracy(val.labels, probabilities),
         log_loss=metrics.log_loss(val.labels, probabilities),
-        strength=fitted.strength,
+        strength=head.strength,
         seconds=time.perf_counter() - started,
         content=content,
     )
     return made, head
 
 
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+def probe_all(
+    space: Space,
+    data: ImageData,
+    weights: Weights,
+    folder: ProbeFolder,
+    on_probe: Callable[[Probe], None] = lambda made: None,
+) -> list[Probe]:
+    """Probe every backbone of a space at every image size; what was probed before is read.
+
+    Args:
+        space: Says which.
+        data: The images, divided.
+        weights: What backbones start from.
+        folder: Where probes lie.
+        on_probe: Hears of each.
+
+    Returns:
+        The probes, best first; without those that do not fit into memory.
+    """
+    probes = []
+    for name, size in itertools.product(space.choices("backbone"), space.choices("image_size")):
+        made = _probe_or_read(str(name), int(size), data, weights, folder)
+        if made is not None:
+            on_probe(made)
+            probes.append(made)
+    return sorted(probes, key=lambda one: (-one.macro_f1, one.name))
+
+
+def _probe_or_read(
+    backbone: str, image_size: int, data: ImageData, weights: Weights, folder: ProbeFolder
+) -> Probe | None:
+    start = weights_of(weights, backbone)
+    content = _content(data, image_size, start)
+    known = folder.find(backbone, image_size, content)
+    if known is not None:
+        return known
+    train, val = (data.examples(split, image_size) for split in ("train", "val"))
+    try:
+        made, head = probe(
+            backbone, image_size, start, train, val, data.manifest.num_classes, content
+        )
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        return None  # trials of it will say so
+    folder.save(made, head)
+    return made
+
+
+def _content(data: ImageData, image_size: int, start: str) -> str:
+    """Return digits of all that a probe depends on."""
+    what = start if start == IMAGENET else sha256_of(Path(start))
+    images = (data.content_hash(image_size, split) for split in ("train", "val"))
+    return hashlib.sha256(":".join([what, *images]).encode()).hexdigest()[:16]
 
 
 def choose_backbones(probes: Sequence[Probe], max_gap: float = MAX_GAP) -> list[str]:
@@ -121,7 +160,7 @@ def choose_backbones(probes: Sequence[Probe], max_gap: float = MAX_GAP) -> list[
     best: dict[str, float] = {}
     for one in probes:
         best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
-    top = max(best.values())
+    top = max(best.values(), default=0.0)
     ranked = sorted(best, key=lambda name: -best[name])
     return [name for name in ranked if best[name] >= top - max_gap]
 
@@ -152,10 +191,11 @@ class ProbeFolder:
 
     def head(self, backbone: str, image_size: int) -> Head | None:
         """Return the head of a probe that was made, or None."""
-        if self.find(backbone, image_size) is None:
+        found = self.find(backbone, image_size)
+        if found is None:
             return None
-        state = load_state(self._head(f"{backbone}-{image_size}"))
-        return Head(state["kernel"], state["bias"])
+        state = load_state(self._head(found.name))
+        return Head(state["kernel"], state["bias"], found.strength)
 
     def all(self) -> list[Probe]:
         """Return all probes, best first."""

@@ -12,7 +12,7 @@ import math
 import sqlite3
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +28,9 @@ GIVE_UP_AFTER = 3
 trials do not count: a smaller recipe may fit."""
 
 GetState = Callable[[], State]
+WorthKeeping = Callable[[Sequence[TrialRecord]], Collection[str]]
+"""From all trials so far to the ids of those whose last state stays."""
+
 OnEpoch = Callable[[EpochRecord, GetState], None]
 
 
@@ -106,6 +109,8 @@ def run_search(
     checkpoints: CheckpointFolder,
     best: CheckpointFolder,
     listener: Listener | None = None,
+    *,
+    worth_keeping: WorthKeeping = lambda trials: (),
 ) -> list[TrialRecord]:
     """Run, or go on with, a search.
 
@@ -116,6 +121,8 @@ def run_search(
         checkpoints: States that may still be continued.
         best: Holds the model of the best epoch so far, by the objective.
         listener: Hears what happens.
+        worth_keeping: Says of which trials the last state stays when the search is over, so
+            that nobody has to train them again.
 
     Returns:
         All trials.
@@ -124,10 +131,10 @@ def run_search(
         RunError: If the ledger belongs to a search with other settings, or nothing works.
         UserError: What `train` raised for the user to mend.
     """
-    loop = _Loop(oracle, train, ledger, checkpoints, best, listener or Listener())
+    loop = _Loop(oracle, train, ledger, checkpoints, best, listener or Listener(), worth_keeping)
     while (trial := oracle.create_trial("search")).status == "RUNNING":
         loop.advance(trial)
-    checkpoints.keep_only(())
+    loop.prune()
     return ledger.trials()
 
 
@@ -139,8 +146,10 @@ class _Loop:
     checkpoints: CheckpointFolder
     best: CheckpointFolder
     listener: Listener
+    worth_keeping: WorthKeeping
 
     def __post_init__(self) -> None:
+        self._horizon = max(bracket[-1].last_epoch for bracket in self.oracle.plan)
         records = self.ledger.trials()
         self._known = {record.trial_id: record for record in records}
         seen = [self._signed(epoch) for record in records for epoch in record.epochs]
@@ -168,7 +177,7 @@ class _Loop:
             return
         record = self._run(task, number=len(self.oracle.start_order) - 1)
         self._tell_oracle(trial, record)
-        self._prune()
+        self.prune()
         self._give_up_if_nothing_works()
 
     def _run(self, task: Task, number: int) -> TrialRecord:
@@ -192,10 +201,12 @@ class _Loop:
     def _record_epoch(self, task: Task, record: EpochRecord, state: State) -> None:
         """Write the state, then the record that names it, then remove what is superseded."""
         try:
-            name = self.checkpoints.save(task.trial_id, record.epoch + 1, state)
+            is_last = record.epoch + 1 == self._horizon  # then nothing will be continued
+            kept = model_part(state) if is_last else state
+            name = self.checkpoints.save(task.trial_id, record.epoch + 1, kept)
             self._keep_if_best(task, record, state)
             self.ledger.record_epoch(task.trial_id, record, name)
-            self._prune(also=name)
+            self.prune(also=name)
         except (OSError, sqlite3.OperationalError) as error:  # not the recipe's fault
             raise RunError(
                 f"The run folder cannot be written to: {error}.",
@@ -242,7 +253,9 @@ class _Loop:
         for trial_id in (task.trial_id, task.parent):
             found = self.ledger.checkpoint_of(trial_id) if trial_id else None
             if found is not None and self.checkpoints.exists(found[1]):
-                return found[0], self.checkpoints.load(found[1])
+                epochs, name = found
+                nothing_left = epochs == task.last_epoch
+                return epochs, None if nothing_left else self.checkpoints.load(name)
         if task.parent is not None:
             raise RunError(
                 f"The state of trial {task.parent}, which trial {task.trial_id} continues, is "
@@ -262,10 +275,11 @@ class _Loop:
             trial.status, trial.message = "FAILED", record.reason
         self.oracle.end_trial(trial)
 
-    def _prune(self, also: str | None = None) -> None:
-        """Keep the states that a trial may still continue, and the running trial's last."""
+    def prune(self, also: str | None = None) -> None:
+        """Keep the states that someone may still go on from, and the running trial's last."""
         oracle = self.oracle
         needed = still_needed(oracle.plan, oracle.entries(), maximise=oracle.maximise)
+        needed |= set(self.worth_keeping(self.ledger.trials()))
         found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
         names = {checkpoint[1] for checkpoint in found if checkpoint}
         self.checkpoints.keep_only(names | ({also} if also else set()))

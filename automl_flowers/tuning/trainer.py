@@ -17,6 +17,7 @@ from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.files import sha256_of
 from automl_flowers.modeling.classifier import Architecture, describe
+from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program, ProgramCache
 from automl_flowers.starting_weights import IMAGENET, NONE, Weights, weights_of
 from automl_flowers.tuning import trial
@@ -40,6 +41,7 @@ class Trainer:
         num_epochs: Full horizon of a recipe.
         seed: Of the run.
         weights: What backbones start from.
+        heads: Returns what the head of a backbone at an image size starts from.
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
 
@@ -55,6 +57,7 @@ class Trainer:
         num_epochs: int,
         seed: int,
         weights: Weights = IMAGENET,
+        heads: Callable[[str, int], Head | None] = lambda backbone, image_size: None,
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class Trainer:
         self._accelerator = accelerator
         self._seed = seed
         self._weights = weights
+        self._heads = heads
         self._callbacks = check_factories(callbacks)
         self._logs = logs
         self._programs = ProgramCache(self._build)
@@ -101,6 +105,7 @@ class Trainer:
                 examples,
                 self.examples("val", recipe.image_size),
                 state=state,
+                head=self._heads(recipe.backbone, recipe.image_size),
                 on_epoch=on_epoch,
                 callbacks=self._make_callbacks(recipe, more),
             )

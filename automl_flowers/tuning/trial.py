@@ -22,6 +22,7 @@ from automl_flowers.data.pipeline import (
     training_batches,
 )
 from automl_flowers.ledger import EpochRecord
+from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program
 from automl_flowers.tuning.checkpoints import State
 from ensembles import metrics
@@ -61,6 +62,7 @@ def train(
     val: Examples | None,
     *,
     state: Mapping[str, np.ndarray] | None = None,
+    head: Head | None = None,
     on_epoch: OnEpoch = lambda record, get_state: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
@@ -73,6 +75,7 @@ def train(
         examples: The training set.
         val: What to score every epoch on; None to score none, which records NaN.
         state: From `Program.get_state` after `plan.first_epoch` epochs; None at the start.
+        head: What the head starts from; None for random numbers.
         on_epoch: Called after every epoch.
         callbacks: Fresh ones. In `logs` of an epoch's end they find `loss`, `learning_rate`,
             `val_macro_f1`, `val_accuracy` and `val_log_loss`, on every device.
@@ -82,7 +85,7 @@ def train(
     """
     steps = count_steps(len(examples), program.architecture.batch_size)
     rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=plan.num_epochs)
-    program.start(recipe, rates, plan.seed)
+    program.start(recipe, rates, plan.seed, head)
     if state is not None:
         program.set_state(state)
         program.set_hyperparameters(recipe, rates)

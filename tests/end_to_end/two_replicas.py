@@ -70,7 +70,7 @@ def build(scope):
         num_classes=3,
         precision="float32",
         num_steps=16,
-        pretrained=False,
+        weights="none",
     )
     return Program(architecture, scope, jit_compile=False)
 

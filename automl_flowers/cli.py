@@ -8,6 +8,7 @@ answers at once.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import sys
@@ -33,6 +34,11 @@ Examples:
 
   automl-flowers report                                        see what happened
 """
+
+DISK_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+)
+"""What a full or forbidden disk answers; any other `OSError` that gets here is a bug of ours."""
 
 app = typer.Typer(
     help="AutoML for image classification: search, retrain, blend, submit.",
@@ -79,8 +85,8 @@ def search(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Folder of images (a folder a class, or train/ val/ test/ with those), or "
-            "TFRecords: a folder, a glob or gs://. Without it, drawn flowers."
+            help="Folder of images (a folder a class, or train/ val/ test/ with those), CSV file, "
+            "TFRecords (a folder, a glob or gs://), or name on Kaggle. Without it, drawn flowers."
         ),
     ] = None,
     run: Annotated[
@@ -236,15 +242,16 @@ def doctor(
 
 @data_app.command("describe", epilog="Example: automl-flowers data describe photos/")
 def data_describe(
-    address: Annotated[str, typer.Argument(help="Folder, TFRecords, glob or gs://.")],
+    address: Annotated[str, typer.Argument(help="Anything that `search --data` reads.")],
     json_output: Json = None,
 ) -> None:
     """Print classes, counts, imbalance and problems of a data set."""
 
     def go() -> None:
         from automl_flowers.data import explore
+        from automl_flowers.data.locate import locate
 
-        _print_result(explore.describe(address), bool(json_output), explore.lines)
+        _print_result(explore.describe(locate(address, _say)), bool(json_output), explore.lines)
 
     _run(go)
 
@@ -293,7 +300,7 @@ def data_synthesize(
     "convert", epilog="Example: automl-flowers data convert photos/ records/ --size 224"
 )
 def data_convert(
-    address: Annotated[str, typer.Argument(help="Folder, TFRecords, glob or gs://.")],
+    address: Annotated[str, typer.Argument(help="Anything that `search --data` reads.")],
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
     size: Annotated[
         int | None, typer.Option(help="Resize to this many pixels; without it, bytes are kept.")
@@ -304,11 +311,16 @@ def data_convert(
 
     def go() -> None:
         from automl_flowers.data import convert
+        from automl_flowers.data.locate import locate
 
-        made = convert.convert(address, out, image_size=size)
+        made = convert.convert(locate(address, _say), out, image_size=size)
         _print_result(dataclasses.asdict(made), bool(json_output), _fact_lines)
 
     _run(go)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _wants_json(flag: bool | None, config: Path | None) -> bool:
@@ -388,6 +400,13 @@ def _run(go: Callable[[], None]) -> None:
         typer.echo(f"error: {error}", err=True)
         if error.hint:
             typer.echo(f"\nhint: {error.hint}", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f" `{error.filename}`" if error.filename else ""
+        typer.echo(f"error: Cannot write{where}: {error.strerror}.", err=True)
+        typer.echo("\nhint: make room or restore access, then give the command again", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo("\nstopped; the same command goes on from here", err=True)

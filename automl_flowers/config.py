@@ -187,7 +187,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"`{file}` cannot be read: {error}") from error
+        raise ConfigError(
+            f"`{file}` cannot be read: {_reason(error)}.",
+            hint="give a YAML file in UTF-8, with one `name: value` a line",
+        ) from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -196,6 +199,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
             hint="docs/guide.md lists the settings",
         )
     return content
+
+
+def _reason(error: Exception) -> str:
+    """Return why a YAML file cannot be read, as the end of one sentence."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return str(error).replace("\n", " ")
+    return f"in line {mark.line + 1}, {problem}"
 
 
 def write_config(config: RunConfig, file: Path) -> None:

@@ -9,6 +9,7 @@ again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import sqlite3
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+
+from automl_flowers.errors import RunError
 
 Status = Literal["running", "completed", "failed", "infeasible"]
 
@@ -125,6 +128,8 @@ class TrialRecord:
 class Ledger:
     """Reads and writes a run's ledger.
 
+    A method raises `RunError` where the file is damaged, and `OSError` where the disk is full.
+
     Args:
         path: The SQLite file.
         writable: Whether to create and change it; a reader needs the file to exist.
@@ -132,14 +137,16 @@ class Ledger:
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
         mode = "rwc" if writable else "ro"
+        self._path = path
         self._connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
         )
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA busy_timeout = 10000")
         if writable:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.executescript(_SCHEMA)
+            with _telling_whose_fault(path):
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -153,13 +160,14 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.rollback()
-            raise
+        with _telling_whose_fault(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.rollback()
+                raise
 
     def start_trial(self, record: TrialRecord) -> None:
         """Record that a trial starts, or starts again after a kill, which keeps its epochs."""
@@ -213,13 +221,18 @@ class Ledger:
             connection.execute("INSERT INTO events VALUES (?, ?, ?)", (time.time(), kind, message))
 
     def trials(self) -> list[TrialRecord]:
-        """Return all trials with their epochs, in the order in which they started."""
-        self._connection.execute("BEGIN")  # one snapshot, whatever the writer does meanwhile
-        try:
-            rows = self._connection.execute("SELECT * FROM trials ORDER BY number").fetchall()
-            curves = self._connection.execute("SELECT * FROM epochs ORDER BY epoch").fetchall()
-        finally:
-            self._connection.rollback()
+        """Return all trials with their epochs, in the order in which they started.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        with _telling_whose_fault(self._path):
+            self._connection.execute("BEGIN")  # one snapshot, whatever the writer does meanwhile
+            try:
+                rows = self._connection.execute("SELECT * FROM trials ORDER BY number").fetchall()
+                curves = self._connection.execute("SELECT * FROM epochs ORDER BY epoch").fetchall()
+            finally:
+                self._connection.rollback()
         epochs: dict[str, list[EpochRecord]] = {}
         for row in curves:
             epochs.setdefault(row["trial_id"], []).append(_epoch_record(row))
@@ -239,6 +252,23 @@ class Ledger:
         return [
             tuple(row) for row in self._connection.execute("SELECT * FROM events ORDER BY rowid")
         ]
+
+
+@contextlib.contextmanager
+def _telling_whose_fault(path: Path) -> Iterator[None]:
+    """Turn SQLite's word for a damaged file into a `RunError`, for the disk's into `OSError`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the details
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise RunError(
+                f"The ledger `{path}` is damaged: {error}.",
+                hint="restore it from a copy, or start a new run with `--run`",
+            ) from error
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise OSError(errno.EIO, str(error), str(path)) from error
+        raise
 
 
 def _epoch_record(row: sqlite3.Row) -> EpochRecord:

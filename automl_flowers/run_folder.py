@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -160,10 +161,16 @@ class RunFolder:
             self._remove_if_unused()
 
     def _remove_if_unused(self) -> None:
-        """Leave no folder behind where nothing was written to it."""
-        if {path.name for path in self.path.iterdir()} <= {".lock"}:
-            (self.path / ".lock").unlink(missing_ok=True)
-            self.path.rmdir()
+        """Leave no folder behind where nothing was written to it but decoded images.
+
+        They are those of a search that was refused before it began.
+        """
+        ours = {self.path / ".lock", self.cache, *self.cache.glob("images-*")}
+        if not ours.issuperset(self.path.iterdir()):
+            return
+        if self.cache.is_dir() and not ours.issuperset(self.cache.iterdir()):
+            return
+        shutil.rmtree(self.path)
 
 
 def _describe(holder: Path) -> str:

@@ -16,12 +16,14 @@ import yaml
 from automl_flowers.accelerators import Accelerator, explain_other_replicas, set_up
 from automl_flowers.config import DEFAULT_MAX_EPOCHS, RunConfig, write_config
 from automl_flowers.console import Reporter
+from automl_flowers.data.explore import absent_line
+from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
-from automl_flowers.data.sources import data_set_name
+from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.environment import describe_environment
 from automl_flowers.errors import ConfigError, RunError, UserError
-from automl_flowers.files import write_json, write_text
+from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.modeling.backbones import build_backbone, find_available, load_weights
 from automl_flowers.run_folder import RUNS, RunFolder
 from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
@@ -54,23 +56,27 @@ def compare_replicas(run: RunFolder, accelerator: Accelerator) -> str | None:
     recorded = run.path / "environment.json"
     if not recorded.exists():
         return None
-    before = json.loads(recorded.read_text(encoding="utf-8")).get("replicas")
+    before = read_json(recorded).get("replicas")
     return explain_other_replicas(before, accelerator.num_replicas) if before else None
 
 
-def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
-    """Fill in what depends on the data, the device or other settings."""
+def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) -> RunConfig:
+    """Fill in what depends on the data, the device or other settings.
+
+    Raises:
+        DataError: If there is no data set at one of the addresses.
+    """
     has_accelerator = accelerator.kind != "cpu"
     usual = "demo" if config.data is None else ("petals" if has_accelerator else "small")
     space = config.space or usual
     if isinstance(space, dict):
         preset, space = _CUSTOM, _checked(parse_space, _CUSTOM, space).to_dict()
     else:
-        preset, space = space, absolute(space) if Path(space).suffix else space
+        preset, space = space, storage.normalise(space) if Path(space).suffix else space
     config = config.model_copy(
         update={
-            "data": config.data and absolute(config.data),
-            "external": [absolute(address) for address in config.external],
+            "data": None if config.data is None else locate(config.data, reporter.say),
+            "external": locate_external(config, reporter),
             "space": space,
             "enqueue": absolute(config.enqueue)
             if isinstance(config.enqueue, str)
@@ -85,6 +91,15 @@ def complete(config: RunConfig, accelerator: Accelerator) -> RunConfig:
     return config.model_copy(update={"run": run})
 
 
+def locate_external(config: RunConfig, reporter: Reporter) -> list[str]:
+    """Return where the external data lie.
+
+    Raises:
+        DataError: If there is no data set at one of the addresses.
+    """
+    return [locate(address, reporter.say) for address in config.external]
+
+
 def _complete_weights(config: RunConfig) -> dict[str, Any]:
     files = files_of(config.weights)
     for name in files:
@@ -92,13 +107,10 @@ def _complete_weights(config: RunConfig) -> dict[str, Any]:
             get_backbone(name)
         except ValueError as error:
             raise ConfigError(f"`weights`: {error}") from None
-    weights = {name: absolute(file) for name, file in files.items()} or config.weights
+    weights = {name: storage.normalise(file) for name, file in files.items()} or config.weights
     return {"weights": weights, "weights_sha256": hash_files(weights, config.weights_sha256)}
 
 
-def absolute(address: str) -> str:
-    """Return an address that does not depend on the working folder."""
-    return address if "://" in address else str(Path(address).expanduser().absolute())
 
 
 def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Space:
@@ -275,6 +287,10 @@ def announce(
     counts = data.manifest.rows["split"].value_counts()
     listed = ", ".join(f"{count} {split}" for split, count in counts.items())
     reporter.say(f"data: {data.manifest.num_classes} classes; images: {listed}")
+    for split in ("train", "val"):
+        absent = data.manifest.absent_classes(split)
+        if absent:
+            reporter.say(f"data: {absent_line(split, data.manifest.num_classes, absent)}")
     recipes = sum(bracket[0].size for bracket in plan)
     epochs = count_epochs(plan)
     reporter.say(

@@ -45,7 +45,7 @@ from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.errors import RunError
-from automl_flowers.files import write_json
+from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.modeling.classifier import Architecture
 from automl_flowers.modeling.program import Program
@@ -85,14 +85,14 @@ def search(
     reporter = reporter or Reporter(quiet=config.quiet)
     started = time.perf_counter()
     accelerator = run_setup.set_up_device(config, reporter)
-    config = run_setup.complete(config, accelerator)
+    config = run_setup.complete(config, accelerator, reporter)
     run = RunFolder(Path(str(config.run)))
     check_same_search(config, run.config)
     with run.writing():
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
-        run_setup.write_settings(config, run, space, accelerator)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        run_setup.write_settings(config, run, space, accelerator)
         space, first = _look_first(config, data, run, space, reporter)
         plan = plan_brackets(int(config.max_epochs or 1), config.factor, config.max_recipes)
         run_setup.announce(plan, data, space, run, reporter)
@@ -201,6 +201,7 @@ def ensemble(
         picked = pick_members(trials, config.top, config.objective)
         checkpoints = CheckpointFolder(run.checkpoints)
         so_far = [read_progress(trials, c.recipe.identity, ledger, checkpoints) for c in picked]
+    config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
     accelerator = run_setup.set_up_device(config, reporter)
     if other := run_setup.compare_replicas(run, accelerator):
         reporter.say(f"device: {other}")
@@ -258,7 +259,7 @@ def _external_sources(
     reporter: Reporter,
 ) -> list[external_data.Source]:
     sources = external_data.read_sources(
-        [run_setup.absolute(address) for address in config.external],
+        config.external,
         data,
         label_map=_label_map(config),
         probe_with=best.backbone if config.weights != NONE else None,
@@ -383,8 +384,8 @@ class _Model:
 def _models_of(run: RunFolder, reporter: Reporter) -> tuple[list[_Model], list[str]]:
     """Return the models to predict with, and the names of the classes."""
     if not run.blend.exists():
-        return [_best_model(run, reporter)], predicting.read_json(run.data)["class_names"]
-    blend = predicting.read_json(run.blend)
+        return [_best_model(run, reporter)], read_json(run.data)["class_names"]
+    blend = read_json(run.blend)
     models = [
         _Model(
             Recipe.from_dict(member["recipe"]),

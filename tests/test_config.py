@@ -166,7 +166,7 @@ def test_an_empty_file_says_nothing(write, content):
         ("- seed\n", "must hold settings, one `name: value` a line"),
         ("1: 2\n", "must hold settings, one `name: value` a line"),
         ("just words", "must hold settings, one `name: value` a line"),
-        ("seed: [1\n", "cannot be read: while parsing"),
+        ("seed: [1\n", "cannot be read: in line 2, expected"),
         (b"\xff\xfe\x00", "cannot be read"),
     ],
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -95,9 +93,3 @@ def decide(
         Prediction(str(path), int(label), class_names[label], float(row[label]))
         for path, label, row in zip(paths, labels, probabilities, strict=True)
     ]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what one of the run's JSON files says."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -12,14 +12,13 @@ member that was already trained on exactly these images is not trained again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from automl_flowers.data.pipeline import Examples
-from automl_flowers.files import write_json
+from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.checkpoints import (
     CheckpointFolder,
@@ -236,7 +235,7 @@ def _trained_on(trainer: Trainer, recipe: Recipe, external: External | None) -> 
 def _read_fit(record_path: Path, weights: Path, name: str) -> _Fit | None:
     if not (record_path.exists() and weights.exists()):
         return None
-    record = json.loads(record_path.read_text(encoding="utf-8"))
+    record = read_json(record_path)
     epochs = tuple(EpochRecord(**epoch) for epoch in record["epochs"])
     return _Fit(name, record["trained_on"], record["size"], epochs)
 

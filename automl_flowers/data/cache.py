@@ -86,9 +86,10 @@ def load_pictures(
         try:
             _decode_all(rows, image_size, array_path, index_path, on_progress)
         except OSError as error:
+            megabytes = len(rows) * 3 * image_size**2 / 1e6
             raise RunError(
-                f"{len(rows)} images decoded at {image_size} px take "
-                f"{len(rows) * 3 * image_size**2 / 1e9:.1f} GB, which cannot be written to "
+                f"{len(rows)} images decoded at {image_size} px take {megabytes:,.1f} MB, which "
+                "cannot be written to "
                 f"`{folder}`: {error.strerror or error}.",
                 hint="make room, or choose a folder on another disk with `--run`",
             ) from error

@@ -31,6 +31,7 @@ from PIL import Image
 
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem
 from automl_flowers.data.sources import SAMPLE_SUBMISSION_FILE, layouts, open_data, storage
+from automl_flowers.data.sources.csv_file import is_csv
 from automl_flowers.data.sources.images import decode_image, read_image_bytes
 from automl_flowers.data.sources.records import write_record
 from automl_flowers.data.sources.tfrecords import (
@@ -127,7 +128,7 @@ def _check_arguments(address: str, out: Path, image_size: int | None, shard_size
         raise UserError(
             f"`{out}` exists and is not empty.", hint="name a new folder, or remove this one first"
         )
-    if out.is_relative_to(layouts.fixed_part(address)):
+    if not is_csv(address) and out.is_relative_to(layouts.fixed_part(address)):
         raise UserError(
             f"`{out}` lies inside `{address}`, from which it is to be made.",
             hint="name a folder outside of the data",

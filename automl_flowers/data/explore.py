@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from automl_flowers.data.sources import open_data
 
 _MOST_SHOWN = 20
+_MOST_NAMED = 5
 
 
 def describe(address: str) -> dict[str, Any]:
@@ -18,7 +20,8 @@ def describe(address: str) -> dict[str, Any]:
 
     Returns:
         Plain data: `classes`, `images` by split, `per_class` counts of labelled images by class
-        name and split, `imbalance` (largest class over smallest), `problems`.
+        name and split, `absent` (for each split, the classes of which it has no image),
+        `imbalance` (largest class over smallest), `problems`.
     """
     manifest = open_data(address)
     rows = manifest.rows[manifest.rows["label"] >= 0]
@@ -35,8 +38,19 @@ def describe(address: str) -> dict[str, Any]:
         "unlabelled": int((manifest.rows["label"] < 0).sum()),
         "imbalance": round(max(totals) / smallest, 2) if smallest else None,
         "per_class": per_class,
+        "absent": {
+            split: names
+            for split in manifest.count_images()
+            if (names := manifest.absent_classes(split))
+        },
         "problems": [vars(problem) for problem in manifest.problems],
     }
+
+
+def absent_line(split: str, num_classes: int, names: Sequence[str]) -> str:
+    """Return what a split lacks: a score that is taken on it is a mean over the other classes."""
+    listed = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+    return f"{split} has no image of {len(names)} of the {num_classes} classes: {listed}"
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
@@ -48,6 +62,9 @@ def lines(facts: dict[str, Any]) -> list[str]:
     width = max(len(name) for name in facts["per_class"])
     for name, counts in facts["per_class"].items():
         shown.append(f"  {name:<{width}}  " + ", ".join(f"{n} {s}" for s, n in counts.items()))
+    shown += [
+        absent_line(split, facts["classes"], names) for split, names in facts["absent"].items()
+    ]
     problems = facts["problems"]
     if problems:
         shown.append(f"problems: {len(problems)}")

@@ -71,6 +71,11 @@ class Manifest:
         counts = self.rows["split"].value_counts()
         return {split: int(counts[split]) for split in SPLITS if split in counts}
 
+    def absent_classes(self, split: str) -> list[str]:
+        """Return the names of the classes of which a split has no image; none without labels."""
+        labels = set(self.rows["label"][self.rows["split"] == split]) - {UNKNOWN}
+        return [n for label, n in enumerate(self.class_names) if labels and label not in labels]
+
     def replace_rows(self, rows: pd.DataFrame) -> Manifest:
         """Return the same manifest with other rows."""
         return Manifest(rows, self.class_names, self.problems)

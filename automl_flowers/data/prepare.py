@@ -23,7 +23,7 @@ from automl_flowers.data.manifest import SPLITS, Manifest, Problem, save_manifes
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources import open_data
 from automl_flowers.errors import DataError, RunError
-from automl_flowers.files import write_json
+from automl_flowers.files import read_json, write_json
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, the images done and their total."""
@@ -210,7 +210,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
     manifest = data.manifest
     content = _content_of_splits(data, image_size)
     if summary_path.exists():
-        _check_same_content(json.loads(summary_path.read_text(encoding="utf-8")), content, data)
+        _check_same_content(read_json(summary_path), content, data)
     counts = manifest.rows.groupby(["split", "label"]).size()
     save_manifest(manifest, manifest_path)
     write_json(

@@ -244,7 +244,7 @@ def test_an_array_without_its_index_is_not_read(tmp_path, garden):
 def test_a_cache_that_cannot_be_written_is_answered_with_what_it_takes(tmp_path, garden):
     (tmp_path / "cache").write_text("a file where the folder should be")
 
-    with pytest.raises(RunError, match=r"4 images decoded at 5 px take 0\.0 GB, .*cache`") as error:
+    with pytest.raises(RunError, match=r"4 images decoded at 5 px take 0\.0 MB, .*cache`") as error:
         load_pictures(rows_of(garden), 5, tmp_path / "cache")
 
     assert "--run" in error.value.hint

@@ -32,6 +32,7 @@ def test_a_folder_is_described_in_plain_data(garden):
         "unlabelled": 1,
         "imbalance": 1.5,
         "per_class": {"daisy": {"train": 3}, "rose": {"train": 1, "val": 1}},
+        "absent": {"val": ["daisy"]},
         "problems": [
             {"path": str(garden / "train/rose/empty.jpg"), "reason": "The file is empty."}
         ],
@@ -84,6 +85,7 @@ def test_lines_say_the_same_to_people(garden):
         "largest class / smallest: 1.5",
         "  daisy  3 train",
         "  rose   1 train, 1 val",
+        "val has no image of 1 of the 2 classes: daisy",
         "problems: 1",
         f"  {garden}/train/rose/empty.jpg: The file is empty.",
     ]
@@ -101,5 +103,5 @@ def test_twenty_problems_are_shown(tmp_path, write_images):
 
 
 def test_nothing_to_describe_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="neither a folder of images nor TFRecords"):
+    with pytest.raises(DataError, match="There is nothing at `.*nowhere`"):
         explore.describe(str(tmp_path / "nowhere"))

@@ -208,7 +208,9 @@ def test_a_wrong_folder_is_answered_with_the_way_out(tmp_path, write_images, tre
 def test_a_file_is_no_data_set(tmp_path, write_images):
     write_images(tmp_path, {"a.jpg": None})
 
-    with pytest.raises(DataError, match="neither a folder of images nor TFRecords") as caught:
+    with pytest.raises(
+        DataError, match="neither a folder of images, nor TFRecords, nor a CSV"
+    ) as caught:
         open_data(str(tmp_path / "a.jpg"))
 
     assert "one folder a class" in caught.value.hint

@@ -1,180 +1,145 @@
-"""Mistakes are answered in a sentence, with exit status 2 and nothing half written."""
+"""Every mistake of docs/mistakes.md is answered as it says, and nothing is left half written."""
 
-import shutil
+import contextlib
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import draw_folder
+from tests.end_to_end.conftest import SPACE, draw_folder
+from tests.end_to_end.mistakes import MISTAKES, Bench, files_no_larger_than, small_search
+
+PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
+ANSWER = re.compile(r"error: (?P<message>[^\n]+)\n(\nhint: (?P<hint>[^\n]+)\n)?")
+MENDS_ITSELF = re.compile("Did you mean|expected one of|should be|must|needs")
 
 
-def missing_folder(folder):
-    return ["--data", folder / "nowhere"]
+def rows_of(page):
+    """Return the excerpts of the table, by the name of the row and whether it is refused."""
+    rows = {}
+    for section in re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        for cells in re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", section, flags=re.MULTILINE)[1:]:
+            assert cells[0] not in rows, cells[0]
+            rows[cells[0]] = cells[1].strip("`").strip(), not section.startswith("Skipped")
+    return rows
 
 
-def empty_folder(folder):
-    (folder / "empty").mkdir()
-    return ["--data", folder / "empty"]
-
-
-def one_class(folder):
-    (folder / "data" / "train" / "rose").mkdir(parents=True)
-    (folder / "data" / "train" / "rose" / "a.jpg").write_bytes(b"not an image")
-    return ["--data", folder / "data"]
-
-
-def config_with_a_typo(folder):
-    (folder / "config.yaml").write_text("max_epoch: 3\n")
-    return ["--config", folder / "config.yaml"]
-
-
-def config_of_another_type(folder):
-    (folder / "config.yaml").write_text("- 1\n")
-    return ["--config", folder / "config.yaml"]
-
-
-def unknown_space(_folder):
-    return ["--space", "petal"]
-
-
-def unknown_backbone(_folder):
-    return ["--backbones", "efficientnet_lite9"]
-
-
-def image_too_small(_folder):
-    return ["--image-size", 8]
-
-
-def unknown_objective(_folder):
-    return ["--objective", "f1"]
-
-
-def zero_epochs(_folder):
-    return ["--max-epochs", 0]
-
-
-def tpu_that_is_not_there(_folder):
-    return ["--strategy", "tpu"]
-
-
-def misspelt_strategy(_folder):
-    return ["--strategy", "miror"]
-
-
-CASES = [
-    (missing_folder, "is neither a folder of images nor TFRecords"),
-    (empty_folder, "empty"),
-    (one_class, "takes at least two"),
-    (config_with_a_typo, "There is no setting 'max_epoch'. Did you mean 'max_epochs'?"),
-    (config_of_another_type, "must hold settings"),
-    (unknown_space, "Did you mean 'petals'?"),
-    (unknown_backbone, "Did you mean 'efficientnet_lite"),
-    (image_too_small, "`image_size` must lie in [16, 1024], got 8"),
-    (unknown_objective, "`objective`: input should be 'macro_f1', 'accuracy' or 'log_loss'"),
-    (zero_epochs, "`max_epochs`: input should be greater than or equal to 1, got 0"),
-    (tpu_that_is_not_there, "TPU"),
-    (misspelt_strategy, "mirrored"),
-]
-
-
-@pytest.mark.parametrize(("make", "sentence"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_search_answers(cli, pictures, tmp_path, make, sentence):
-    arguments = make(tmp_path)
-    data = [] if "--data" in arguments else ["--data", pictures]
-
-    result = cli("search", *data, *arguments, "--run", tmp_path / "run", "--quiet")
-
-    assert result.exit_code == 2
-    assert sentence in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "run").exists()
-
-
-def test_ensemble_without_a_run_says_what_to_do(cli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    result = cli("ensemble")
-
-    assert result.exit_code == 2
-    assert "automl-flowers search" in result.stderr
-
-
-def test_predict_without_a_model_says_what_to_do(cli, searched_once, pictures, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(searched_once, run, ignore=shutil.ignore_patterns("best"))
-
-    result = cli("predict", pictures, "--run", run)
-
-    assert result.exit_code == 2
-    assert f"automl-flowers search --run {run}" in result.stderr
-
-
-def test_top_larger_than_what_there_is(cli, searched_once):
-    result = cli("ensemble", "--top", 9, "--run", searched_once, "--quiet")
-
-    assert result.exit_code == 2
-    assert "Cannot blend the top 9 recipes: only 2 finished." in result.stderr
-    assert "--top 2" in result.stderr
-    assert not (searched_once / "blend.json").exists()
-
-
-def test_run_of_another_config_is_refused_by_name(cli, searched_once, pictures, space):
-    result = cli(
-        *("search", "--data", pictures, "--space", space, "--max-epochs", 1),
-        *("--max-recipes", 2, "--seed", 1, "--run", searched_once, "--quiet"),
-    )
-
-    assert result.exit_code == 2
-    assert "`seed` was 0, now 1" in result.stderr
+ROWS = rows_of(PAGE)
 
 
 @pytest.fixture(scope="module")
-def searched_once(cli, pictures, space, tmp_path_factory):
-    run = tmp_path_factory.mktemp("runs") / "small"
-    result = cli(
-        *("search", "--data", pictures, "--space", space, "--max-epochs", 1),
-        *("--max-recipes", 2, "--run", run, "--quiet"),
-    )
+def tiny_space(tmp_path_factory):
+    """Like the usual space, with a single architecture."""
+    file = tmp_path_factory.mktemp("space") / "tiny.yaml"
+    file.write_text(SPACE.replace("[0.0, 0.1]", "0.0"))
+    return file
+
+
+@pytest.fixture(scope="module")
+def search_result(cli, tiny_space, tmp_path_factory):
+    """A search on images two of which cannot be read, and what it said."""
+    folder = tmp_path_factory.mktemp("searched")
+    data = draw_folder(folder / "photos", {"train": 6, "val": 6, "test": 2})
+    (data / "train/red rose/broken.png").write_bytes(b"\x89PNG, it says")
+    cut = data / "train/red rose/5.png"
+    cut.write_bytes(cut.read_bytes()[:999])
+    result = cli(*small_search(data, tiny_space, folder / "run"))
     assert result.exit_code == 0, result.stderr
-    return run
+    return folder / "run", result
 
 
-def test_images_that_changed_since_the_run_began_are_refused(cli, space, tmp_path):
-    data = draw_folder(tmp_path / "data")
-    arguments = ["search", "--data", data, "--space", space, "--run", tmp_path / "run", "--quiet"]
-    arguments += ["--max-epochs", 1, "--max-recipes", 1]
-    assert cli(*arguments).exit_code == 0
-    (data / "train" / "red rose" / "0.png").unlink()
-
-    result = cli(*arguments)
-
-    assert result.exit_code == 2
-    assert "The images have changed since this run began: it had 45, now there are 44" in (
-        result.stderr
-    )
+@pytest.fixture(scope="module")
+def searched(search_result):
+    return search_result[0]
 
 
-def test_space_file_that_changed_since_the_run_began_is_refused(cli, pictures, space, tmp_path):
-    file = tmp_path / "space.yaml"
-    file.write_text(space.read_text())
-    arguments = ["search", "--data", pictures, "--space", file, "--run", tmp_path / "run"]
-    arguments += ["--max-epochs", 1, "--max-recipes", 1, "--quiet"]
-    assert cli(*arguments).exit_code == 0
-    file.write_text(space.read_text().replace("[0.0, 0.2]", "[0.0, 0.3]"))
-
-    result = cli(*arguments)
-
-    assert result.exit_code == 2
-    assert "has changed since this run began, in dropout" in result.stderr
+@pytest.fixture
+def bench(tiny_space, request, tmp_path):
+    with contextlib.ExitStack() as around:
+        yield Bench(tmp_path, tiny_space, request.getfixturevalue, around)
 
 
-def test_unreadable_image_among_many_is_skipped_counted_and_named(cli, space, tmp_path):
-    data = draw_folder(tmp_path / "data")
-    (data / "train" / "red rose" / "broken.png").write_bytes(b"\x89PNG, it says")
+def call(bench, arguments, cli):
+    """Run a command and return its exit status, stdout and stderr."""
+    with bench.around:
+        if bench.program is None:
+            result = cli(*arguments)
+            return result.exit_code, result.stdout, result.stderr
+        command = [sys.executable, "-c", bench.program, *map(str, arguments)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return ran.returncode, ran.stdout, ran.stderr
 
-    result = cli(
-        *("search", "--data", data, "--space", space, "--run", tmp_path / "run"),
-        *("--max-epochs", 1, "--max-recipes", 1),
-    )
 
-    assert result.exit_code == 0
-    assert "skipped 1 files: train/red rose/broken.png" in result.stderr
+def files_in(folder):
+    """Return the content of files, but for locks, decoded images, and what SQLite's readers add."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not re.search(r"/\.lock|/cache/images-|-shm$|-wal$", str(path))
+    }
+
+
+def is_in(excerpt, text):
+    """Return whether the parts of an excerpt, with `...` between them, follow each other."""
+    return re.search(".*".join(map(re.escape, excerpt.split(" ... "))), text) is not None
+
+
+def test_table_and_cases_are_the_same():
+    assert {title: is_refused for title, (_, is_refused) in ROWS.items()} == {
+        title: status == 2 for title, (_, status) in MISTAKES.items()
+    }
+
+
+@pytest.mark.parametrize("title", [t for t, (_, status) in MISTAKES.items() if status == 2])
+def test_mistake_is_answered_in_a_sentence_and_changes_nothing(title, bench, cli):
+    arguments = MISTAKES[title][0](bench)
+    before = files_in(bench.folder)
+
+    status, stdout, stderr = call(bench, arguments, cli)
+
+    assert status == 2
+    assert stdout == ""
+    answer = ANSWER.fullmatch(stderr)
+    assert answer, stderr
+    assert is_in(ROWS[title][0], answer["message"])
+    assert answer["hint"] or MENDS_ITSELF.search(answer["message"])
+    assert files_in(bench.folder) == before
+    assert bench.run.exists() == any(path.parts[0] == "run" for path in before)
+
+
+@pytest.mark.parametrize("title", [t for t, (_, status) in MISTAKES.items() if status == 0])
+def test_what_cannot_be_used_is_skipped_and_named(title, bench, cli):
+    arguments = MISTAKES[title][0](bench)
+
+    status, stdout, stderr = call(bench, arguments, cli)
+
+    assert (status, stderr) == (0, "")
+    assert is_in(ROWS[title][0], stdout)
+
+
+def test_skipped_images_are_named_by_the_search_and_in_its_report(search_result, cli):
+    run, result = search_result
+
+    assert "skipped 2 files: train/red rose/5.png: The image is damaged" in result.stderr
+    assert cli("report", "--run", run).exit_code == 0
+    page = html.unescape((run / "report.html").read_text())
+    (run / "report.html").unlink()
+    assert "2 files were skipped" in page
+    assert "train/red rose/5.png" in page
+    assert "train/red rose/broken.png" in page
+
+
+@pytest.mark.parametrize("num_bytes", [0, 300, 1_000, 4_000, 20_000])
+def test_wherever_the_disk_becomes_full_a_sentence_says_so(num_bytes, bench, cli):
+    arguments = bench.search(bench.copy_run(same_data=True))
+    (bench.run / "ledger.sqlite").unlink()
+    bench.around.enter_context(files_no_larger_than(num_bytes))
+
+    status, _, stderr = call(bench, arguments, cli)
+
+    assert status == 2
+    assert ANSWER.fullmatch(stderr), stderr
+    assert list(bench.run.rglob("*.tmp")) == []

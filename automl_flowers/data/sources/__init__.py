@@ -1,4 +1,4 @@
-"""Where images come from: TFRecords and folders, each read into one manifest.
+"""Where images come from: TFRecords, folders and CSV files, each read into one manifest.
 
 A source is chosen by looking at the address. Reading it touches every file once and decodes no
 image; what could not be used is listed in the manifest's `problems`.
@@ -6,15 +6,17 @@ image; what could not be used is listed in the manifest's `problems`.
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
 from automl_flowers.data.manifest import Manifest
 from automl_flowers.data.sources import layouts, storage
+from automl_flowers.data.sources.csv_file import is_csv, read_csv
 from automl_flowers.data.sources.folders import read_folder
 from automl_flowers.data.sources.tfrecords import read_tfrecords
 from automl_flowers.errors import DataError
 
-__all__ = ["find_sample_submission", "open_data", "read_folder", "read_tfrecords"]
+__all__ = ["find_sample_submission", "open_data", "read_csv", "read_folder", "read_tfrecords"]
 
 SAMPLE_SUBMISSION_FILE = "sample_submission.csv"
 
@@ -22,12 +24,12 @@ SAMPLE_SUBMISSION_FILE = "sample_submission.csv"
 def open_data(
     address: str, *, image_size: int | None = None, source: str | None = None
 ) -> Manifest:
-    """Read a data set, TFRecords or folders, into a manifest.
+    """Read a data set, TFRecords, folders or a CSV file, into a manifest.
 
     Args:
-        address: A folder, a glob of `.tfrec` files, one such file, or an address with a scheme
-            such as `gs://`. A folder with a `.tfrec` file anywhere below it is read as
-            TFRecords, any other as folders of images.
+        address: A folder, a glob of `.tfrec` files, one such file, a `.csv` file, or an address
+            with a scheme such as `gs://`. A folder with a `.tfrec` file anywhere below it is read
+            as TFRecords, any other as folders of images.
         image_size: Wanted pixels, where the data set comes in several sizes.
         source: Short name of the data set; by default the last part of the address that is not
             a wildcard, split or size folder.
@@ -43,13 +45,19 @@ def open_data(
         17
     """
     name = source or data_set_name(address)
+    if is_csv(address) and storage.exists(storage.normalise(address)):
+        return read_csv(address, source=name)
     if _holds_tfrecords(address):
         return read_tfrecords(address, source=name, image_size=image_size)
     if Path(storage.normalise(address)).is_dir():
         return read_folder(address, source=name)
+    is_there = storage.exists(storage.normalise(address))
     raise DataError(
-        f"`{address}` is neither a folder of images nor TFRecords.",
-        hint="give a folder with one folder a class, or a folder or pattern of `.tfrec` files",
+        f"`{address}` is neither a folder of images, nor TFRecords, nor a CSV file."
+        if is_there
+        else f"There is nothing at `{address}`.",
+        hint="give a folder with one folder a class, a folder or pattern of `.tfrec` files, or a "
+        "`.csv` file that lists images",
     )
 
 
@@ -64,8 +72,14 @@ def data_set_name(address: str) -> str:
     Example:
         >>> data_set_name("gs://bucket/oxford_102/tfrecords-jpeg-192x192/*.tfrec")
         'oxford_102'
+        >>> data_set_name("photos/garden.csv")
+        'garden'
     """
-    return layouts.roots_above(layouts.fixed_part(address))[-1].rpartition("/")[-1] or "data"
+    if is_csv(address):
+        return PurePosixPath(address).stem or "data"
+    folder = layouts.roots_above(layouts.fixed_part(address))[-1]
+    folder = re.sub(r"/versions/\d+$", "", folder)  # as kagglehub lays out what it downloads
+    return folder.rpartition("/")[-1] or "data"
 
 
 def _holds_tfrecords(address: str) -> bool:

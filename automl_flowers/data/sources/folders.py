@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, make_manifest
+from automl_flowers.data.nearest import did_you_mean
 from automl_flowers.data.sources import storage
 from automl_flowers.errors import DataError
 
@@ -202,7 +203,8 @@ def _require_known(split: _Split, names: tuple[str, ...], train_folder: str) -> 
     strangers = [n for n, paths in split.class_images.items() if paths and n not in names]
     if strangers:
         raise DataError(
-            f"Class {strangers[0]!r} is in `{split.folder}`, but not in `{train_folder}`.",
+            f"Class {strangers[0]!r} is in `{split.folder}`, but not in `{train_folder}`."
+            f"{did_you_mean(strangers[0], names)}",
             hint="name the class folders alike in all splits, or remove the images",
         )
 

@@ -20,6 +20,7 @@ from automl_flowers.data.sources import storage
 from automl_flowers.errors import DataError
 
 SUFFIX = ".tfrec"
+CSV_SUFFIX = ".csv"
 ORIGINAL_LAYOUT = "tfrecords-jpeg-original"
 
 SPLIT_FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -93,9 +94,9 @@ def find_beside(address: str, name: str) -> str | None:
 
 
 def fixed_part(address: str) -> str:
-    """Return the folder of a shard, of a glob up to its first wildcard, or `address` itself."""
+    """Return the folder of a file, of a glob up to its first wildcard, or `address` itself."""
     folder = storage.normalise(address)
-    while storage.is_pattern(folder) or folder.endswith(SUFFIX):
+    while storage.is_pattern(folder) or folder.casefold().endswith((SUFFIX, CSV_SUFFIX)):
         folder = parent_of(folder)
     return folder
 

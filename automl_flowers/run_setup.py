@@ -6,7 +6,6 @@ continues with other images or another space would be a mixture of two.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,8 +108,6 @@ def _complete_weights(config: RunConfig) -> dict[str, Any]:
             raise ConfigError(f"`weights`: {error}") from None
     weights = {name: storage.normalise(file) for name, file in files.items()} or config.weights
     return {"weights": weights, "weights_sha256": hash_files(weights, config.weights_sha256)}
-
-
 
 
 def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Space:

@@ -1,5 +1,6 @@
 """Tests for writing files all or nothing."""
 
+import errno
 import hashlib
 import json
 import math
@@ -8,7 +9,8 @@ import sys
 
 import pytest
 
-from automl_flowers.files import atomic_path, sha256_of, write_json, write_text
+from automl_flowers.errors import RunError
+from automl_flowers.files import atomic_path, read_json, sha256_of, write_json, write_text
 
 DIE_WHILE_WRITING = """
 import os, sys
@@ -89,6 +91,23 @@ def test_the_next_write_succeeds_beside_what_a_kill_left(tmp_path):
     write_text(target, "new")
 
     assert target.read_text() == "new"
+
+
+def test_the_file_is_named_where_the_disk_is_full(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert caught.value.filename == str(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff"])
+def test_damaged_json_is_an_error_with_a_hint(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+
+    with pytest.raises(RunError, match=r"`.*a\.json` is damaged") as caught:
+        read_json(tmp_path / "a.json")
+
+    assert "restore" in caught.value.hint
 
 
 def test_text_is_utf8(tmp_path):

@@ -1,6 +1,7 @@
 """Tests for the ledger."""
 
 import math
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from automl_flowers.errors import RunError
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 
 TRIAL = TrialRecord(
@@ -221,6 +223,41 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(ledger):
 
     ledger.record_epoch("0000", epoch(0), None)
     assert ledger.trials() == [replace(TRIAL, epochs=(epoch(0),))]
+
+
+@pytest.mark.parametrize("writable", [False, True])
+@pytest.mark.parametrize("content", [b"words" * 300, b"SQLite format 3\x00" + b"words" * 300])
+def test_a_damaged_file_is_an_error_with_a_hint(path, content, writable):
+    path.write_bytes(content)
+
+    with pytest.raises(RunError, match=r"ledger `.*` is damaged: file is not a database") as caught:
+        Ledger(path, writable=writable).trials()
+
+    assert "--run" in caught.value.hint
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_lost_its_end_is_an_error_too(ledger, path):
+    for number in range(40):
+        ledger.start_trial(replace(TRIAL, trial_id=f"{number:04d}", number=number))
+    ledger.close()
+    path.write_bytes(path.read_bytes()[:8192])
+
+    with Ledger(path) as reader, pytest.raises(RunError, match="is damaged"):
+        reader.trials()
+
+
+def test_a_full_disk_is_the_disks_error(ledger, path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="disk I/O error") as caught:
+            ledger.start_trial(TRIAL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert caught.value.filename == str(path)
+    assert ledger.trials() == []
 
 
 def test_a_kill_leaves_whole_transactions_only(path):

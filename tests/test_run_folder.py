@@ -126,6 +126,25 @@ def test_an_error_in_the_block_frees_the_run(tmp_path):
         pass
 
 
+@pytest.mark.parametrize(
+    ("name", "is_left"),
+    [
+        ("cache/images-8-0a.npy", False),
+        ("cache/holiday.jpg", True),
+        ("images-8-0a.npy", True),
+        ("config.yaml", True),
+    ],
+)
+def test_a_folder_with_nothing_but_decoded_images_is_not_left_behind(tmp_path, name, is_left):
+    run = RunFolder(tmp_path / "run")
+
+    with run.writing():
+        (run.path / name).parent.mkdir(exist_ok=True)
+        (run.path / name).touch()
+
+    assert (run.path / name).exists() == run.path.exists() == is_left
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_hint(tmp_path):
     (tmp_path / "file").write_text("in the way")
 

@@ -210,18 +210,6 @@ def test_broken_tensorflow_is_told_from_a_missing_one():
     assert "installed but cannot be imported: No module named 'numpy'" in finished.stdout
 
 
-def test_search_without_tensorflow_says_how_to_install_it(tmp_path):
-    run = str(tmp_path / "run")
-
-    finished = run_python(BLOCK + COMMAND, "tensorflow", "search", "--run", run)
-
-    assert finished.returncode == 2
-    assert finished.stderr == (
-        f"error: TensorFlow is not installed.\n\nhint: {tensorflow_import.INSTALL_HINT}\n"
-    )
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("command", [["ensemble"], ["predict", "."]])
 def test_commands_on_a_run_without_tensorflow_say_so_too(tmp_path, command):
     (tmp_path / "config.yaml").touch()

@@ -80,10 +80,13 @@ def locate(address: str, say: Say = _quietly, *, kaggle_input: Path | None = Non
     if storage.is_pattern(here) and Path(layouts.fixed_part(here)).is_dir():
         return here  # reading it says best what lies there instead
     if _KAGGLE_NAME.fullmatch(address) and importlib.util.find_spec("kagglehub"):
-        path = _download(address, say, _nothing_here(address, here, root))
+        path = _download(address, here, root, say)
         say(f"`{address}` is {path}")
         return path
-    raise _not_found(address, here, root)
+    asked = ""
+    if _KAGGLE_NAME.fullmatch(address):
+        asked = "; Kaggle was not asked, since the package `kagglehub` is not installed"
+    raise DataError(_nothing_at(address, here, root, asked), hint=_ADDRESS_HINT)
 
 
 def _is_there(path: str) -> bool:
@@ -112,7 +115,7 @@ def _is_name(address: str) -> bool:
     return not address.startswith(("/", "~", ".")) and ".." not in Path(address).parts
 
 
-def _download(name: str, say: Say, nothing_here: str) -> str:
+def _download(name: str, here: str, root: Path, say: Say) -> str:
     """Return the folder to which kagglehub downloads a competition or a data set."""
     say(f"downloading `{name}` from Kaggle; what was downloaded before is used again")
     try:
@@ -123,7 +126,7 @@ def _download(name: str, say: Say, nothing_here: str) -> str:
             return storage.normalise(str(fetch(name)))
     except Exception as error:  # of any kind: kagglehub passes on what its own libraries raise
         reason, hint = _why_not_downloaded(name, error)
-        raise DataError(f"{nothing_here}, and {reason}.", hint=hint) from error
+        raise DataError(_nothing_at(name, here, root, f", and {reason}"), hint=hint) from error
 
 
 def _why_not_downloaded(name: str, error: Exception) -> tuple[str, str]:
@@ -157,21 +160,12 @@ def _why_not_downloaded(name: str, error: Exception) -> tuple[str, str]:
     return f"kagglehub cannot download it: {first_line.rstrip('.')}", f"look at {page}"
 
 
-def _not_found(address: str, here: str, root: Path) -> DataError:
-    asked = ""
-    if _KAGGLE_NAME.fullmatch(address):
-        asked = "; Kaggle was not asked, since the package `kagglehub` is not installed"
+def _nothing_at(address: str, here: str, root: Path, reason: str) -> str:
+    """Return where there is nothing, why Kaggle does not help, and the nearest name there is."""
+    below = f" nor below `{root}`" if _is_name(address) else ""
     near = _nearest(address, here, root)
     suggestion = f" Did you mean `{near}`?" if near else ""
-    return DataError(
-        f"{_nothing_here(address, here, root)}{asked}.{suggestion}", hint=_ADDRESS_HINT
-    )
-
-
-def _nothing_here(address: str, here: str, root: Path) -> str:
-    """Return the beginning of a sentence that says where on this machine there is nothing."""
-    below = f" nor below `{root}`" if _is_name(address) else ""
-    return f"There is nothing at `{here}`{below}"
+    return f"There is nothing at `{here}`{below}{reason}.{suggestion}"
 
 
 def _nearest(address: str, here: str, root: Path) -> str | None:

@@ -103,5 +103,5 @@ def test_twenty_problems_are_shown(tmp_path, write_images):
 
 
 def test_nothing_to_describe_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="There is nothing at `.*nowhere`"):
+    with pytest.raises(DataError, match=r"There is nothing at `.*nowhere`"):
         explore.describe(str(tmp_path / "nowhere"))

@@ -3,6 +3,7 @@
 import contextlib
 import html
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,9 +41,10 @@ def tiny_space(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def search_result(cli, tiny_space, tmp_path_factory):
-    """A search on images two of which cannot be read, and what it said."""
+    """A search on images two of which cannot be read, with a class that `val` lacks."""
     folder = tmp_path_factory.mktemp("searched")
     data = draw_folder(folder / "photos", {"train": 6, "val": 6, "test": 2})
+    shutil.rmtree(data / "val/yellow daisy")
     (data / "train/red rose/broken.png").write_bytes(b"\x89PNG, it says")
     cut = data / "train/red rose/5.png"
     cut.write_bytes(cut.read_bytes()[:999])
@@ -130,6 +132,10 @@ def test_skipped_images_are_named_by_the_search_and_in_its_report(search_result,
     assert "2 files were skipped" in page
     assert "train/red rose/5.png" in page
     assert "train/red rose/broken.png" in page
+
+
+def test_search_says_which_classes_val_lacks(search_result):
+    assert "val has no image of 1 of the 3 classes: yellow daisy" in search_result[1].stderr
 
 
 @pytest.mark.parametrize("num_bytes", [0, 300, 1_000, 4_000, 20_000])

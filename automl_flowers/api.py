@@ -56,7 +56,8 @@ def search(
     """Search for the best recipes; the same call goes on where a killed one stopped.
 
     Args:
-        data: Folder of images or TFRecords; None for the embedded default, drawn flowers.
+        data: Folder of images, CSV file, TFRecords, or a name on Kaggle; None for the embedded
+            default, drawn flowers.
         run: Run folder; None for one below `runs/` that is named after the settings.
         space: What may be chosen: a preset's name, a YAML file, a `Space`, or a mapping as in
             such a file. None for `demo` with the embedded default, else `petals` with an

@@ -122,6 +122,7 @@ def test_json_round_trips(tmp_path):
     write_json(tmp_path / "file.json", value)
 
     assert json.loads((tmp_path / "file.json").read_text(encoding="utf-8")) == value
+    assert read_json(tmp_path / "file.json") == value
     assert (tmp_path / "file.json").read_text(encoding="utf-8").endswith("}\n")
 
 

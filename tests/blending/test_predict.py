@@ -9,11 +9,9 @@ from automl_flowers.blending.predict import (
     decode_files,
     find_images,
     predict_images,
-    read_json,
 )
 from automl_flowers.data.sources.images import decode_image
 from automl_flowers.errors import DataError
-from automl_flowers.files import write_json
 
 
 def touch(root, *names):
@@ -111,9 +109,3 @@ def test_a_member_predicts_files_as_it_predicts_the_data_set(trainer, recipe, ou
     assert size["trainable_layers"] > 0
     assert probabilities.shape == (6, 3)
     np.testing.assert_array_equal(probabilities, expected)
-
-
-def test_a_blend_is_read_as_it_was_written(tmp_path):
-    write_json(tmp_path / "blend.json", {"members": [{"name": "a"}]})
-
-    assert read_json(tmp_path / "blend.json") == {"members": [{"name": "a"}]}

@@ -459,9 +459,11 @@ def _(bench):
     return bench.ensemble("--top", 9)
 
 
-@mistake("`predict` before `ensemble`")
+@mistake("`predict` before any model is trained")
 def _(bench):
-    return ["predict", bench.copy_run(), "--run", bench.run]
+    data = bench.copy_run()
+    shutil.rmtree(bench.run / "best")
+    return ["predict", data, "--run", bench.run]
 
 
 @mistake("A run with other settings")

@@ -65,6 +65,18 @@ def test_classes_of_our_names_are_used_with_our_labels(read, meadow):
     assert source.num_used == 6
 
 
+def test_a_csv_file_of_the_same_images_is_used_alike(read, meadow):
+    images = sorted(path.relative_to(meadow) for path in meadow.rglob("*.png"))
+    lines = [f"{path},{path.parent}" for path in images]
+    (meadow / "list.csv").write_text("\n".join(["path,label", *lines]))
+
+    table, folder = read(meadow / "list.csv"), read(meadow)
+
+    assert table.decisions == folder.decisions
+    assert table.labels.tolist() == folder.labels.tolist()
+    assert table.name == "list"
+
+
 def test_only_used_images_become_examples_with_ids_of_their_own(read, meadow):
     examples = read(meadow).examples_at(16)
 

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from automl_flowers.data.locate import KAGGLE_INPUT_VARIABLE
 from tests.end_to_end.conftest import SPACE, draw_folder
 from tests.end_to_end.mistakes import MISTAKES, Bench, files_no_larger_than, small_search
 
@@ -41,14 +43,20 @@ def tiny_space(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def search_result(cli, tiny_space, tmp_path_factory):
-    """A search on images two of which cannot be read, with a class that `val` lacks."""
+    """A search on images two of which cannot be read, with a class that `val` lacks.
+
+    They lie where a Kaggle notebook has its data, and are called by their name.
+    """
     folder = tmp_path_factory.mktemp("searched")
     data = draw_folder(folder / "photos", {"train": 6, "val": 6, "test": 2})
     shutil.rmtree(data / "val/yellow daisy")
     (data / "train/red rose/broken.png").write_bytes(b"\x89PNG, it says")
     cut = data / "train/red rose/5.png"
     cut.write_bytes(cut.read_bytes()[:999])
-    result = cli(*small_search(data, tiny_space, folder / "run"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KAGGLE_INPUT_VARIABLE, str(folder))
+        patch.chdir(tiny_space.parent)
+        result = cli(*small_search("photos", tiny_space, folder / "run"))
     assert result.exit_code == 0, result.stderr
     return folder / "run", result
 
@@ -132,6 +140,14 @@ def test_skipped_images_are_named_by_the_search_and_in_its_report(search_result,
     assert "2 files were skipped" in page
     assert "train/red rose/5.png" in page
     assert "train/red rose/broken.png" in page
+
+
+def test_search_says_where_a_name_was_found_and_remembers_it(search_result):
+    run, result = search_result
+    place = str(run.with_name("photos"))
+
+    assert f"`photos` is {place}\n" in result.stderr
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"] == place
 
 
 def test_search_says_which_classes_val_lacks(search_result):

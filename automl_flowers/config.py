@@ -184,13 +184,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     Raises:
         ConfigError: If it cannot be read or holds no mapping.
     """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"`{file}` cannot be read: {_reason(error)}.",
-            hint="give a YAML file in UTF-8, with one `name: value` a line",
-        ) from error
+    content = load_yaml(file)
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -199,6 +193,21 @@ def read_yaml(file: Path) -> dict[str, Any]:
             hint="docs/guide.md lists the settings",
         )
     return content
+
+
+def load_yaml(file: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"`{file}` cannot be read: {_reason(error)}.",
+            hint="give a YAML file in UTF-8, with one `name: value` a line",
+        ) from error
 
 
 def _reason(error: Exception) -> str:

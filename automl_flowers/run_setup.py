@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from automl_flowers.accelerators import Accelerator, explain_other_replicas, set_up
-from automl_flowers.config import DEFAULT_MAX_EPOCHS, RunConfig, write_config
+from automl_flowers.config import DEFAULT_MAX_EPOCHS, RunConfig, load_yaml, write_config
 from automl_flowers.console import Reporter
 from automl_flowers.data.explore import absent_line
 from automl_flowers.data.locate import locate
@@ -77,7 +77,7 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
             "data": None if config.data is None else locate(config.data, reporter.say),
             "external": locate_external(config, reporter),
             "space": space,
-            "enqueue": absolute(config.enqueue)
+            "enqueue": storage.normalise(config.enqueue)
             if isinstance(config.enqueue, str)
             else config.enqueue,
             "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(preset, DEFAULT_EPOCHS),
@@ -166,10 +166,7 @@ def enqueued(config: RunConfig, space: Space) -> list[dict[str, Value]]:
     """
     entries: object = config.enqueue
     if isinstance(entries, str):
-        try:
-            entries = yaml.safe_load(Path(entries).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"`{config.enqueue}` cannot be read: {error}") from error
+        entries = load_yaml(Path(entries))
     try:
         return parse_recipes(entries or [], space)
     except ValueError as error:

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData
-from automl_flowers.files import sha256_of, write_json
+from automl_flowers.files import read_json, sha256_of, write_json
 from automl_flowers.modeling import features
 from automl_flowers.modeling.features import Head
 from automl_flowers.starting_weights import IMAGENET, Weights, weights_of
@@ -186,7 +184,7 @@ class ProbeFolder:
         path = self._record(f"{backbone}-{image_size}")
         if not path.exists():
             return None
-        found = Probe(**json.loads(path.read_text(encoding="utf-8")))
+        found = Probe(**read_json(path))
         return found if content in (None, found.content) else None
 
     def head(self, backbone: str, image_size: int) -> Head | None:
@@ -199,10 +197,8 @@ class ProbeFolder:
 
     def all(self) -> list[Probe]:
         """Return all probes, best first."""
-        records: list[dict[str, Any]] = [
-            json.loads(path.read_text(encoding="utf-8")) for path in self._folder.glob("*.json")
-        ]
-        return sorted((Probe(**r) for r in records), key=lambda one: (-one.macro_f1, one.name))
+        probes = (Probe(**read_json(path)) for path in self._folder.glob("*.json"))
+        return sorted(probes, key=lambda one: (-one.macro_f1, one.name))
 
     def _record(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both make .venv on first use.
+# `make demo` and `make test` are the two to know. All make .venv on first use.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO   := runs/demo
 
-.PHONY: demo test test-quick lint format clean
+.PHONY: demo test test-quick lint format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/automl-flowers search --run $(DEMO)
@@ -32,6 +32,10 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "look at   docs/_build/index.html"
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	    || { echo "automl-flowers needs Python 3.11 to 3.13; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -43,7 +47,11 @@ $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test: setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) install --constraint constraints.txt --editable ".[cpu,test]"
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.docs
+
+$(VENV)/.docs: setup.py constraints.txt | $(VENV)/bin/python
+	$(PIP) install --constraint constraints.txt --editable ".[docs]"
+	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,7 +21,9 @@ TENSORFLOW = {
     # Newer libtpu abort the interpreter when this TensorFlow is imported.
     "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21.1"],
 }
+DOCS = ["furo>=2025.12.19", "myst-parser>=5,<6", "sphinx>=9,<10"]
 TEST = [
+    *DOCS,  # a test builds the documentation
     "hypothesis>=6.100",
     "mypy>=1.15,<3",
     "pandas-stubs>=2.2",
@@ -69,7 +71,12 @@ setup(
         "tensorboard>=2.20,<2.22",  # keras-tuner imports it and does not ask for it
         "typer>=0.16",
     ],
-    extras_require={**TENSORFLOW, "test": TEST, "dev": [*TEST, "build>=1.2", "matplotlib>=3.9"]},
+    extras_require={
+        **TENSORFLOW,
+        "docs": DOCS,
+        "test": TEST,
+        "dev": [*TEST, "build>=1.2", "matplotlib>=3.9"],
+    },
     entry_points={"console_scripts": ["automl-flowers=automl_flowers.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

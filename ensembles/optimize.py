@@ -62,7 +62,7 @@ def fit_weights(
     Permuting the members permutes the weights, unless two blends tie in all three.
 
     Cost is evaluations, each a blend of the contested examples, or of all of them for a metric
-    other than macro F1 and accuracy: 101 for two members, for more about 4 `num_models`^3.
+    other than macro F1 and accuracy: 101 for two members, for more about `4 * num_models**3`.
     With 2,000 examples and 104 classes, three members take a tenth of a second and ten take
     three seconds.
 

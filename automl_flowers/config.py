@@ -190,7 +190,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(
             f"`{file}` must hold settings, one `name: value` a line.",
-            hint="docs/guide.md lists the settings",
+            hint="docs/settings.md lists the settings",
         )
     return content
 

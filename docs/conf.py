@@ -18,6 +18,7 @@ myst_heading_anchors = 3  # so that `page.md#heading` links, as on GitHub
 
 default_role = "code"  # a docstring's `name` is code
 autodoc_member_order = "bysource"
+maximum_signature_line_length = 88  # longer ones get a line a parameter
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

@@ -125,10 +125,12 @@ class Reader:
                 for command in block.commands():
                     if reason_not_to_run(command) is None:
                         self.run(command)
+                    elif command.startswith("automl-flowers search"):
+                        documented_settings(shlex.split(command, comments=True)[1:])
 
     def run(self, command):
         """Run one command in this process, and fail with what it said unless it ends well."""
-        words = shlex.split(replace(command))
+        words = shlex.split(replace(command), comments=True)
         while "=" in words[0]:  # an environment variable, which none of the results depend on
             words.pop(0)
         words, target = redirection(words)
@@ -328,7 +330,7 @@ def test_settings_page_lists_every_setting():
 def as_words(domain):
     if isinstance(domain, Choice):
         return ", ".join(str(value) for value in domain.values)
-    spread = " in the logarithm" if domain.sampling == "log" else ""
+    spread = " (log)" if domain.sampling == "log" else ""
     step = f" by {domain.step:g}" if domain.step else ""
     return f"{domain.low:g} to {domain.high:g}{step}{spread}"
 

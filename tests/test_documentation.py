@@ -119,7 +119,6 @@ class Reader:
         """Run every command of a page, once."""
         if page in self.followed:
             return
-        self.followed.add(page)
         with contextlib.chdir(self.folder):
             for block in blocks(page, "sh"):
                 for command in block.commands():
@@ -127,6 +126,7 @@ class Reader:
                         self.run(command)
                     elif command.startswith("automl-flowers search"):
                         documented_settings(shlex.split(command, comments=True)[1:])
+        self.followed.add(page)
 
     def run(self, command):
         """Run one command in this process, and fail with what it said unless it ends well."""
@@ -192,7 +192,8 @@ def documented_settings(arguments):
     """Return the settings that a search would have as it is printed, all of them checked."""
     command = typer.main.get_command(cli.app).commands[arguments[0]]
     flags = command.make_context(arguments[0], arguments[1:]).params
-    settings = make_config({n: v for n, v in flags.items() if n != "config"}, flags["config"])
+    given = {name: value for name, value in flags.items() if name != "config" and value != ()}
+    settings = make_config(given, flags["config"])
     named = {
         "backbone": settings.backbones,
         "image_size": settings.image_size,

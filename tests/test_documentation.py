@@ -30,6 +30,7 @@ from automl_flowers.data.synthetic import synthesize
 from automl_flowers.reports.page import SECTIONS
 from automl_flowers.tuning.hyperband import count_epochs, plan_brackets
 from search_spaces.parameters import Choice
+from search_spaces.portfolio import parse_recipes
 from search_spaces.schedules import SCHEDULES
 from search_spaces.spaces import PARAMETERS, list_presets, load_space, parse_space
 from tests.end_to_end.conftest import draw_folder
@@ -266,6 +267,8 @@ def test_yaml_of_a_page_is_accepted(block):
         parse_space(name, content)
     elif name.endswith("map.yaml"):
         parse_config({"label_map": content})
+    elif name.endswith("recipes.yaml"):
+        assert parse_recipes(content, load_space("small"))
     else:
         parse_config(content)
 

@@ -19,7 +19,7 @@ from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
 from automl_flowers.modeling.layers import InputNormalisation
 from automl_flowers.starting_weights import IMAGENET
-from ensembles.metrics import macro_f1
+from ensembles.metrics import log_loss, macro_f1
 from ensembles.validation import stratified_folds
 from search_spaces.backbones import get_backbone
 
@@ -80,26 +80,23 @@ class Head:
 def fit_head(
     features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], num_classes: int
 ) -> Head:
-    """Return a logistic regression, its penalty chosen by macro F1 on held-out examples.
+    """Return a logistic regression, its penalty chosen on held-out examples.
+
+    By macro F1 there, and by log loss among equals.
 
     Args:
         features: Float32, `(num_examples, num_features)`.
         labels: Integer, `(num_examples,)`, at least two classes.
         num_classes: Outputs of the head; classes without an example get hardly any probability.
     """
-    folds = stratified_folds(labels, num_folds=HELD_OUT_FOLDS)
-    held_out = folds == 0
-    scores = [
-        macro_f1(
-            labels[held_out],
-            _fit(features[~held_out], labels[~held_out], num_classes, strength).probabilities(
-                features[held_out]
-            ),
-        )
-        for strength in STRENGTHS
-    ]
-    best = STRENGTHS[int(np.argmax(scores))]
-    return _fit(features, labels, num_classes, best)
+    held_out = stratified_folds(labels, num_folds=HELD_OUT_FOLDS) == 0
+
+    def score(strength: float) -> tuple[float, float]:
+        head = _fit(features[~held_out], labels[~held_out], num_classes, strength)
+        probabilities = head.probabilities(features[held_out])
+        return macro_f1(labels[held_out], probabilities), -log_loss(labels[held_out], probabilities)
+
+    return _fit(features, labels, num_classes, max(STRENGTHS, key=score))
 
 
 def _fit(

@@ -10,12 +10,15 @@ from automl_flowers.blending import retrain as retrain_module
 from automl_flowers.blending.retrain import (
     FAILURES,
     External,
+    Progress,
     load_member_state,
+    read_progress,
     retrain,
     weights_path,
 )
 from automl_flowers.errors import RunError
-from automl_flowers.ledger import EpochRecord
+from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
+from automl_flowers.tuning.checkpoints import CheckpointFolder
 
 NUM_EPOCHS = 3
 
@@ -49,12 +52,14 @@ class Learner:
         return self.seed
 
     def train(self, recipe, first_epoch, last_epoch, state, on_epoch, *, more=None):
-        assert (first_epoch, last_epoch, state) == (0, self.num_epochs, None)
+        assert last_epoch == self.num_epochs
+        assert (state is None) == (first_epoch == 0)
         self.trained.append((recipe.name, more))
+        self.first_epoch = first_epoch
         final = self.score if more is None else self.with_external
         if isinstance(final, Exception):
             raise final
-        for epoch in range(last_epoch):
+        for epoch in range(first_epoch, last_epoch):
             score = final if epoch == last_epoch - 1 else 0.99
             on_epoch(EpochRecord(epoch, 0.1, 1.0, score, score / 2, 0.7, 0.0), dict)
         return {"layers": 5}
@@ -101,6 +106,83 @@ def test_every_epoch_is_heard_with_the_members_name(recipe, folder, external):
     assert heard == [
         (name, epoch) for name in (recipe.name, f"{recipe.name}+external") for epoch in range(3)
     ]
+
+
+def make_progress(num_epochs):
+    epochs = tuple(EpochRecord(n, 0.1, 1.0, 0.4, 0.2, 0.7, 0.0) for n in range(num_epochs))
+    state = {"model/0000": np.array([7, 7]), "optimizer/0000": np.array([1])}
+    return Progress(epochs, state, {"layers": 5})
+
+
+def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, None, progress=make_progress(NUM_EPOCHS))
+
+    assert learner.trained == []
+    assert len(member.epochs) == NUM_EPOCHS
+    assert (member.score_without_external, member.size) == (0.4, {"layers": 5})
+    state = load_member_state(folder, member.name)
+    assert list(state) == ["model/0000"]
+    np.testing.assert_array_equal(state["model/0000"], [7, 7])
+
+
+def test_what_the_search_has_begun_is_continued(recipe, folder):
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, None, progress=make_progress(1))
+
+    assert learner.first_epoch == 1
+    assert [epoch.epoch for epoch in member.epochs] == [0, 1, 2]
+    assert member.score_without_external == 0.5
+
+
+def test_with_external_images_training_begins_anew(recipe, folder, external):
+    learner = Learner()
+
+    retrain(learner, recipe, folder, external, progress=make_progress(NUM_EPOCHS))
+
+    assert learner.first_epoch == 0
+    assert len(learner.trained) == 1
+
+
+def make_trial(recipe, trial_id, first_epoch, last_epoch):
+    epochs = range(first_epoch, last_epoch)
+    return TrialRecord(
+        trial_id, 0, recipe.identity, recipe.to_dict(), 0, 0, None, first_epoch, last_epoch,
+        status="completed", score=0.5, size={"layers": 5},
+        epochs=tuple(EpochRecord(n, 0.1, 1.0, 0.4, 0.2, 0.7, 0.0) for n in epochs),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def searched(recipe, tmp_path):
+    """A ledger with a recipe's two trials, and the state after the second."""
+    checkpoints = CheckpointFolder(tmp_path / "checkpoints")
+    with Ledger(tmp_path / "ledger.sqlite", writable=True) as ledger:
+        for trial in (make_trial(recipe, "0", 0, 1), make_trial(recipe, "1", 1, 3)):
+            ledger.start_trial(trial)
+            for epoch in trial.epochs:
+                name = checkpoints.save(trial.trial_id, epoch.epoch + 1, {"a": np.zeros(1)})
+                ledger.record_epoch(trial.trial_id, epoch, name)
+        yield ledger, checkpoints
+
+
+def test_progress_is_read_over_all_trials_of_a_recipe(recipe, searched):
+    ledger, checkpoints = searched
+
+    progress = read_progress(ledger.trials(), recipe.identity, ledger, checkpoints)
+
+    assert [epoch.epoch for epoch in progress.epochs] == [0, 1, 2]
+    assert list(progress.state) == ["a"]
+
+
+def test_there_is_no_progress_without_a_state_or_of_another_recipe(recipe, searched):
+    ledger, checkpoints = searched
+
+    assert read_progress(ledger.trials(), "another", ledger, checkpoints) is None
+    checkpoints.keep_only(["0.0001.npz"])  # the last is gone
+    assert read_progress(ledger.trials(), recipe.identity, ledger, checkpoints) is None
 
 
 def test_a_second_call_trains_nothing_and_returns_the_same(recipe, folder, external):

@@ -7,6 +7,7 @@ import pytest
 
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
+from search_spaces.portfolio import first_recipes
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import SCHEDULES
 from search_spaces.spaces import PARAMETERS, load_space, parse_space
@@ -206,3 +207,73 @@ def test_it_writes_nothing_and_prints_nothing(tmp_path, monkeypatch, capsys):
 
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr() == ("", "")
+
+
+WIDE = parse_space(
+    "wide",
+    {
+        "learning_rate": {"min": 1e-4, "max": 1e-2, "sampling": "log"},
+        "dropout": {"min": 0.0, "max": 0.5},
+        "l2": {"min": 1e-6, "max": 1e-3, "sampling": "log"},
+        "augmentation": ["none", "light", "medium", "strong"],
+        "schedule": {"cosine": {}, "one_cycle": {}},
+    },
+)
+
+
+def make_wide_oracle(first=(), seed=0):
+    return HyperbandOracle(
+        WIDE,
+        plan_brackets(1, 3, 12),
+        objective="macro_f1",
+        maximise=True,
+        seed=seed,
+        first=first,
+    )
+
+
+def test_recipes_to_begin_with_come_first_and_once():
+    first = first_recipes(WIDE, ["efficientnet_lite0"])
+
+    trials = drive(make_wide_oracle([*first, first[0]]))
+
+    identities = [recipe_of(trial).identity for trial in trials]
+    assert identities[:3] == [Recipe.from_values(values).identity for values in first]
+    assert len(set(identities)) == len(identities) == 12
+
+
+def moved(values, others):
+    """Return the smallest share of hyperparameters in which values differ from one of others."""
+    return min(
+        sum(values.get(name) != other.get(name) for name in {*values, *other}) / len(values)
+        for other in others
+    )
+
+
+def test_every_second_recipe_lies_near_a_good_one():
+    def by_rate(trial):
+        return -abs(math.log(trial.hyperparameters.values["learning_rate"] / 2e-3))
+
+    trials = drive(make_wide_oracle(first_recipes(WIDE, ["efficientnet_lite0"])), by_rate)
+
+    values = [
+        {k: v for k, v in t.hyperparameters.values.items() if "tuner" not in k} for t in trials
+    ]
+    shares = [moved(values[number], values[:number]) for number in range(3, 12)]
+    near, anywhere = shares[1::2], shares[0::2]
+    assert max(near) < 0.5
+    assert sum(anywhere) / len(anywhere) > sum(near) / len(near)
+
+
+def test_nothing_is_near_before_three_have_completed():
+    trials = drive(make_wide_oracle(), lambda trial: None)
+
+    assert len(trials) == 12
+
+
+def test_a_search_that_is_replayed_draws_the_same_recipes_near_the_best():
+    drawn = [
+        [recipe_of(trial).identity for trial in drive(make_wide_oracle(seed=3))] for _ in range(2)
+    ]
+
+    assert drawn[0] == drawn[1]

@@ -138,6 +138,17 @@ def test_a_search_leaves_no_checkpoint(toy, tmp_path):
     assert checkpoints_of(tmp_path) == []
 
 
+def test_the_last_states_of_trials_worth_keeping_stay(toy, tmp_path):
+    def best_two(records):
+        ended = [r for r in records if r.status == "completed"]
+        return [r.trial_id for r in sorted(ended, key=lambda r: r.score)[:2]]
+
+    records = toy.search(tmp_path, worth_keeping=best_two)
+
+    kept = best_two(records)
+    assert {name.partition(".")[0] for name in checkpoints_of(tmp_path)} == set(kept)
+
+
 def test_the_same_search_twice_is_the_same(toy, tmp_path, undisturbed, what_happened):
     assert what_happened(toy.search(tmp_path)) == what_happened(undisturbed)
 

@@ -147,6 +147,7 @@ def search(
     checkpoints=CheckpointFolder,
     best=CheckpointFolder,
     listener=None,
+    worth_keeping=lambda trials: (),
 ):
     """Run a search, or go on with one, in a folder."""
     run.mkdir(parents=True, exist_ok=True)
@@ -158,6 +159,7 @@ def search(
             checkpoints(run / "checkpoints"),
             best(run / "best"),
             listener,
+            worth_keeping=worth_keeping,
         )
 
 

@@ -1,0 +1,95 @@
+"""Tests for probes: what frozen features say before anything is fine-tuned."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automl_flowers.errors import RunError
+from automl_flowers.modeling.features import Head
+from automl_flowers.tuning.probe import MAX_GAP, Probe, ProbeFolder, choose_backbones
+
+
+def make_probe(backbone="vgg16", image_size=96, macro_f1=0.8, content="digits"):
+    return Probe(backbone, image_size, macro_f1, 0.8, 0.5, 0.1, 3.0, content)
+
+
+HEAD = Head(np.ones((4, 3), np.float32), np.arange(3, dtype=np.float32), 0.1)
+
+
+def test_backbones_far_behind_are_left_out_and_the_rest_ranked():
+    probes = [
+        make_probe("vgg16", 96, 0.60),
+        make_probe("vgg16", 160, 0.71),
+        make_probe("xception", 96, 0.80),
+        make_probe("densenet201", 96, 0.69),
+    ]
+
+    assert choose_backbones(probes) == ["xception", "vgg16"]
+
+
+scores = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+@given(scores)
+def test_the_best_is_always_chosen_and_the_rule_is_its_distance(macro_f1s):
+    probes = [make_probe(f"b{number}", 96, score) for number, score in enumerate(macro_f1s)]
+
+    chosen = choose_backbones(probes)
+
+    assert macro_f1s[int(chosen[0][1:])] == max(macro_f1s)
+    for number, score in enumerate(macro_f1s):
+        assert (f"b{number}" in chosen) == (score >= max(macro_f1s) - MAX_GAP)
+
+
+def test_no_probe_chooses_nothing():
+    assert choose_backbones([]) == []
+
+
+def test_a_probe_is_read_as_it_was_written(tmp_path):
+    folder = ProbeFolder(tmp_path)
+
+    folder.save(make_probe(), HEAD)
+
+    assert folder.find("vgg16", 96) == make_probe()
+    assert folder.find("vgg16", 96, "digits") == make_probe()
+    assert folder.find("vgg16", 96, "other images") is None
+    assert folder.find("vgg16", 160) is None
+    read = folder.head("vgg16", 96)
+    np.testing.assert_array_equal(read.kernel, HEAD.kernel)
+    np.testing.assert_array_equal(read.bias, HEAD.bias)
+    assert folder.head("xception", 96) is None
+
+
+def test_probes_are_listed_best_first(tmp_path):
+    folder = ProbeFolder(tmp_path)
+    for backbone, score in [("vgg16", 0.5), ("xception", 0.9), ("densenet201", 0.7)]:
+        folder.save(make_probe(backbone, macro_f1=score), HEAD)
+
+    assert [made.backbone for made in folder.all()] == ["xception", "densenet201", "vgg16"]
+    assert ProbeFolder(tmp_path / "nowhere").all() == []
+
+
+def test_a_kill_between_head_and_record_leaves_no_probe(tmp_path, monkeypatch):
+    folder = ProbeFolder(tmp_path)
+    folder.save(make_probe(content="before"), HEAD)
+
+    def die(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("automl_flowers.tuning.probe.write_json", die)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(make_probe(content="after"), HEAD)
+
+    assert folder.find("vgg16", 96) is None
+
+
+def test_a_damaged_probe_is_named(tmp_path):
+    folder = ProbeFolder(tmp_path)
+    folder.save(make_probe(), HEAD)
+    (tmp_path / "vgg16-96.json").write_text(json.dumps({})[:1])
+
+    with pytest.raises(RunError, match=r"vgg16-96\.json` is damaged"):
+        folder.find("vgg16", 96)

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO   := runs/demo
 
-.PHONY: demo test test-quick lint format docs clean
+.PHONY: demo test test-quick test-all lint format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/automl-flowers search --run $(DEMO)
@@ -22,6 +22,9 @@ test: lint
 
 test-quick: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+
+test-all: lint
+	$(BIN)/python -m pytest -m "" --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -38,6 +38,7 @@ LITTLE_MEMORY, TOO_LITTLE_MEMORY = 3 * GIBIBYTE, GIBIBYTE
 
 LITTLE_DISK, TOO_LITTLE_DISK = 5 * GIBIBYTE, GIBIBYTE // 4
 
+_MOST_LISTED = 6
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -204,7 +205,8 @@ def _weights(facts: Facts) -> Finding:
     missing = [name for name, is_here in facts.weights.items() if not is_here]
     if not missing:
         return Finding("ok", f"here: {', '.join(here)}")
-    text = f"here: {', '.join(here) or 'none'}; to be downloaded: {', '.join(missing)}"
+    listed = ", ".join(missing) if len(missing) <= _MOST_LISTED else f"{len(missing)} others"
+    text = f"here: {', '.join(here) or 'none'}; to be downloaded: {listed}"
     if facts.has_network:
         return Finding("ok", text)
     if here:

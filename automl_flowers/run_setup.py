@@ -23,7 +23,13 @@ from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.environment import describe_environment
 from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.files import read_json, write_json, write_text
-from automl_flowers.modeling.backbones import build_backbone, find_available, load_weights
+from automl_flowers.modeling.backbones import (
+    UNKNOWN_BACKBONE,
+    build_backbone,
+    find_available,
+    load_weights,
+    where_to_get_weights,
+)
 from automl_flowers.run_folder import RUNS, RunFolder
 from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
@@ -115,10 +121,11 @@ def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Sp
     recorded = run.path / "space.yaml"
     space = _wanted_space(config)
     if recorded.exists():
-        before = parse_space(space.name, yaml.safe_load(recorded.read_text(encoding="utf-8")))
+        before = _recorded_space(space.name, recorded)
         _check_same_space(before, space, recorded)
         return before
     _check_weights_files(space, config)
+    _check_registered(space)
     return _with_available_backbones(space, config, reporter)
 
 
@@ -139,7 +146,17 @@ def _checked(make: Callable[..., Space], *arguments: Any, **options: Any) -> Spa
     try:
         return make(*arguments, **options)
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        is_backbone = str(error).startswith("Unknown `backbone`")
+        raise ConfigError(str(error), hint=UNKNOWN_BACKBONE if is_backbone else None) from None
+
+
+def _recorded_space(name: str, recorded: Path) -> Space:
+    try:
+        return parse_space(name, yaml.safe_load(recorded.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise RunError(
+            f"The space of this run, `{recorded}`, cannot be used: {error}", hint=UNKNOWN_BACKBONE
+        ) from None
 
 
 def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
@@ -196,17 +213,25 @@ def _check_weights_files(space: Space, config: RunConfig) -> None:
         load_weights(model, backbone, file)
 
 
+def _check_registered(space: Space) -> None:
+    """Refuse a person's own backbones that do not do what they should, before the first trial."""
+    for name in space.choices("backbone"):
+        backbone = get_backbone(str(name))
+        if backbone.constructor == "registered":
+            build_backbone(backbone, smallest_size(space))
+
+
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
     names = [str(name) for name in space.choices("backbone")]
     wanted = [name for name in names if weights_of(config.weights, name) == IMAGENET]
-    _, missing = find_available(wanted)
+    _, missing = find_available(wanted, reporter.say)
     available = [name for name in names if name not in missing]
     listed = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
     if missing and (config.backbones or not available):
         raise UserError(
             f"ImageNet weights cannot be had for: {listed}.",
-            hint="choose other backbones with `--backbones`, connect to the network once, or "
-            "start from random weights with `--weights none`",
+            hint=f"{where_to_get_weights(missing)}; or choose other backbones with `--backbones`, "
+            "or start from random weights with `--weights none`",
         )
     if missing:
         reporter.say(f"skipped backbones: {listed}")

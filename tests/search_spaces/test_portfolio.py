@@ -154,7 +154,7 @@ def test_a_persons_recipes_are_completed_from_the_best_known_one():
         (["dropout"], "must be a list of mappings"),
         ([{"droput": 0.1}], "'droput'.*Did you mean 'dropout'"),
         ([{"dropout": 2.0}], r"`dropout` must lie in \[0, 0.9\]"),
-        ([{"backbone": "vgg61"}], "'vgg61'.*Did you mean 'vgg16'"),
+        ([{"backbone": "xceptoin"}], "'xceptoin'.*Did you mean 'xception'"),
         ([{"schedule": "cosin"}], "'cosin'.*Did you mean 'cosine'"),
         ([{"schedule": {"cosine": {"warmpu": 0.1}}}], "'warmpu'.*Did you mean 'warmup'"),
         ([{"schedule": {"cosine": 0.1}}], "must be followed by its parameters"),

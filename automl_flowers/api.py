@@ -13,6 +13,7 @@ value of the `config` file, else its default. Progress goes to stderr.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +41,8 @@ def search(
     image_size: Sequence[int] | int | None = None,
     batch_size: Sequence[int] | int | None = None,
     max_epochs: int | None = None,
+    time_budget: str | float | None = None,
+    extend: str | float | None = None,
     max_recipes: int | None = None,
     factor: int | None = None,
     objective: str | None = None,
@@ -65,7 +68,9 @@ def search(
         backbones: Instead of the space's.
         image_size: Pixels, instead of the space's.
         batch_size: Images a step and replica, instead of the space's.
-        max_epochs: Epochs of the longest trials.
+        max_epochs: Epochs of the longest trials; with a time budget, by default, as many as fit.
+        time_budget: What the search may take, final fits included: seconds, or `20m`, `3h`.
+        extend: What a search that has ended may take more.
         max_recipes: Distinct recipes to try; promotions are not counted.
         factor: Hyperband's; 3 by default.
         objective: `macro_f1`, `accuracy` or `log_loss`, on the whole `val` split.
@@ -90,10 +95,12 @@ def search(
             text says what was expected, and `hint` what to do.
     """
     given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS}
+    started = time.perf_counter()
     from automl_flowers.config import make_config
 
     settings = make_config(_plain(given), Path(config) if config else None)
-    return _workflows().search(settings, callbacks=callbacks)  # type: ignore[no-any-return]
+    result: SearchResult = _workflows().search(settings, callbacks=callbacks, started=started)
+    return result
 
 
 def ensemble(

@@ -97,6 +97,13 @@ def search(
         str | None, typer.Option(help="Search space: demo, small, petals or a YAML file.")
     ] = None,
     max_epochs: Annotated[int | None, typer.Option(help="Epochs of the longest trials.")] = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(help="What the search may take, final fits included: 90s, 20m, 3h."),
+    ] = None,
+    extend: Annotated[
+        str | None, typer.Option(help="More time for a search that has ended: 90s, 20m, 3h.")
+    ] = None,
     max_recipes: Annotated[
         int | None, typer.Option(help="Distinct recipes to try; promotions are not counted.")
     ] = None,

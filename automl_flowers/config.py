@@ -19,6 +19,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from automl_flowers.durations import parse_seconds
 from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import write_text
 from automl_flowers.starting_weights import IMAGENET, Weights, parse_weights
@@ -29,6 +30,13 @@ def _as_list(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return [value] if isinstance(value, int) else value
+
+
+def _as_seconds(value: object) -> float:
+    try:
+        return parse_seconds(value)
+    except ValueError as error:
+        raise PydanticCustomError("seconds", "{sentence}", {"sentence": str(error)}) from None
 
 
 def _as_weights(value: object) -> Weights:
@@ -77,6 +85,10 @@ class RunConfig(pydantic.BaseModel):
         batch_size: Images a step and replica, instead of the space's.
         max_epochs: Full horizon of a trial.
         factor: Hyperband's.
+        time_budget: Seconds that the search may take, final fits included; may be written `90s`,
+            `20m` or `3h`. Recipes are drawn as long as there is time.
+        extend: Seconds more for a search that has ended.
+        extended: Whether that was done.
         max_recipes: Distinct recipes to try; promotions are not counted.
         objective: What the search optimises, on the whole `val` split.
         weights: What backbones start from: `imagenet`, `none`, or a file for some of them.
@@ -105,6 +117,9 @@ class RunConfig(pydantic.BaseModel):
     batch_size: Integers | None = None
     max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     factor: Annotated[int, Field(ge=2, le=100)] = 3
+    time_budget: Annotated[float, BeforeValidator(_as_seconds)] | None = None
+    extend: Annotated[float, BeforeValidator(_as_seconds)] | None = None
+    extended: bool = False
     max_recipes: Annotated[int, Field(ge=1, le=100_000)] | None = None
     objective: Literal["macro_f1", "accuracy", "log_loss"] = "macro_f1"
     weights: Annotated[Weights, BeforeValidator(_as_weights)] = IMAGENET
@@ -124,6 +139,11 @@ class RunConfig(pydantic.BaseModel):
     def maximise(self) -> bool:
         """Whether a higher objective is better."""
         return self.objective != "log_loss"
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether time ends the search, not a number of recipes."""
+        return self.time_budget is not None and (self.max_recipes is None or self.extended)
 
     def search_settings(self) -> dict[str, Any]:
         """Return what makes this search differ from another, as plain data.
@@ -222,7 +242,7 @@ def _reason(error: Exception) -> str:
 
 def write_config(config: RunConfig, file: Path) -> None:
     """Write the effective configuration, but for what only concerns one call."""
-    settings = config.model_dump(exclude={"run", "quiet", "json_output"})
+    settings = config.model_dump(exclude={"run", "quiet", "json_output", "extend"})
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     if yaml.safe_load(text) != settings:  # PyYAML writes U+0085 as it is and reads a line break
         text = yaml.safe_dump(settings, sort_keys=False)

@@ -35,6 +35,8 @@ class Reporter(Listener):
         self._last_line = 0.0
         self._epochs_planned = 0
         self._epochs_done = 0
+        self._seconds_planned = 0.0
+        self._started = time.monotonic()
 
     def say(self, text: str) -> None:
         """Show one line."""
@@ -84,9 +86,9 @@ class Reporter(Listener):
             f"frozen features, {made.seconds:.0f} s"
         )
 
-    def plan(self, epochs: int) -> None:
-        """Hear how many epochs the search will train if nothing fails."""
-        self._epochs_planned = epochs
+    def plan(self, epochs: int = 0, *, seconds: float | None = None) -> None:
+        """Hear how many epochs the search will train if nothing fails, or how long it may take."""
+        self._epochs_planned, self._seconds_planned = epochs, seconds or 0.0
 
     def trial_started(self, task: Task, *, resumed_from: int) -> None:
         """Show what a trial is about to train."""
@@ -106,8 +108,13 @@ class Reporter(Listener):
         """Show what an epoch brought, and how far the search is."""
         self._epochs_done += 1
         self.say(_epoch_line(record))
-        if self._epochs_planned and self._console.is_terminal:
+        if not self._console.is_terminal:
+            return
+        if self._epochs_planned:
             self.counting("epochs of the search", self._epochs_done, self._epochs_planned)
+        elif self._seconds_planned:
+            spent = min(time.monotonic() - self._started, self._seconds_planned - 1)
+            self.counting("seconds of the search", int(spent), int(self._seconds_planned))
 
     def trial_ended(self, task: Task, record: TrialRecord) -> None:
         """Show how a trial ended."""

@@ -53,6 +53,10 @@ CREATE TABLE IF NOT EXISTS epochs (
     checkpoint TEXT,
     PRIMARY KEY (trial_id, epoch)
 );
+CREATE TABLE IF NOT EXISTS sessions (
+    started REAL NOT NULL,
+    last REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS events (
     time REAL NOT NULL,
     kind TEXT NOT NULL,
@@ -169,6 +173,28 @@ class Ledger:
                 self._connection.rollback()
                 raise
 
+    def begin_session(self, started: float) -> None:
+        """Record that a command works on the run since `started`, in seconds since 1970."""
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO sessions VALUES (?, ?)", (started, time.time()))
+
+    def end_session(self) -> None:
+        """Record that the search has come to its end."""
+        self.record_event("search ended", "")
+
+    def has_ended(self) -> bool:
+        """Say whether the search came to its end, and nobody began to extend it since."""
+        row = self._connection.execute(
+            "SELECT kind FROM events WHERE kind IN ('search ended', 'search extended') "
+            "ORDER BY rowid DESC LIMIT 1"
+        ).fetchone()
+        return row is not None and row["kind"] == "search ended"
+
+    def seconds_spent(self) -> float:
+        """Return what all commands on this run took, each until it last recorded something."""
+        row = self._connection.execute("SELECT sum(last - started) FROM sessions").fetchone()
+        return float(row[0] or 0.0)
+
     def start_trial(self, record: TrialRecord) -> None:
         """Record that a trial starts, or starts again after a kill, which keeps its epochs."""
         row = {k: v for k, v in asdict(record).items() if k != "epochs"}
@@ -199,6 +225,7 @@ class Ledger:
                 f"INSERT OR REPLACE INTO epochs ({names}) VALUES ({places})",  # noqa: S608
                 row,
             )
+            _touch_session(connection)
 
     def end_trial(
         self,
@@ -214,6 +241,7 @@ class Ledger:
                 "UPDATE trials SET status = ?, score = ?, reason = ?, ended = ? WHERE trial_id = ?",
                 (status, score, reason, time.time(), trial_id),
             )
+            _touch_session(connection)
 
     def record_event(self, kind: str, message: str) -> None:
         """Record something worth knowing later, such as a traceback."""
@@ -269,6 +297,13 @@ def _telling_whose_fault(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise OSError(errno.EIO, str(error), str(path)) from error
         raise
+
+
+def _touch_session(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "UPDATE sessions SET last = ? WHERE rowid = (SELECT max(rowid) FROM sessions)",
+        (time.time(),),
+    )
 
 
 def _epoch_record(row: sqlite3.Row) -> EpochRecord:

@@ -13,16 +13,25 @@ from typing import Any
 import yaml
 
 from automl_flowers.accelerators import Accelerator, explain_other_replicas, set_up
-from automl_flowers.config import DEFAULT_MAX_EPOCHS, RunConfig, load_yaml, write_config
+from automl_flowers.config import (
+    DEFAULT_MAX_EPOCHS,
+    RunConfig,
+    load_yaml,
+    parse_config,
+    read_yaml,
+    write_config,
+)
 from automl_flowers.console import Reporter
 from automl_flowers.data.explore import absent_line
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
 from automl_flowers.data.sources import data_set_name, storage
+from automl_flowers.durations import say_seconds
 from automl_flowers.environment import describe_environment
 from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.files import read_json, write_json, write_text
+from automl_flowers.ledger import Ledger
 from automl_flowers.modeling.backbones import (
     UNKNOWN_BACKBONE,
     build_backbone,
@@ -32,7 +41,7 @@ from automl_flowers.modeling.backbones import (
 )
 from automl_flowers.run_folder import RUNS, RunFolder
 from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
-from automl_flowers.tuning.hyperband import Bracket, count_epochs
+from automl_flowers.tuning.hyperband import Bracket, count_epochs, plan_brackets
 from search_spaces.backbones import get_backbone
 from search_spaces.hyperparameters import Value
 from search_spaces.portfolio import parse_recipes
@@ -94,6 +103,42 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
     name = data_set_name(config.data) if config.data else "flowers"
     run = config.run or str(RUNS / f"{name}-{config.digits()}")
     return config.model_copy(update={"run": run})
+
+
+def go_on_as_recorded(config: RunConfig, given: RunConfig, run: RunFolder) -> RunConfig:
+    """Return the settings with those of the run where a person gave none.
+
+    These are the ones that a search may have chosen or changed by itself.
+    """
+    if not run.config.exists():
+        return config
+    recorded = parse_config(read_yaml(run.config))
+    names = [n for n in ("max_epochs", "time_budget") if getattr(given, n) is None]
+    update: dict[str, Any] = {name: getattr(recorded, name) for name in names}
+    return config.model_copy(update={**update, "extended": recorded.extended})
+
+
+def extend(config: RunConfig, ledger: Ledger, reporter: Reporter) -> RunConfig:
+    """Return the settings with more time for a search that has ended.
+
+    One that has not just goes on, so the same command may be given again after a kill.
+
+    Raises:
+        RunError: If there is no search to extend.
+    """
+    if config.extend is None:
+        return config
+    if not ledger.trials():
+        raise RunError(
+            "There is no search yet that could be extended.",
+            hint="start one with `--time-budget`",
+        )
+    if not ledger.has_ended():
+        reporter.say("the search has not ended yet, so it goes on and is not extended again")
+        return config
+    ledger.record_event("search extended", f"{config.extend:.0f} s")
+    seconds = ledger.seconds_spent() + config.extend
+    return config.model_copy(update={"time_budget": seconds, "extended": True})
 
 
 def locate_external(config: RunConfig, reporter: Reporter) -> list[str]:
@@ -300,9 +345,25 @@ def _environment(accelerator: Accelerator) -> dict[str, Any]:
 
 
 def announce(
-    plan: Sequence[Bracket], data: ImageData, space: Space, run: RunFolder, reporter: Reporter
+    config: RunConfig,
+    plan: Sequence[Bracket],
+    data: ImageData,
+    space: Space,
+    run: RunFolder,
+    epoch_seconds: float | None,
+    reporter: Reporter,
 ) -> None:
-    """Say what the search will cost before it starts."""
+    """Say what the search will cost before it starts.
+
+    Args:
+        config: Complete settings.
+        plan: Brackets.
+        data: The images, divided.
+        space: What may be chosen.
+        run: Its folder.
+        epoch_seconds: What an epoch of a typical recipe is predicted to take, or None.
+        reporter: Says it.
+    """
     counts = data.manifest.rows["split"].value_counts()
     listed = ", ".join(f"{count} {split}" for split, count in counts.items())
     reporter.say(f"data: {data.manifest.num_classes} classes; images: {listed}")
@@ -310,15 +371,22 @@ def announce(
         absent = data.manifest.absent_classes(split)
         if absent:
             reporter.say(f"data: {absent_line(split, data.manifest.num_classes, absent)}")
-    recipes = sum(bracket[0].size for bracket in plan)
-    epochs = count_epochs(plan)
-    reporter.say(
-        f"space {space.name}: {recipes} recipes in {len(plan)} brackets, at most {epochs} epochs "
-        f"of {counts['train']} images; run folder {run.path}"
-    )
+    size = f"{config.max_epochs} epochs of {counts['train']} images"
+    if config.is_endless:
+        plan = plan_brackets(int(config.max_epochs or 1), config.factor)
+        cost = f"recipes of up to {size} for {say_seconds(config.time_budget or 0)}"
+        reporter.plan(seconds=config.time_budget)
+    else:
+        recipes, epochs = sum(bracket[0].size for bracket in plan), count_epochs(plan)
+        guess = f", about {say_seconds(epochs * epoch_seconds)}" if epoch_seconds else ""
+        cost = (
+            f"{recipes} recipes in {len(plan)} brackets, at most {epochs} epochs of "
+            f"{counts['train']} images{guess}"
+        )
+        reporter.plan(epochs)
+    reporter.say(f"space {space.name}: {cost}; run folder {run.path}")
     for number, bracket in enumerate(plan):
         rounds = ", then ".join(
             f"{r.size} x epochs {r.first_epoch + 1}-{r.last_epoch}" for r in bracket
         )
         reporter.say(f"  bracket {number}: {rounds}")
-    reporter.plan(epochs)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from automl_flowers.accelerators import Accelerator, set_up
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending import predict as predicting
-from automl_flowers.blending.pick import in_order_of_picking, pick_members
+from automl_flowers.blending.pick import Candidate, in_order_of_picking, pick_members
 from automl_flowers.blending.retrain import (
     FAILURES,
     Member,
@@ -52,12 +52,14 @@ from automl_flowers.modeling.program import Program
 from automl_flowers.results import EnsembleResult, Prediction, SearchResult
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE, hash_files, weights_of
+from automl_flowers.tuning.budget import Budget, TimedPace, affordable_epochs
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
+from automl_flowers.tuning.cost import learn_costs
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
-from automl_flowers.tuning.probe import MAX_GAP, ProbeFolder, choose_backbones, probe_all
-from automl_flowers.tuning.search import run_search
+from automl_flowers.tuning.probe import MAX_GAP, Probe, ProbeFolder, choose_backbones, probe_all
+from automl_flowers.tuning.search import Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
 from ensembles.averaging import average
 from search_spaces.hyperparameters import Value
@@ -71,6 +73,7 @@ def search(
     reporter: Reporter | None = None,
     *,
     callbacks: Sequence[CallbackFactory] = (),
+    started: float | None = None,
 ) -> SearchResult:
     """Run a search, or go on with one that was interrupted.
 
@@ -78,52 +81,100 @@ def search(
         config: Settings; what is None is filled in and written to the run.
         reporter: Shows progress; by default on stderr.
         callbacks: Of the user, for every trial.
+        started: When the command began, on `time.perf_counter`; None for now.
 
     Raises:
         UserError: If settings or data do not hold up, or the run folder cannot be used.
     """
     reporter = reporter or Reporter(quiet=config.quiet)
-    started = time.perf_counter()
+    started = time.perf_counter() if started is None else started
     accelerator = run_setup.set_up_device(config, reporter)
-    config = run_setup.complete(config, accelerator, reporter)
+    given, config = config, run_setup.complete(config, accelerator, reporter)
     run = RunFolder(Path(str(config.run)))
+    config = run_setup.go_on_as_recorded(config, given, run)
     check_same_search(config, run.config)
     with run.writing():
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
-        run_setup.write_settings(config, run, space, accelerator)
-        space, first = _look_first(config, data, run, space, reporter)
-        plan = plan_brackets(int(config.max_epochs or 1), config.factor, config.max_recipes)
-        run_setup.announce(plan, data, space, run, reporter)
-        trainer = _make_trainer(config, run, data, accelerator, callbacks, "search")
-        oracle = HyperbandOracle(
-            space,
-            plan,
-            objective=config.objective,
-            maximise=config.maximise,
-            seed=config.seed,
-            first=first,
-        )
+        worth, first = _look_first(config, data, run, space, reporter)
+        forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
+        typical = Recipe.from_values(first[0])
+        if config.time_budget and given.max_epochs is None and not run.config.exists():
+            epochs = affordable_epochs(
+                int(config.max_epochs or 1), typical, learn_costs((), forward), config.time_budget
+            )
+            config = config.model_copy(update={"max_epochs": epochs})
         with Ledger(run.ledger, writable=True) as ledger:
-            checkpoints, best = CheckpointFolder(run.checkpoints), CheckpointFolder(run.best)
+            config = run_setup.extend(config, ledger, reporter)
+            run_setup.write_settings(config, run, space, accelerator)
+            plan = plan_brackets(
+                int(config.max_epochs or 1),
+                config.factor,
+                config.max_recipes,
+                endless=config.is_endless,
+            )
+            costs = learn_costs(ledger.trials(), forward)
+            epoch_seconds = costs.epoch(typical) if forward else None
+            run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
+            trainer = _make_trainer(config, run, data, accelerator, callbacks, "search")
+            oracle = HyperbandOracle(
+                worth,
+                plan,
+                objective=config.objective,
+                maximise=config.maximise,
+                seed=config.seed,
+                first=first,
+            )
+            pace = _pace(config, run, ledger, forward, started)
+            ledger.begin_session(time.time() - (time.perf_counter() - started))
             trials = run_search(
                 oracle,
                 trainer.train,
                 ledger,
-                checkpoints,
-                best,
+                CheckpointFolder(run.checkpoints),
+                CheckpointFolder(run.best),
                 reporter,
-                worth_keeping=lambda records: _picked(records, config),
+                worth_keeping=lambda records: {c.trial_id for c in _picked(records, config)},
+                pace=pace,
             )
+            ledger.end_session()
     reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
     return SearchResult(run.path, tuple(trials), config.objective)
 
 
-def _picked(trials: Sequence[TrialRecord], config: RunConfig) -> set[str]:
-    """Return the trials that the ensemble would take over."""
-    ranked = in_order_of_picking(trials, config.objective)
-    return {candidate.trial_id for candidate in ranked[: config.top]}
+def _pace(
+    config: RunConfig,
+    run: RunFolder,
+    ledger: Ledger,
+    forward: Mapping[tuple[str, int], float],
+    started: float,
+) -> Pace | None:
+    """Return what ends the search when its time is over, or None without a budget."""
+    if config.time_budget is None:
+        return None
+    checkpoints = CheckpointFolder(run.checkpoints)
+
+    def has_state(trial_id: str) -> bool:
+        found = ledger.checkpoint_of(trial_id)
+        return found is not None and checkpoints.exists(found[1])
+
+    return TimedPace(
+        Budget(config.time_budget, ledger.seconds_spent(), started),
+        int(config.max_epochs or 1),
+        forward,
+        lambda trials: _picked(trials, config),
+        has_state,
+    )
+
+
+def _picked(trials: Sequence[TrialRecord], config: RunConfig) -> list[Candidate]:
+    """Return the recipes that the ensemble would take now."""
+    return in_order_of_picking(trials, config.objective)[: config.top]
+
+
+def _probes(run: RunFolder) -> list[Probe]:
+    return ProbeFolder(run.probes).all()
 
 
 def _look_first(

@@ -213,6 +213,7 @@ def test_the_written_configuration_holds_every_setting_but_those_of_one_call(tmp
         "run",
         "quiet",
         "json_output",
+        "extend",
     }
 
 

@@ -151,6 +151,8 @@ def _standings(
 
 def _progress(config: RunConfig, trials: Sequence[TrialRecord]) -> tuple[int, bool]:
     """Return how many trials were planned, and whether all has been run."""
+    if config.is_endless:
+        return len(trials), all(trial.status != "running" for trial in trials)
     plan = plan_brackets(config.max_epochs or 1, config.factor, config.max_recipes)
     entries = [
         Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)

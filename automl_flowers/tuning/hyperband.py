@@ -17,6 +17,9 @@ from typing import Literal
 
 _FEWEST_TO_RANK = 3
 
+ENDLESS_SWEEPS = 200
+"""Sweeps over the brackets in a search that time ends, not their number."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -71,7 +74,7 @@ Step = Start | Literal["wait", "stop"]
 
 
 def plan_brackets(
-    max_epochs: int, factor: int = 3, max_recipes: int | None = None
+    max_epochs: int, factor: int = 3, max_recipes: int | None = None, *, endless: bool = False
 ) -> tuple[Bracket, ...]:
     """Return the brackets of a search, the one that halves most first.
 
@@ -80,9 +83,11 @@ def plan_brackets(
         factor: How many times fewer trials, and more epochs, each round has; at least 2.
         max_recipes: Distinct recipes to try. None for one sweep over the brackets; a larger
             number than a sweep has repeats the sweep, a smaller one shrinks the last bracket.
+        endless: Whether sweeps follow after that, more than a search ever gets to.
 
     Returns:
-        The brackets; their first rounds add up to `max_recipes` if it is given.
+        The brackets; their first rounds add up to `max_recipes` if it is given, and there is an
+        end.
 
     Raises:
         ValueError: If a number is smaller than that.
@@ -96,14 +101,15 @@ def plan_brackets(
         _bracket(number, max_epochs, factor)
         for number in reversed(range(_count_brackets(max_epochs, factor)))
     ]
+    more = sweep * ENDLESS_SWEEPS if endless else []
     if max_recipes is None:
-        return tuple(sweep)
+        return (*sweep, *more)
     brackets: list[Bracket] = []
     while max_recipes > 0:
         bracket = _shrink(sweep[len(brackets) % len(sweep)], max_recipes, factor)
         brackets.append(bracket)
         max_recipes -= bracket[0].size
-    return tuple(brackets)
+    return (*brackets, *more)
 
 
 def _count_brackets(max_epochs: int, factor: int) -> int:

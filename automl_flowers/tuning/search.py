@@ -8,11 +8,12 @@ training, and the one that was running goes on from its last recorded epoch.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sqlite3
 import time
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +27,9 @@ from search_spaces.recipe import Recipe
 GIVE_UP_AFTER = 3
 """Trials that fail before the first success; then the cause is not the recipes. Infeasible
 trials do not count: a smaller recipe may fit."""
+
+FINAL = -1
+"""Bracket of a trial beside all brackets, which brings a recipe to its full horizon."""
 
 GetState = Callable[[], State]
 WorthKeeping = Callable[[Sequence[TrialRecord]], Collection[str]]
@@ -102,6 +106,26 @@ class Listener:
         """Hear of a trial that an earlier command ended."""
 
 
+class Pace:
+    """Says when a search stops. This one lets it come to its end by itself."""
+
+    def allows(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
+        """Say whether a trial may still start."""
+        return True
+
+    def is_over(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
+        """Say, after an epoch of a trial, whether it has to stop there."""
+        return False
+
+    def final_fits(self, trials: Sequence[TrialRecord]) -> Iterable[Task]:
+        """Return what to train when no trial starts any more."""
+        return ()
+
+
+class OutOfTime(Exception):  # noqa: N818 - an end, no error
+    """The time is over in the middle of a trial."""
+
+
 def run_search(
     oracle: HyperbandOracle,
     train: Train,
@@ -111,6 +135,7 @@ def run_search(
     listener: Listener | None = None,
     *,
     worth_keeping: WorthKeeping = lambda trials: (),
+    pace: Pace | None = None,
 ) -> list[TrialRecord]:
     """Run, or go on with, a search.
 
@@ -123,6 +148,7 @@ def run_search(
         listener: Hears what happens.
         worth_keeping: Says of which trials the last state stays when the search is over, so
             that nobody has to train them again.
+        pace: Says when to stop, and what to finish then; None for neither.
 
     Returns:
         All trials.
@@ -131,9 +157,15 @@ def run_search(
         RunError: If the ledger belongs to a search with other settings, or nothing works.
         UserError: What `train` raised for the user to mend.
     """
-    loop = _Loop(oracle, train, ledger, checkpoints, best, listener or Listener(), worth_keeping)
-    while (trial := oracle.create_trial("search")).status == "RUNNING":
-        loop.advance(trial)
+    pace = pace or Pace()
+    loop = _Loop(
+        oracle, train, ledger, checkpoints, best, listener or Listener(), worth_keeping, pace
+    )
+    with contextlib.suppress(OutOfTime):  # what was running is recorded up to its last epoch
+        while (trial := oracle.create_trial("search")).status == "RUNNING" and loop.advance(trial):
+            pass
+    with contextlib.suppress(OutOfTime):
+        loop.finish()
     loop.prune()
     return ledger.trials()
 
@@ -147,6 +179,7 @@ class _Loop:
     best: CheckpointFolder
     listener: Listener
     worth_keeping: WorthKeeping
+    pace: Pace
 
     def __post_init__(self) -> None:
         self._horizon = max(bracket[-1].last_epoch for bracket in self.oracle.plan)
@@ -161,8 +194,12 @@ class _Loop:
         signed = score if self.oracle.maximise else -score
         return -math.inf if math.isnan(signed) else signed
 
-    def advance(self, trial: Any) -> None:
-        """Bring one trial to its end, by the ledger's word or by training."""
+    def advance(self, trial: Any) -> bool:
+        """Bring one trial to its end, by the ledger's word or by training.
+
+        Returns:
+            False, if there is no time for it.
+        """
         task = _task(trial)
         record = self._known.get(task.trial_id)
         if record is not None and not _is_record_of(task, record):
@@ -174,11 +211,19 @@ class _Loop:
         if record is not None and record.status != "running":
             self._tell_oracle(trial, record)
             self.listener.trial_known(record)
-            return
+            return True
+        if not self.pace.allows(task, self.ledger.trials()):
+            return False
         record = self._run(task, number=len(self.oracle.start_order) - 1)
         self._tell_oracle(trial, record)
         self.prune()
         self._give_up_if_nothing_works()
+        return True
+
+    def finish(self) -> None:
+        """Bring what is worth it to its full horizon, beside the oracle."""
+        for task in self.pace.final_fits(self.ledger.trials()):
+            self._run(task, number=len(self.ledger.trials()))
 
     def _run(self, task: Task, number: int) -> TrialRecord:
         self.ledger.start_trial(_opening_record(task, number))
@@ -191,6 +236,9 @@ class _Loop:
                 self.listener.epoch_ended(task, record)
             except Exception as error:  # not the recipe's fault
                 raise _ListenerFailed(error) from error
+            has_more = record.epoch + 1 < task.last_epoch
+            if has_more and self.pace.is_over(task, self.ledger.trials()):
+                raise OutOfTime
 
         status, reason = self._train(task, first_epoch, state, on_epoch)
         self._end(task, status, reason)
@@ -226,7 +274,7 @@ class _Loop:
             # With no epoch left, after a kill between the last and the end, only the size is new.
             size = self.train(task.recipe, first_epoch, task.last_epoch, state, on_epoch)
             self.ledger.record_size(task.trial_id, size)
-        except UserError:
+        except (UserError, OutOfTime):
             raise
         except _ListenerFailed as failed:
             raise failed.error from None

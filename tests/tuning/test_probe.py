@@ -13,7 +13,7 @@ from automl_flowers.tuning.probe import MAX_GAP, Probe, ProbeFolder, choose_back
 
 
 def make_probe(backbone="vgg16", image_size=96, macro_f1=0.8, content="digits"):
-    return Probe(backbone, image_size, macro_f1, 0.8, 0.5, 0.1, 3.0, content)
+    return Probe(backbone, image_size, macro_f1, 0.8, 0.5, 0.1, 3.0, 1.0, content)
 
 
 HEAD = Head(np.ones((4, 3), np.float32), np.arange(3, dtype=np.float32), 0.1)

@@ -148,6 +148,7 @@ def search(
     best=CheckpointFolder,
     listener=None,
     worth_keeping=lambda trials: (),
+    pace=None,
 ):
     """Run a search, or go on with one, in a folder."""
     run.mkdir(parents=True, exist_ok=True)
@@ -160,6 +161,7 @@ def search(
             best(run / "best"),
             listener,
             worth_keeping=worth_keeping,
+            pace=pace,
         )
 
 

@@ -1,0 +1,153 @@
+"""A time budget: how much is left, over all commands that worked on a run.
+
+The budget counts from the start of the command, and a search that goes on counts what earlier
+commands took. Part of it is reserved for final fits: bringing the best recipes to their full
+horizon, so that what was found is worth what it cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from automl_flowers.blending.pick import Candidate
+from automl_flowers.ledger import TrialRecord
+from automl_flowers.tuning.cost import Costs, learn_costs
+from automl_flowers.tuning.search import FINAL, Pace, Task
+from search_spaces.recipe import Recipe
+
+SHARE_FOR_OTHERS = 1 / 3
+"""Share of the budget that the final fits of members after the first may have."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds that a search may take.
+
+    Attributes:
+        seconds: In all, extensions included.
+        spent_before: By earlier commands on this run.
+        started: When this command started, on `clock`.
+        clock: Returns seconds.
+    """
+
+    seconds: float
+    spent_before: float = 0.0
+    started: float = 0.0
+    clock: Callable[[], float] = time.perf_counter
+
+    @property
+    def left(self) -> float:
+        """Seconds left; below zero when it is over."""
+        return self.seconds - self.spent_before - (self.clock() - self.started)
+
+
+def reserve(picked: Sequence[Candidate], horizon: int, costs: Costs, seconds: float) -> float:
+    """Return the seconds to keep for final fits.
+
+    The best recipe's is kept whatever it takes; those of further members as far as they fit into
+    a share of the budget.
+
+    Args:
+        picked: The members that an ensemble would take now, the best first.
+        horizon: Epochs of a finished training.
+        costs: Of this run.
+        seconds: The whole budget.
+    """
+    fits = [costs.training(c.recipe, horizon - c.epochs) for c in picked if c.epochs < horizon]
+    if not picked or not fits:
+        return 0.0
+    first = fits.pop(0) if picked[0].epochs < horizon else 0.0
+    others = 0.0
+    for fit in fits:
+        if others + fit <= SHARE_FOR_OTHERS * seconds:
+            others += fit
+    return first + others
+
+
+def affordable_epochs(default: int, recipe: Recipe, costs: Costs, seconds: float) -> int:
+    """Return how many epochs a finished training should have under a time budget.
+
+    As many as let about ten trainings fit in; but no fewer than the default, unless a single one
+    would take more than half of the budget; and at most twice the default.
+
+    Args:
+        default: Epochs without a budget.
+        recipe: A typical one.
+        costs: Of this run.
+        seconds: The whole budget.
+    """
+    epoch = costs.epoch(recipe)
+    for_ten = int(seconds / (10 * epoch))
+    for_one = int((seconds / 2 - costs.build(recipe)) / epoch)
+    return min(2 * default, max(for_ten, min(default, for_one), 1))
+
+
+def _only_running(trials: Sequence[TrialRecord]) -> bool:
+    return all(trial.status == "running" for trial in trials)
+
+
+class TimedPace(Pace):
+    """Stops a search when its time is over, and brings the best recipes to their horizon before.
+
+    One trial comes to its end whatever it takes: a search that returns nothing wasted everything.
+
+    Args:
+        budget: How much time there is.
+        horizon: Epochs of a finished training.
+        forward: Seconds of passing the training images forward, from the probes.
+        pick: From all trials to the members that an ensemble would take, the best first.
+        has_state: Says of a trial whether its last state is there to be continued.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        horizon: int,
+        forward: Mapping[tuple[str, int], float],
+        pick: Callable[[Sequence[TrialRecord]], Sequence[Candidate]],
+        has_state: Callable[[str], bool],
+    ) -> None:
+        self._budget, self._horizon, self._forward = budget, horizon, forward
+        self._pick, self._has_state = pick, has_state
+
+    def allows(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
+        """Say whether a trial and the final fits after it are predicted to fit in."""
+        picked = self._pick(trials)
+        if not picked:
+            return self._budget.left > 0 or _only_running(trials)
+        costs = learn_costs(trials, self._forward)
+        cost = costs.training(task.recipe, task.last_epoch - task.first_epoch)
+        return self._budget.left >= cost + self._reserve(picked, costs)
+
+    def is_over(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
+        """Say whether the next epoch is predicted to take what is not there."""
+        if _only_running(trials):
+            return False
+        costs = learn_costs(trials, self._forward)
+        picked = [] if task.bracket == FINAL else self._pick(trials)
+        return self._budget.left < costs.epoch(task.recipe) + self._reserve(picked, costs)
+
+    def final_fits(self, trials: Sequence[TrialRecord]) -> Iterator[Task]:
+        """Yield what brings the picked recipes to their horizon, as long as there is time."""
+        costs = learn_costs(trials, self._forward)
+        for candidate in self._pick(trials):
+            num_epochs = self._horizon - candidate.epochs
+            if num_epochs > 0 and self._budget.left >= costs.training(candidate.recipe, num_epochs):
+                yield self._final_fit(candidate)
+
+    def _final_fit(self, candidate: Candidate) -> Task:
+        has_state = self._has_state(candidate.trial_id)
+        return Task(
+            trial_id=f"{candidate.trial_id}-final",
+            recipe=candidate.recipe,
+            bracket=FINAL,
+            round=0,
+            parent=candidate.trial_id if has_state else None,
+            first_epoch=candidate.epochs if has_state else 0,
+            last_epoch=self._horizon,
+        )
+
+    def _reserve(self, picked: Sequence[Candidate], costs: Costs) -> float:
+        return reserve(picked, self._horizon, costs, self._budget.seconds)

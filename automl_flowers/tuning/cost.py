@@ -1,0 +1,132 @@
+"""What a training will take: learnt from what was measured in this run, guessed before that.
+
+An epoch of a recipe whose architecture was trained before takes what it took then. Otherwise it
+is scaled from the nearest evidence by work: a forward pass over all blocks, and twice that again
+for the blocks that train.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from automl_flowers.ledger import TrialRecord
+from search_spaces.backbones import get_backbone
+from search_spaces.recipe import Recipe
+
+FIRST_BUILD_SECONDS = 20.0
+"""Building and tracing a program, before one was measured."""
+
+SECONDS_PER_STEP_OF_WORK = 1.3
+"""An epoch's seconds over those of its work at the speed of the probe, before one was measured:
+training does more than passing forward, such as augmenting images and scoring `val`."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What decides how long an epoch takes, on given data and device.
+
+    Attributes:
+        backbone: Registry name.
+        image_size: In pixels.
+        trainable_blocks: Counted from the top.
+        optimizer: Update rule.
+        batch_size: Images a step and replica.
+    """
+
+    backbone: str
+    image_size: int
+    trainable_blocks: int
+    optimizer: str
+    batch_size: int
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Architecture:
+        """Return a recipe's."""
+        return cls(
+            recipe.backbone,
+            recipe.image_size,
+            recipe.trainable_blocks,
+            recipe.optimizer,
+            recipe.batch_size,
+        )
+
+    @property
+    def work(self) -> float:
+        """Passes over the whole backbone that a training step is worth: from 1 to 3."""
+        return 1 + 2 * self.trainable_blocks / len(get_backbone(self.backbone).blocks)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of what was done, and of what was not done yet.
+
+    Attributes:
+        epochs: Median seconds of an epoch, by architecture.
+        builds: Seconds of each building and tracing.
+        forward: Seconds of passing the training images forward once, by backbone and image size.
+    """
+
+    epochs: Mapping[Architecture, float]
+    builds: Sequence[float]
+    forward: Mapping[tuple[str, int], float]
+
+    def epoch(self, recipe: Recipe) -> float:
+        """Return the seconds that an epoch of a recipe takes."""
+        wanted = Architecture.of(recipe)
+        if wanted in self.epochs:
+            return self.epochs[wanted]
+        guess = self._work_seconds(wanted)
+        ratios = [
+            seconds / self._work_seconds(known)
+            for known, seconds in self.epochs.items()
+            if self._is_like(known, wanted)
+        ]
+        return guess * (statistics.median(ratios) if ratios else SECONDS_PER_STEP_OF_WORK)
+
+    def build(self, recipe: Recipe) -> float:
+        """Return the seconds before the first step of a recipe: none for a known architecture."""
+        if Architecture.of(recipe) in self.epochs:
+            return 0.0
+        return statistics.median(self.builds) if self.builds else FIRST_BUILD_SECONDS
+
+    def training(self, recipe: Recipe, num_epochs: int) -> float:
+        """Return the seconds that some epochs of a recipe take, building included."""
+        return self.build(recipe) + num_epochs * self.epoch(recipe)
+
+    def _is_like(self, known: Architecture, wanted: Architecture) -> bool:
+        """Say whether an architecture tells something of another: that of a probed backbone."""
+        return ((known.backbone, known.image_size) in self.forward) == (
+            (wanted.backbone, wanted.image_size) in self.forward
+        )
+
+    def _work_seconds(self, architecture: Architecture) -> float:
+        key = (architecture.backbone, architecture.image_size)
+        return architecture.work * self.forward.get(key, architecture.image_size**2 / 1e4)
+
+
+def learn_costs(trials: Iterable[TrialRecord], forward: Mapping[tuple[str, int], float]) -> Costs:
+    """Return the costs that a run's trials have shown.
+
+    The first epoch of an architecture contains its tracing, so what it took longer than the
+    others counts as building, together with what a trial spent outside its epochs.
+
+    Args:
+        trials: Of the ledger, in the order in which they started.
+        forward: Seconds of passing the training images forward, from the probes.
+    """
+    seconds: dict[Architecture, list[float]] = {}
+    builds: dict[Architecture, float] = {}
+    for trial in trials:
+        if not trial.epochs:
+            continue
+        architecture = Architecture.of(Recipe.from_dict(trial.recipe))
+        spent = [epoch.seconds for epoch in trial.epochs]
+        if architecture not in seconds and trial.ended is not None:
+            outside = trial.ended - trial.started - sum(spent)
+            usual = statistics.median(spent[1:]) if len(spent) > 1 else spent[0]
+            builds[architecture] = max(outside, 0.0) + max(spent[0] - usual, 0.0)
+        seconds.setdefault(architecture, []).extend(spent)
+    medians = {name: statistics.median(spent) for name, spent in seconds.items()}
+    return Costs(medians, list(builds.values()), dict(forward))

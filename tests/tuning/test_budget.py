@@ -1,0 +1,236 @@
+"""Tests for time budgets, over a learner that takes no time on a clock that only it moves."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automl_flowers.blending.pick import Candidate, in_order_of_picking
+from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
+from automl_flowers.tuning.budget import Budget, TimedPace, affordable_epochs, reserve
+from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.cost import (
+    FIRST_BUILD_SECONDS,
+    SECONDS_PER_STEP_OF_WORK,
+    Architecture,
+    Costs,
+    learn_costs,
+)
+from automl_flowers.tuning.hyperband import plan_brackets
+from search_spaces.recipe import Recipe
+from search_spaces.schedules import Schedule
+
+RECIPE = Recipe(
+    "vgg16", 96, 1, 0.1, 0.0, 0.0, "none", "none", "adam", 32, Schedule("constant", 1e-3, {})
+)
+HORIZON = 4
+EPOCH, BUILD = 10.0, 5.0
+
+
+def make_trial(recipe=RECIPE, seconds=(12.0, 8.0, 8.0), outside=3.0, number=0, ended=True):
+    epochs = tuple(EpochRecord(n, 0.1, 1.0, 0.5, 0.5, 0.7, s) for n, s in enumerate(seconds))
+    end = 100.0 + sum(seconds) + outside
+    return TrialRecord(
+        f"{number:04d}", number, recipe.identity, recipe.to_dict(), 0, 0, None, 0, len(seconds),
+        status="completed", score=0.5, started=100.0, ended=end if ended else None, epochs=epochs,
+    )  # fmt: skip
+
+
+# What trainings take.
+
+
+def test_an_epoch_takes_what_it_took_and_its_tracing_counts_as_building():
+    costs = learn_costs([make_trial()], {})
+
+    assert costs.epoch(RECIPE) == 8
+    assert costs.builds == [3 + 12 - 8]
+    assert costs.training(RECIPE, 3) == 24  # it is built
+
+
+def test_what_differs_in_variables_only_costs_the_same():
+    costs = learn_costs([make_trial()], {})
+
+    assert costs.training(replace(RECIPE, dropout=0.4, augmentation="strong"), 1) == 8
+
+
+def test_another_architecture_is_scaled_by_its_work_and_must_be_built():
+    costs = learn_costs([make_trial()], {("vgg16", 96): 2.0, ("vgg16", 192): 8.0})
+    deeper = replace(RECIPE, trainable_blocks=5)
+
+    assert costs.epoch(deeper) == pytest.approx(8 * 3 / (1 + 2 / 5))
+    assert costs.epoch(replace(RECIPE, image_size=192)) == pytest.approx(32)
+    assert costs.training(deeper, 0) == 7
+
+
+def test_before_anything_was_measured_the_probe_says():
+    costs = learn_costs([], {("vgg16", 96): 2.0})
+
+    frozen = replace(RECIPE, trainable_blocks=0)
+    assert costs.epoch(frozen) == pytest.approx(2 * SECONDS_PER_STEP_OF_WORK)
+    assert costs.build(frozen) == FIRST_BUILD_SECONDS
+
+
+def test_a_trial_that_was_killed_says_nothing_of_building():
+    assert learn_costs([make_trial(ended=False)], {}).builds == []
+
+
+@given(st.integers(0, 5), st.integers(32, 512))
+def test_more_blocks_and_pixels_never_cost_less(blocks, size):
+    costs = Costs({}, [], {})
+    recipe = replace(RECIPE, trainable_blocks=blocks, image_size=size)
+
+    more = replace(recipe, trainable_blocks=min(5, blocks + 1), image_size=size + 32)
+
+    assert costs.epoch(more) > costs.epoch(recipe) > 0
+
+
+# What is reserved, and how long a training may be.
+
+KNOWN = Costs({Architecture.of(RECIPE): EPOCH}, [BUILD], {})
+
+
+def candidate(epochs, number=0, score=0.9):
+    recipe = replace(RECIPE, dropout=0.1 * number)
+    return Candidate(recipe, score, epochs, f"{number:04d}")
+
+
+def test_the_first_final_fit_is_reserved_whatever_it_takes():
+    assert reserve([candidate(1)], HORIZON, KNOWN, seconds=10) == 30
+
+
+def test_others_are_reserved_as_far_as_a_share_goes():
+    picked = [candidate(3), candidate(2, 1), candidate(1, 2)]
+
+    assert reserve(picked, HORIZON, KNOWN, seconds=1000) == 10 + 20 + 30
+    assert reserve(picked, HORIZON, KNOWN, seconds=90) == 10 + 20  # 50 are above a third
+    assert reserve(picked, HORIZON, KNOWN, seconds=30) == 10
+
+
+def test_nothing_is_reserved_for_what_is_finished_or_not_there():
+    assert reserve([], HORIZON, KNOWN, seconds=100) == 0
+    assert reserve([candidate(HORIZON)], HORIZON, KNOWN, seconds=100) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "epochs"),
+    [(10, 1), (40, 2), (100, 5), (300, 6), (800, 8), (10_000, 12)],
+)
+def test_the_horizon_follows_the_budget(seconds, epochs):
+    assert affordable_epochs(6, RECIPE, KNOWN, seconds) == epochs
+
+
+# The search under a clock.
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Watch:
+    """Makes the toy's trainer take time on a clock."""
+
+    def __init__(self, toy, clock, epoch=EPOCH, build=BUILD):
+        self.toy, self.clock, self.epoch, self.build = toy, clock, epoch, build
+        self.built = set()
+
+    def __call__(self, recipe, first_epoch, last_epoch, state, on_epoch):
+        architecture = Architecture.of(recipe)
+        first = 0.0 if architecture in self.built else self.build
+        self.built.add(architecture)
+
+        def on_timed_epoch(record, get_state):
+            nonlocal first
+            self.clock.now += self.epoch + first
+            timed = replace(record, seconds=self.epoch + first)
+            first = 0.0
+            on_epoch(timed, get_state)
+
+        return self.toy.train(recipe, first_epoch, last_epoch, state, on_timed_epoch)
+
+
+@pytest.fixture
+def timed_search(toy, tmp_path):
+    """A function that searches for some seconds, and returns trials and the seconds it took."""
+
+    def timed_search(seconds, run=tmp_path, *, spent=0.0, top=1, **watch):
+        clock = Clock()
+        checkpoints = CheckpointFolder(run / "checkpoints")
+
+        def has_state(trial_id):
+            with Ledger(run / "ledger.sqlite") as ledger:
+                found = ledger.checkpoint_of(trial_id)
+            return found is not None and checkpoints.exists(found[1])
+
+        def pick(trials):
+            return in_order_of_picking(trials, "log_loss")[:top]
+
+        pace = TimedPace(Budget(seconds, spent, 0.0, clock), toy.NUM_EPOCHS, {}, pick, has_state)
+        plan = plan_brackets(toy.NUM_EPOCHS, 2, endless=True)
+        trials = toy.search(
+            run,
+            Watch(toy, clock, **watch),
+            oracle=toy.make_oracle(plan=plan),
+            worth_keeping=lambda trials: [c.trial_id for c in pick(trials)],
+            pace=pace,
+        )
+        return trials, clock.now
+
+    return timed_search
+
+
+@pytest.mark.parametrize("seconds", [30, 60, 100, 171, 300, 500, 1000])
+@pytest.mark.parametrize("top", [1, 3])
+def test_a_budget_is_kept_and_used(timed_search, toy, seconds, top):
+    trials, spent = timed_search(seconds, top=top)
+
+    assert spent <= max(1.05 * seconds, seconds + EPOCH + BUILD)
+    assert spent >= seconds - toy.NUM_EPOCHS * (EPOCH + BUILD)
+    assert trials
+
+
+@pytest.mark.parametrize("seconds", [80, 171, 300, 1000])
+def test_the_best_recipe_comes_to_its_full_horizon(timed_search, toy, seconds):
+    trials, _ = timed_search(seconds)
+
+    best = in_order_of_picking(trials, "log_loss")[0]
+    assert best.epochs == toy.NUM_EPOCHS
+
+
+def test_a_final_fit_continues_and_equals_one_training(timed_search, toy):
+    trials, _ = timed_search(80)
+
+    [final] = [trial for trial in trials if trial.bracket == -1]
+    assert final.parent is not None
+    assert final.last_epoch == toy.NUM_EPOCHS
+    losses = {}
+    for trial in trials:
+        if trial.identity == final.identity:
+            losses |= {epoch.epoch: epoch.log_loss for epoch in trial.epochs}
+    anew = []
+    toy.train(Recipe.from_dict(final.recipe), 0, toy.NUM_EPOCHS, None, lambda e, _: anew.append(e))
+    assert [losses[n] for n in range(toy.NUM_EPOCHS)] == [epoch.log_loss for epoch in anew]
+
+
+def test_more_time_goes_on_with_the_same_search(timed_search, what_happened):
+    short, spent = timed_search(171)
+    longer, _ = timed_search(600, spent=spent)
+
+    begun = [trial for trial in short if trial.status == "completed"]
+    assert len(longer) > len(short)
+    for before, after in itertools.product(begun, longer):
+        if before.trial_id == after.trial_id:
+            assert what_happened([before]) == what_happened([after])
+
+
+def test_one_trial_ends_whatever_it_takes_and_then_nothing_starts(timed_search):
+    trials, spent = timed_search(100, spent=200)
+    assert [trial.status for trial in trials] == ["completed"]
+
+    again, more = timed_search(100, spent=200 + spent)
+    assert (again, more) == (trials, 0)

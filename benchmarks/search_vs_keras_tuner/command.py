@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from .outcomes import Outcome
 from .settings import Settings
 
 WORK = Path("runs/search_vs_keras_tuner")
-SMOKE_PICTURES = {"num_classes": 5, "images_per_class": 24, "image_size": 48}
 
 Contestants = Mapping[str, Callable[[Repeat], Outcome]]
 
@@ -70,6 +69,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if not (arguments.data or arguments.smoke):
         parser.error("--data is needed: the folder of pictures to compare on")
+    if arguments.repeats < 1:
+        parser.error(f"--repeats must be at least 1, got {arguments.repeats}")
     return arguments
 
 
@@ -90,7 +91,14 @@ def _draw(folder: Path) -> Path:
     from automl_flowers.data.synthetic import synthesize
 
     if not folder.exists():
-        synthesize(folder, format="folders", external=False, **SMOKE_PICTURES)
+        synthesize(
+            folder,
+            num_classes=5,
+            images_per_class=24,
+            image_size=48,
+            format="folders",
+            external=False,
+        )
     return folder
 
 
@@ -120,7 +128,7 @@ def prepare(chosen: Settings, num_repeats: int, work: Path) -> list[Repeat]:
     ]
 
 
-def run_missing(repeat: Repeat, contestants: Contestants) -> Any:
+def run_missing(repeat: Repeat, contestants: Contestants) -> Iterator[str]:
     """Run the contestants of a repeat that have not ended, and yield the name of each."""
     for name, contest in contestants.items():
         file = repeat.outcome_file(name)
@@ -134,7 +142,8 @@ def write_results(repeats: Sequence[Repeat], out: Path) -> dict[str, Any]:
     """Write and return the figures of all that has ended, with the plot beside them."""
     result = {"environment": describe_environment(), **collect(repeats)}
     write_json(out, result)
-    each = {name: result[name]["repeats"] for name in CONTESTANTS if name in result}
+    searches = [name for name in CONTESTANTS if name in result and name != "ours_blend"]
+    each = {name: result[name]["repeats"] for name in searches}
     svg = plot.draw(
         {name: [r["incumbent_val_macro_f1"] for r in ended] for name, ended in each.items()},
         {name: [r["seconds"] for r in ended] for name, ended in each.items()},

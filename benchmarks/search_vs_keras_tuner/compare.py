@@ -73,8 +73,10 @@ def summarise(repeats: Sequence[Repeat], contestants: Sequence[str], num_classes
         key: _difference(repeats, ours, num_classes) for key, ours in DIFFERENCES.items()
     }
     result["ratio"] = {
-        "disk": _ratio(repeats, "disk_bytes"),
-        "peak_memory": _ratio(repeats, "peak_memory_bytes"),
+        "disk": _ratio(repeats, "ours_equal", "disk_bytes"),
+        "peak_memory": _ratio(repeats, "ours_equal", "peak_memory_bytes"),
+        "seconds_equal": _ratio(repeats, "ours_equal", "seconds"),
+        "seconds_tenth": _ratio(repeats, "ours_tenth", "seconds"),
     }
     return result
 
@@ -98,10 +100,9 @@ def _figures(repeats: Sequence[Repeat], name: str, num_classes: int) -> dict[str
                 ],
             }
         )
-    means = ("test_macro_f1", "seconds", "disk_bytes", "peak_memory_bytes")
-    return {key: round(float(np.mean([r[key] for r in each])), 4) for key in means} | {
-        "repeats": each
-    }
+    digits = {"test_macro_f1": 4, "seconds": 1, "disk_bytes": None, "peak_memory_bytes": None}
+    means = {key: round(float(np.mean([r[key] for r in each])), n) for key, n in digits.items()}
+    return {**means, "repeats": each}
 
 
 def _difference(repeats: Sequence[Repeat], ours: str, num_classes: int) -> dict[str, Any] | None:
@@ -128,16 +129,16 @@ def _difference(repeats: Sequence[Repeat], ours: str, num_classes: int) -> dict[
     }
 
 
-def _ratio(repeats: Sequence[Repeat], attribute: str) -> float | None:
+def _ratio(repeats: Sequence[Repeat], ours: str, attribute: str) -> float | None:
     """Return the mean of ours over the mean of the peer's, of repeats that have both."""
-    both = [r.outcomes for r in repeats if {"ours_equal", "peer"} <= r.outcomes.keys()]
+    both = [r.outcomes for r in repeats if ours in r.outcomes and "peer" in r.outcomes]
     if not both:
         return None
-    ours, peers = (
+    mine, theirs = (
         np.mean([getattr(outcomes[name], attribute) for outcomes in both])
-        for name in ("ours_equal", "peer")
+        for name in (ours, "peer")
     )
-    return round(float(ours / peers), 3)
+    return round(float(mine / theirs), 3)
 
 
 def paired_interval(

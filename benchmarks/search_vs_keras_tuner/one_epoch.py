@@ -63,6 +63,7 @@ class Trainer:
             self.train,
             validation_data=self.val,
             epochs=num_epochs,
+            shuffle=False,  # the dataset has shuffled
             callbacks=[
                 plain_keras.ScheduledLearningRate(recipe.schedule, self.job.max_epochs),
                 plain_keras.EpochLog(self.job.epoch_log),
@@ -76,21 +77,13 @@ class Trainer:
 def search(job: Job) -> None:
     """Search for the seconds that the job allows, and predict the test pictures."""
     keras.utils.set_random_seed(job.seed)
-    train, val = (
-        plain_keras.load_pictures(job.repeat, split, job.image_size) for split in ("train", "val")
-    )
-    trainer = Trainer(
-        job,
-        plain_keras.batches(train, job.num_classes, job.batch_size, shuffle_seed=job.seed),
-        plain_keras.batches(val, job.num_classes, job.batch_size),
-    )
+    trainer = Trainer(job, plain_keras.training_batches(job), plain_keras.validation_batches(job))
     ranked = _rank_after_one_epoch(trainer)
     best = _train_in_full(trainer, ranked)
-    test = plain_keras.load_pictures(job.repeat, "test", job.image_size)
     keras.backend.clear_session()
     model = plain_keras.build_model(best, job.num_classes)
     model.load_weights(_weights_file(job, best))
-    plain_keras.hand_over(model, test, job.batch_size, job.predictions)
+    plain_keras.hand_over(model, job)
 
 
 def _rank_after_one_epoch(trainer: Trainer) -> list[Recipe]:

@@ -51,9 +51,6 @@ class RecipeModel(keras_tuner.HyperModel):
 def search(job: Job) -> None:
     """Search, and predict the test pictures with the best model."""
     keras.utils.set_random_seed(job.seed)
-    train, val = (
-        plain_keras.load_pictures(job.repeat, split, job.image_size) for split in ("train", "val")
-    )
     tuner = keras_tuner.Hyperband(
         RecipeModel(job.space, job.num_classes, job.max_epochs),
         objective=keras_tuner.Objective(plain_keras.OBJECTIVE, "max"),
@@ -64,14 +61,13 @@ def search(job: Job) -> None:
         project_name="hyperband",
     )
     tuner.search(
-        plain_keras.batches(train, job.num_classes, job.batch_size, shuffle_seed=job.seed),
-        validation_data=plain_keras.batches(val, job.num_classes, job.batch_size),
+        plain_keras.training_batches(job),
+        validation_data=plain_keras.validation_batches(job),
         callbacks=[plain_keras.EpochLog(job.epoch_log)],
+        shuffle=False,  # the dataset has shuffled
         verbose=2,
     )
-    test = plain_keras.load_pictures(job.repeat, "test", job.image_size)
-    best = tuner.get_best_models(1)[0]
-    plain_keras.hand_over(best, test, job.batch_size, job.predictions)
+    plain_keras.hand_over(tuner.get_best_models(1)[0], job)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
 
 from . import splits
+from .job import Job
 
 OBJECTIVE = "val_macro_f1"
 
@@ -64,22 +65,22 @@ def load_pictures(repeat: Path, split: str, image_size: int) -> Pictures:
     return Pictures(rows["id"].to_numpy(str), images, rows["label"].to_numpy(np.int64))
 
 
-def batches(
-    pictures: Pictures, num_classes: int, batch_size: int, shuffle_seed: int | None = None
-) -> tf.data.Dataset:
-    """Return the pictures in batches, from memory.
+def training_batches(job: Job) -> tf.data.Dataset:
+    """Return the pictures of `train` from memory, in another order in every epoch."""
+    pictures = _in_memory(job, "train")
+    shuffled = pictures.shuffle(len(pictures), seed=job.seed)
+    return shuffled.batch(job.batch_size).prefetch(tf.data.AUTOTUNE)
 
-    Args:
-        pictures: Decoded.
-        num_classes: Width of the labels.
-        batch_size: Images a step.
-        shuffle_seed: For another order in every epoch; None for the given order.
-    """
-    labels = keras.utils.to_categorical(pictures.labels, num_classes)
-    dataset = tf.data.Dataset.from_tensor_slices((pictures.images, labels))
-    if shuffle_seed is not None:
-        dataset = dataset.shuffle(len(labels), seed=shuffle_seed)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+def validation_batches(job: Job) -> tf.data.Dataset:
+    """Return the pictures of `val` from memory: all of them, where this project sees a half."""
+    return _in_memory(job, "val").batch(job.batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _in_memory(job: Job, split: str) -> tf.data.Dataset:
+    pictures = load_pictures(job.repeat, split, job.image_size)
+    labels = keras.utils.to_categorical(pictures.labels, job.num_classes)
+    return tf.data.Dataset.from_tensor_slices((pictures.images, labels))
 
 
 def build_model(recipe: Recipe, num_classes: int, weights: str = IMAGENET) -> keras.Model:
@@ -180,9 +181,10 @@ class EpochLog(keras.callbacks.Callback):
             file.write(json.dumps([time.time(), score]) + "\n")
 
 
-def hand_over(model: keras.Model, pictures: Pictures, batch_size: int, file: Path) -> None:
-    """Write the classes that a model gives the test pictures."""
-    images = tf.data.Dataset.from_tensor_slices(pictures.images).batch(batch_size)
+def hand_over(model: keras.Model, job: Job) -> None:
+    """Write the classes that a model gives the test pictures, which are first read here."""
+    pictures = load_pictures(job.repeat, "test", job.image_size)
+    images = tf.data.Dataset.from_tensor_slices(pictures.images).batch(job.batch_size)
     predicted = model.predict(images, verbose=0).argmax(axis=1)
-    with file.open("wb") as opened:
+    with job.predictions.open("wb") as opened:
         np.savez(opened, ids=pictures.ids, predicted=predicted.astype(np.int64))

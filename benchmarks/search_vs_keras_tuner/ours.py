@@ -6,7 +6,6 @@ import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,27 +39,38 @@ class Commands:
         self, space_file: Path, *, max_epochs: int, seed: int, budget_seconds: float
     ) -> measure.Measured:
         """Search for so many seconds, everything included."""
-        return self._call(
-            *("search", "--data", self.repeat / splits.SEARCH_FILE, "--space", space_file),
-            *("--max-epochs", max_epochs, "--seed", seed, "--precision", PRECISION),
-            *time_limit(budget_seconds),
-        )
+        data = self.repeat / splits.SEARCH_FILE
+        words = search_words(data, space_file, max_epochs=max_epochs, seed=seed)
+        return self._call(*words, *time_limit(budget_seconds))
 
     def ensemble(self, top: int) -> measure.Measured:
         """Take over the best recipes."""
-        return self._call("ensemble", "--top", top, "--precision", PRECISION)
+        return self._call(*ensemble_words(top))
 
     def predict(self) -> tuple[measure.Measured, npt.NDArray[np.int64]]:
         """Return what it took, and the classes of the test pictures in the order of the links."""
         answers = self.run.with_suffix(".predictions.csv")
-        measured = self._call("predict", self.repeat / splits.TEST_FOLDER, stdout=answers)
+        measured = self._call("predict", str(self.repeat / splits.TEST_FOLDER), stdout=answers)
         with answers.open(encoding="utf-8", newline="") as file:
             rows = {Path(row["path"]).name: int(row["class_name"]) for row in csv.DictReader(file)}
         return measured, np.array([rows[name] for name in sorted(rows)], dtype=np.int64)
 
-    def _call(self, *words: Any, stdout: Path | None = None) -> measure.Measured:
-        command = [*PROGRAM, *map(str, words), "--run", str(self.run), "--quiet"]
+    def _call(self, *words: str, stdout: Path | None = None) -> measure.Measured:
+        command = [*PROGRAM, *words, "--run", str(self.run), "--quiet"]
         return measure.run(command, log=self.log, stdout=stdout)
+
+
+def search_words(data: Path, space_file: Path, *, max_epochs: int, seed: int) -> tuple[str, ...]:
+    """Return the command that searches, but for its limit."""
+    return (
+        *("search", "--data", str(data), "--space", str(space_file)),
+        *("--max-epochs", str(max_epochs), "--seed", str(seed), "--precision", PRECISION),
+    )
+
+
+def ensemble_words(top: int) -> tuple[str, ...]:
+    """Return the command that takes over the best recipes."""
+    return ("ensemble", "--top", str(top), "--precision", PRECISION)
 
 
 def time_limit(seconds: float) -> tuple[str, ...]:

@@ -3,12 +3,15 @@
 import json
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.main
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl_flowers import cli
 from automl_flowers.data.sources import open_data
 from automl_flowers.errors import DataError, RunError
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
@@ -405,6 +408,29 @@ def test_links_weigh_nothing_of_what_they_lead_to(tmp_path):
     (tmp_path / "a" / "link").symlink_to(tmp_path / "large")
 
     assert 1000 <= measure.disk_bytes(tmp_path / "a") < 2000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ours.search_words(Path("a.csv"), Path("b.yaml"), max_epochs=9, seed=0),
+        ours.ensemble_words(3),
+        ("predict", "pictures"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_command_line_knows_what_is_typed(words):
+    command_line = typer.main.get_command(cli.app).commands[words[0]]
+
+    given = command_line.make_context(words[0], [*words[1:], "--run", "run", "--quiet"]).params
+
+    assert given["quiet"] is True
+    assert given["run"] == "run"
+
+
+def test_a_search_is_limited_by_whole_seconds():
+    assert ours.time_limit(151.9) == ("--time-budget", "151s")
+    assert ours.time_limit(0.3) == ("--time-budget", "1s")
 
 
 def trial(number, identity, started):

@@ -55,6 +55,7 @@ class Facts:
         planned_trials: How many the search runs if nothing fails.
         is_search_over: Whether there is nothing left to run.
         log_sampled: Hyperparameters that were drawn uniformly in the logarithm.
+        probes: What linear heads on frozen features scored, best first, as recorded.
         data: As in `data.json`.
         environment: As in `environment.json`.
         blend: The blend, or None.
@@ -72,6 +73,7 @@ class Facts:
     planned_trials: int
     is_search_over: bool
     log_sampled: frozenset[str]
+    probes: tuple[dict[str, Any], ...]
     data: dict[str, Any]
     environment: dict[str, Any]
     blend: Blend | None
@@ -127,6 +129,7 @@ def collect(run: RunFolder) -> Facts:
         planned_trials=planned,
         is_search_over=is_over,
         log_sampled=_log_sampled(run.path / "space.yaml"),
+        probes=_probes(run),
         data=read_json(run.data) or {},
         environment=read_json(run.path / "environment.json") or {},
         blend=blend,
@@ -135,6 +138,11 @@ def collect(run: RunFolder) -> Facts:
         confusion=confusion,
         no_confusion=no_confusion,
     )
+
+
+def _probes(run: RunFolder) -> tuple[dict[str, Any], ...]:
+    read = [read_json(path) or {} for path in sorted(run.probes.glob("*.json"))]
+    return tuple(sorted(read, key=lambda probe: -probe.get("macro_f1", 0.0)))
 
 
 def _standings(

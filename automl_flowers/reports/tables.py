@@ -193,7 +193,8 @@ def overview(facts: Facts) -> list[tuple[str, str]]:
         ("data", facts.settings.get("data") or "the embedded default: drawn flowers"),
         ("classes", f"{num_classes}" if num_classes else ""),
         ("images", images),
-        ("space", facts.settings.get("space") or ""),
+        ("space", _space(facts.settings.get("space"))),
+        ("frozen features", _probes(facts.probes)),
         ("search", _search(facts)),
         ("objective", f"{OBJECTIVES[facts.objective]} on val"),
         ("device", f"{facts.environment.get('device', '')}, {_precision(facts)}".strip(", ")),
@@ -201,6 +202,17 @@ def overview(facts: Facts) -> list[tuple[str, str]]:
         ("training", f"{duration(seconds)} in the search"),
     ]
     return [(term, description) for term, description in listed if description]
+
+
+def _space(space: Any) -> str:
+    """Return the name of a space; one that was given by its content has none."""
+    return space if isinstance(space, str) else "custom" if space else ""
+
+
+def _probes(probes: Sequence[Mapping[str, Any]]) -> str:
+    """Return how far linear heads got without any fine-tuning."""
+    told = [f"{p['backbone']} {p['image_size']} px {p['macro_f1']:.3f}" for p in probes if p]
+    return f"val macro F1 of {', '.join(told)}" if told else ""
 
 
 def _search(facts: Facts) -> str:

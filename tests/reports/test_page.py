@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import pytest
 
 from automl_flowers.errors import RunError
+from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.reports import page, summary
 
@@ -268,3 +269,13 @@ def test_hundred_trials_and_classes_with_long_names(empty_run, build):
 
     assert len(reader.figures["figure-curves-0"]["data"]) == 99 + 1
     assert reader.tags.count("tbody") >= 100
+
+
+def test_frozen_features_are_told_best_first(searched_run):
+    assert "frozen features" not in words_of(searched_run)
+
+    for backbone, score in [("vgg16", 0.5), ("xception", 0.75)]:
+        probe = {"backbone": backbone, "image_size": 96, "macro_f1": score}
+        write_json(searched_run.probes / f"{backbone}-96.json", probe)
+
+    assert "val macro F1 of xception 96 px 0.750, vgg16 96 px 0.500" in words_of(searched_run)

@@ -166,10 +166,7 @@ def _run_ours(repeat: Repeat, name: str, budget_seconds: float) -> Outcome:
     started = time.time()
     steps = {
         "search": commands.search(
-            repeat.space_file,
-            max_epochs=repeat.settings.max_epochs,
-            seed=repeat.seed,
-            budget_seconds=budget_seconds,
+            repeat.space_file, seed=repeat.seed, budget_seconds=budget_seconds
         ),
         "ensemble": commands.ensemble(1),
     }
@@ -184,6 +181,7 @@ def _run_ours(repeat: Repeat, name: str, budget_seconds: float) -> Outcome:
         curve=curve,
         notes={
             "budget_seconds": round(budget_seconds, 1),
+            "max_epochs": ours.chosen_epochs(commands.run),
             "recipes": ours.count_recipes(commands.run),
             "epochs": len(curve),
         },

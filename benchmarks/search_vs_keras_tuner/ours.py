@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_flowers.blending.pick import candidates
+from automl_flowers.config import read_yaml
 from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RunFolder
 
@@ -35,13 +36,10 @@ class Commands:
     repeat: Path
     log: Path
 
-    def search(
-        self, space_file: Path, *, max_epochs: int, seed: int, budget_seconds: float
-    ) -> measure.Measured:
+    def search(self, space_file: Path, *, seed: int, budget_seconds: float) -> measure.Measured:
         """Search for so many seconds, everything included."""
         data = self.repeat / splits.SEARCH_FILE
-        words = search_words(data, space_file, max_epochs=max_epochs, seed=seed)
-        return self._call(*words, *time_limit(budget_seconds))
+        return self._call(*search_words(data, space_file, seed, budget_seconds))
 
     def ensemble(self, top: int) -> measure.Measured:
         """Take over the best recipes."""
@@ -60,22 +58,18 @@ class Commands:
         return measure.run(command, log=self.log, stdout=stdout)
 
 
-def search_words(data: Path, space_file: Path, *, max_epochs: int, seed: int) -> tuple[str, ...]:
-    """Return the command that searches, but for its limit."""
+def search_words(data: Path, space_file: Path, seed: int, seconds: float) -> tuple[str, ...]:
+    """Return the command that searches; how long it trains a recipe follows from the budget."""
     return (
         *("search", "--data", str(data), "--space", str(space_file)),
-        *("--max-epochs", str(max_epochs), "--seed", str(seed), "--precision", PRECISION),
+        *("--time-budget", f"{max(int(seconds), 1)}s"),
+        *("--seed", str(seed), "--precision", PRECISION),
     )
 
 
 def ensemble_words(top: int) -> tuple[str, ...]:
     """Return the command that takes over the best recipes."""
     return ("ensemble", "--top", str(top), "--precision", PRECISION)
-
-
-def time_limit(seconds: float) -> tuple[str, ...]:
-    """Return the flags that bound a search by the clock."""
-    return ("--time-budget", f"{max(int(seconds), 1)}s")
 
 
 def read_curve(run: Path, started: float) -> npt.NDArray[np.float64]:
@@ -91,6 +85,11 @@ def read_curve(run: Path, started: float) -> npt.NDArray[np.float64]:
                 clock += epoch.seconds
                 points.append((clock, epoch.macro_f1))
     return np.array(sorted(points), dtype=np.float64).reshape(-1, 2)
+
+
+def chosen_epochs(run: Path) -> int:
+    """Return the full horizon that a search has chosen for its recipes."""
+    return int(read_yaml(RunFolder(run).config)["max_epochs"])
 
 
 def count_recipes(run: Path) -> int:

@@ -413,7 +413,7 @@ def test_links_weigh_nothing_of_what_they_lead_to(tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        ours.search_words(Path("a.csv"), Path("b.yaml"), max_epochs=9, seed=0),
+        ours.search_words(Path("a.csv"), Path("b.yaml"), 0, 151.9),
         ours.ensemble_words(3),
         ("predict", "pictures"),
     ],
@@ -428,9 +428,11 @@ def test_the_command_line_knows_what_is_typed(words):
     assert given["run"] == "run"
 
 
-def test_a_search_is_limited_by_whole_seconds():
-    assert ours.time_limit(151.9) == ("--time-budget", "151s")
-    assert ours.time_limit(0.3) == ("--time-budget", "1s")
+@pytest.mark.parametrize(("seconds", "budget"), [(151.9, "151s"), (0.3, "1s")])
+def test_a_search_is_limited_by_whole_seconds(seconds, budget):
+    words = ours.search_words(Path("a.csv"), Path("b.yaml"), 0, seconds)
+
+    assert words[words.index("--time-budget") + 1] == budget
 
 
 def trial(number, identity, started):

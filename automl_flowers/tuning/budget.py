@@ -130,11 +130,15 @@ class TimedPace(Pace):
         return self._budget.left < costs.epoch(task.recipe) + self._reserve(picked, costs)
 
     def final_fits(self, trials: Sequence[TrialRecord]) -> Iterator[Task]:
-        """Yield what brings the picked recipes to their horizon, as long as there is time."""
+        """Yield what brings the picked recipes to their horizon, as long as there is time.
+
+        The best goes on even where there is time for a part only; the rest is left to the ensemble.
+        """
         costs = learn_costs(trials, self._forward)
-        for candidate in self._pick(trials):
-            num_epochs = self._horizon - candidate.epochs
-            if num_epochs > 0 and self._budget.left >= costs.training(candidate.recipe, num_epochs):
+        for number, candidate in enumerate(self._pick(trials)):
+            missing = self._horizon - candidate.epochs
+            needed = costs.training(candidate.recipe, missing if number else min(missing, 1))
+            if missing > 0 and self._budget.left >= needed:
                 yield self._final_fit(candidate)
 
     def _final_fit(self, candidate: Candidate) -> Task:

@@ -18,9 +18,12 @@ from search_spaces.recipe import Recipe
 FIRST_BUILD_SECONDS = 20.0
 """Building and tracing a program, before one was measured."""
 
-SECONDS_PER_STEP_OF_WORK = 1.3
+SECONDS_PER_SECOND_OF_WORK = 2.0
 """An epoch's seconds over those of its work at the speed of the probe, before one was measured:
 training does more than passing forward, such as augmenting images and scoring `val`."""
+
+EPOCH_OVERHEAD_SECONDS = 1.0
+"""What an epoch takes besides, however few its images: filling the pipeline, writing the state."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,13 @@ class Costs:
         wanted = Architecture.of(recipe)
         if wanted in self.epochs:
             return self.epochs[wanted]
-        guess = self._work_seconds(wanted)
+        guess = self._guess(wanted)
         ratios = [
-            seconds / self._work_seconds(known)
+            seconds / self._guess(known)
             for known, seconds in self.epochs.items()
             if self._is_like(known, wanted)
         ]
-        return guess * (statistics.median(ratios) if ratios else SECONDS_PER_STEP_OF_WORK)
+        return guess * (statistics.median(ratios) if ratios else 1.0)
 
     def build(self, recipe: Recipe) -> float:
         """Return the seconds before the first step of a recipe: none for a known architecture."""
@@ -101,9 +104,10 @@ class Costs:
             (wanted.backbone, wanted.image_size) in self.forward
         )
 
-    def _work_seconds(self, architecture: Architecture) -> float:
+    def _guess(self, architecture: Architecture) -> float:
         key = (architecture.backbone, architecture.image_size)
-        return architecture.work * self.forward.get(key, architecture.image_size**2 / 1e4)
+        work = architecture.work * self.forward.get(key, architecture.image_size**2 / 1e4)
+        return EPOCH_OVERHEAD_SECONDS + SECONDS_PER_SECOND_OF_WORK * work
 
 
 def learn_costs(trials: Iterable[TrialRecord], forward: Mapping[tuple[str, int], float]) -> Costs:

@@ -58,7 +58,7 @@ class Architecture:
     @property
     def work(self) -> float:
         """Passes over the whole backbone that a training step is worth: from 1 to 3."""
-        return 1 + 2 * self.trainable_blocks / len(get_backbone(self.backbone).blocks)
+        return 1 + 2 * self.trainable_blocks / get_backbone(self.backbone).num_blocks
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from automl_flowers.tuning.cost import (
     learn_costs,
 )
 from automl_flowers.tuning.hyperband import plan_brackets
+from search_spaces.backbones import BACKBONES
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
 
@@ -71,6 +72,14 @@ def test_before_anything_was_measured_the_probe_says():
     frozen = replace(RECIPE, trainable_blocks=0)
     assert costs.epoch(frozen) == EPOCH_OVERHEAD_SECONDS + 2 * SECONDS_PER_SECOND_OF_WORK
     assert costs.build(frozen) == FIRST_BUILD_SECONDS
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_has_its_work(name):
+    entry = BACKBONES[name]
+
+    for blocks, work in [(0, 1), (entry.num_blocks, 3)]:
+        assert Architecture(name, 96, blocks, "adam", 32).work == work
 
 
 def test_a_trial_that_was_killed_says_nothing_of_building():

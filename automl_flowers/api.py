@@ -40,6 +40,7 @@ def search(
     backbones: Sequence[str] | str | None = None,
     image_size: Sequence[int] | int | None = None,
     batch_size: Sequence[int] | int | None = None,
+    oracle: str | None = None,
     max_epochs: int | None = None,
     time_budget: str | float | None = None,
     extend: str | float | None = None,
@@ -68,11 +69,13 @@ def search(
         backbones: Instead of the space's.
         image_size: Pixels, instead of the space's.
         batch_size: Images a step and replica, instead of the space's.
+        oracle: What decides which recipe runs next, and for how long: `hyperband`, `pasha`,
+            `random`, `bayesian` or `grid`.
         max_epochs: Epochs of the longest trials; with a time budget, by default, as many as fit.
         time_budget: What the search may take, final fits included: seconds, or `20m`, `3h`.
         extend: What a search that has ended may take more.
         max_recipes: Distinct recipes to try; promotions are not counted.
-        factor: Hyperband's; 3 by default.
+        factor: How many times fewer trials, and more epochs, each round has; 3 by default.
         objective: `macro_f1`, `accuracy` or `log_loss`, on the whole `val` split.
         weights: `imagenet`, `none` for random ones, or files by backbone; the other backbones
             then start from ImageNet.

@@ -96,6 +96,9 @@ def search(
     space: Annotated[
         str | None, typer.Option(help="Search space: demo, small, petals or a YAML file.")
     ] = None,
+    oracle: Annotated[
+        str | None, typer.Option(help="hyperband, pasha, random, bayesian or grid.")
+    ] = None,
     max_epochs: Annotated[int | None, typer.Option(help="Epochs of the longest trials.")] = None,
     time_budget: Annotated[
         str | None,

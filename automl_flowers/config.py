@@ -59,6 +59,7 @@ SEARCH_SETTINGS = (
     "backbones",
     "image_size",
     "batch_size",
+    "oracle",
     "max_epochs",
     "factor",
     "max_recipes",
@@ -83,8 +84,9 @@ class RunConfig(pydantic.BaseModel):
         backbones: Instead of the space's.
         image_size: Pixels, instead of the space's.
         batch_size: Images a step and replica, instead of the space's.
+        oracle: What decides which recipe runs next, and for how long.
         max_epochs: Full horizon of a trial.
-        factor: Hyperband's.
+        factor: How many times fewer trials, and more epochs, each round has.
         time_budget: Seconds that the search may take, final fits included; may be written `90s`,
             `20m` or `3h`. Recipes are drawn as long as there is time.
         extend: Seconds more for a search that has ended.
@@ -115,6 +117,7 @@ class RunConfig(pydantic.BaseModel):
     backbones: Names | None = None
     image_size: Integers | None = None
     batch_size: Integers | None = None
+    oracle: Literal["hyperband", "pasha", "random", "bayesian", "grid"] = "hyperband"
     max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     factor: Annotated[int, Field(ge=2, le=100)] = 3
     time_budget: Annotated[float, BeforeValidator(_as_seconds)] | None = None

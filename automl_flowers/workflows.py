@@ -56,8 +56,8 @@ from automl_flowers.tuning.budget import Budget, TimedPace, affordable_epochs
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
 from automl_flowers.tuning.cost import learn_costs
-from automl_flowers.tuning.hyperband import plan_brackets
-from automl_flowers.tuning.oracle import HyperbandOracle
+from automl_flowers.tuning.oracles import make_oracle
+from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import MAX_GAP, Probe, ProbeFolder, choose_backbones, probe_all
 from automl_flowers.tuning.search import Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
@@ -108,24 +108,14 @@ def search(
         with Ledger(run.ledger, writable=True) as ledger:
             config = run_setup.extend(config, ledger, reporter)
             run_setup.write_settings(config, run, space, accelerator)
-            plan = plan_brackets(
-                int(config.max_epochs or 1),
-                config.factor,
-                config.max_recipes,
-                endless=config.is_endless,
-            )
+            plan = make_plan(config)
             costs = learn_costs(ledger.trials(), forward)
             epoch_seconds = costs.epoch(typical) if forward else None
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
             trainer = _make_trainer(config, run, data, accelerator, callbacks, "search")
-            oracle = HyperbandOracle(
-                worth,
-                plan,
-                objective=config.objective,
-                maximise=config.maximise,
-                seed=config.seed,
-                first=first,
-            )
+            if not has_rounds(config):
+                first = run_setup.enqueued(config, worth)  # known good ones belong to rounds
+            oracle = make_oracle(config, worth, plan, first)
             pace = _pace(config, run, ledger, forward, started)
             ledger.begin_session(time.time() - (time.perf_counter() - started))
             trials = run_search(

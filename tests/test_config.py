@@ -34,6 +34,7 @@ OTHER_VALUES = {
     "objective": "log_loss",
     "weights": "none",
     "precision": "float32",
+    "oracle": "pasha",
     "probe": "off",
     "enqueue": [{"dropout": 0.1}],
 }

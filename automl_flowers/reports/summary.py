@@ -30,7 +30,8 @@ from automl_flowers.reports.scores import ScoreLine, score_lines
 from automl_flowers.reports.standings import Standing, rank_recipes, ranked
 from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
-from automl_flowers.tuning.hyperband import Entry, next_step, plan_brackets
+from automl_flowers.tuning.hyperband import Entry
+from automl_flowers.tuning.plans import is_over, make_plan
 
 __all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
 
@@ -161,13 +162,12 @@ def _progress(config: RunConfig, trials: Sequence[TrialRecord]) -> tuple[int, bo
     """Return how many trials were planned, and whether all has been run."""
     if config.is_endless:
         return len(trials), all(trial.status != "running" for trial in trials)
-    plan = plan_brackets(config.max_epochs or 1, config.factor, config.max_recipes)
     entries = [
         Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)
         for t in trials
     ]
-    planned = sum(stage.size for bracket in plan for stage in bracket)
-    return planned, next_step(plan, entries, maximise=config.maximise) == "stop"
+    planned = sum(stage.size for bracket in make_plan(config) for stage in bracket)
+    return planned, is_over(config, entries)
 
 
 def _log_sampled(space: Path) -> frozenset[str]:

@@ -167,7 +167,7 @@ def next_step(
     """
     waiting = False
     for number, bracket in enumerate(plan):
-        rounds = _by_round(entries, number, len(bracket))
+        rounds = by_round(entries, number, len(bracket))
         if len(rounds[0]) < bracket[0].size and not exhausted:
             return Start(number, 0, None)
         for index in range(1, len(bracket)):
@@ -222,7 +222,7 @@ def still_needed(
     """
     needed: set[str] = set()
     for number, bracket in enumerate(plan):
-        rounds = _by_round(entries, number, len(bracket))
+        rounds = by_round(entries, number, len(bracket))
         for index in range(1, len(bracket)):
             best = promoted(rounds[index - 1], bracket[index].size, maximise=maximise)
             ended = {entry.parent for entry in rounds[index] if entry.status != "running"}
@@ -230,7 +230,8 @@ def still_needed(
     return needed
 
 
-def _by_round(entries: Sequence[Entry], bracket: int, num_rounds: int) -> list[list[Entry]]:
+def by_round(entries: Sequence[Entry], bracket: int, num_rounds: int) -> list[list[Entry]]:
+    """Return the trials of each round of a bracket, in the order in which they started."""
     rounds: list[list[Entry]] = [[] for _ in range(num_rounds)]
     for entry in entries:
         if entry.bracket == bracket:

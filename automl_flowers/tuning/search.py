@@ -20,8 +20,7 @@ from typing import Any, Protocol
 from automl_flowers.errors import RunError, UserError
 from automl_flowers.ledger import EpochRecord, Ledger, Status, TrialRecord
 from automl_flowers.tuning.checkpoints import CheckpointFolder, State, model_part
-from automl_flowers.tuning.hyperband import still_needed
-from automl_flowers.tuning.oracle import HyperbandOracle
+from automl_flowers.tuning.hyperband import Bracket
 from search_spaces.recipe import Recipe
 
 GIVE_UP_AFTER = 3
@@ -68,6 +67,34 @@ class Task:
     parent: str | None
     first_epoch: int
     last_epoch: int
+
+
+class Oracle(Protocol):
+    """What the loop needs of an oracle: the part of Keras Tuner's that it calls, and two more.
+
+    Attributes:
+        plan: Brackets to fill; the last round of one ends at the full horizon.
+        objective: Keras Tuner's; its `name` is a field of `EpochRecord`.
+        maximise: Whether a higher objective is better.
+        start_order: Names of the trials so far.
+    """
+
+    plan: tuple[Bracket, ...]
+    objective: Any
+    maximise: bool
+    start_order: list[str]
+
+    def create_trial(self, tuner_id: str) -> Any:
+        """Return the next trial, whose status says whether there is one."""
+
+    def update_trial(self, trial_id: str, metrics: dict[str, Any], step: int = 0) -> Any:
+        """Hear of a trial's score."""
+
+    def end_trial(self, trial: Any) -> None:
+        """Hear that a trial has ended."""
+
+    def still_needed(self) -> set[str]:
+        """Return the trials whose state may still be continued."""
 
 
 class Train(Protocol):
@@ -127,7 +154,7 @@ class OutOfTime(Exception):  # noqa: N818 - an end, no error
 
 
 def run_search(
-    oracle: HyperbandOracle,
+    oracle: Oracle,
     train: Train,
     ledger: Ledger,
     checkpoints: CheckpointFolder,
@@ -172,7 +199,7 @@ def run_search(
 
 @dataclass
 class _Loop:
-    oracle: HyperbandOracle
+    oracle: Oracle
     train: Train
     ledger: Ledger
     checkpoints: CheckpointFolder
@@ -325,9 +352,7 @@ class _Loop:
 
     def prune(self, also: str | None = None) -> None:
         """Keep the states that someone may still go on from, and the running trial's last."""
-        oracle = self.oracle
-        needed = still_needed(oracle.plan, oracle.entries(), maximise=oracle.maximise)
-        needed |= set(self.worth_keeping(self.ledger.trials()))
+        needed = self.oracle.still_needed() | set(self.worth_keeping(self.ledger.trials()))
         found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
         names = {checkpoint[1] for checkpoint in found if checkpoint}
         self.checkpoints.keep_only(names | ({also} if also else set()))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import keras
 
     from automl_flowers.results import EnsembleResult, Prediction, SearchResult
+    from automl_flowers.run_folder import RunFolder
 
 Address = str | Path
 CallbackFactory = Callable[[], "keras.callbacks.Callback"]
@@ -179,21 +180,45 @@ def predict(
     return workflows.predict(settings, [Path(path) for path in paths])  # type: ignore[no-any-return]
 
 
-def report(run: Address | None = None) -> Path:
+def report(
+    run: Address | None = None,
+    *,
+    csv: Address | None = None,
+    keras_tuner: Address | None = None,
+) -> Path:
     """Write a run's `report.html` and return its path.
 
     Args:
         run: Run folder; None for the latest run.
+        csv: Folder to write the tables `trials.csv` and `epochs.csv` to as well.
+        keras_tuner: Folder to write the run to as a project of Keras Tuner as well.
 
     Raises:
-        UserError: If there is no such run.
+        UserError: If there is no such run, or `keras_tuner` holds something else.
     """
     from automl_flowers.reports import page, summary
     from automl_flowers.run_folder import open_run
 
     folder = open_run(str(run) if run else None)
     page.write(summary.collect(folder), folder.report)
+    export(folder, csv, keras_tuner)
     return folder.report
+
+
+def export(run: RunFolder, csv: Address | None, keras_tuner: Address | None) -> None:
+    """Write a run for other programs: as tables, and as a project of Keras Tuner."""
+    if csv is not None:
+        from automl_flowers.reports.csv_files import write_csv_files
+        from automl_flowers.reports.reading import read_trials
+
+        write_csv_files(read_trials(run.ledger), Path(csv))
+    if keras_tuner is not None:
+        from automl_flowers.tensorflow_import import import_tensorflow
+
+        import_tensorflow()
+        from automl_flowers.tuning.export import export_project
+
+        export_project(run, Path(keras_tuner))
 
 
 _NO_SETTINGS = ("callbacks", "config")

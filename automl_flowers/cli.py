@@ -184,16 +184,30 @@ def ensemble(
 
 
 @app.command(epilog="Example: automl-flowers report --run runs/one")
-def report(run: Run = None, json_output: Json = None, quiet: Quiet = None) -> None:
+def report(
+    run: Run = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write trials.csv and epochs.csv there."),
+    ] = None,
+    keras_tuner: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write the run there as Keras Tuner's project."),
+    ] = None,
+    json_output: Json = None,
+    quiet: Quiet = None,
+) -> None:
     """Write report.html for a run and print its leaderboard."""
 
     def go() -> None:
+        from automl_flowers import api
         from automl_flowers.reports import page, summary
         from automl_flowers.run_folder import open_run
 
         folder = open_run(run)
         facts = summary.collect(folder)
         page.write(facts, folder.report)
+        api.export(folder, csv, keras_tuner)
         _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
 
     _run(go)

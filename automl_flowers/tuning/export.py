@@ -10,25 +10,29 @@ drawn, so a recipe is turned back into values of the space that mean the same.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine import metrics_tracking
-from keras_tuner.engine import trial as trial_module
+from keras_tuner.engine.trial import Trial
 
-from automl_flowers.config import RunConfig
+from automl_flowers.config import RunConfig, parse_config, read_yaml
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.ledger import TrialRecord
-from automl_flowers.tuning.hyperband import Bracket, plan_brackets
+from automl_flowers.reports.reading import read_trials
+from automl_flowers.run_folder import RunFolder
+from automl_flowers.tuning.hyperband import Bracket
+from automl_flowers.tuning.oracle import spread_seed
+from automl_flowers.tuning.plans import has_rounds, make_plan
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import count_trainable_blocks
 from search_spaces.hyperparameters import Value
 from search_spaces.parameters import Choice
 from search_spaces.recipe import Recipe
-from search_spaces.spaces import PARAMETERS, Space
+from search_spaces.spaces import PARAMETERS, Space, parse_space
 
 MARK = "exported_from.json"
 """Says which run a folder was exported from, so that it may be exported to again."""
@@ -42,25 +46,30 @@ _STATUSES = {
     "infeasible": "FAILED",
 }
 
+_WHOLE_TRIALS = {
+    "random": keras_tuner.oracles.RandomSearchOracle,
+    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+    "grid": keras_tuner.oracles.GridSearchOracle,
+}
+
 _WORKER = "tuner0"
 """The name that Keras Tuner gives the only worker of a search."""
 
 
-def export_project(
-    run: Path, config: RunConfig, space: Space, trials: Sequence[TrialRecord], folder: Path
-) -> None:
-    """Write a run as a project of Keras Tuner.
+def export_project(run: RunFolder, folder: Path) -> None:
+    """Write a run as a project of Keras Tuner. The run is only read.
 
     Args:
-        run: The run folder, for the record.
-        config: The run's settings.
-        space: The run's space.
-        trials: From the run's ledger.
+        run: Finished, running or killed.
         folder: Where to; new, empty, or exported to from this run before.
 
     Raises:
-        RunError: If the folder holds something else.
+        RunError: If the run has no search yet or cannot be read, or the folder holds something
+            else.
     """
+    config = parse_config(read_yaml(run.require(run.config, "search")))
+    trials = read_trials(run.require(run.ledger, "search"))
+    space = _read_space(run)
     _claim(folder, run)
     oracle = _restore(config, space, trials)
     for trial in oracle.trials.values():
@@ -69,13 +78,24 @@ def export_project(
     _write(folder / f"{_WORKER}.json", {})
 
 
-def _claim(folder: Path, run: Path) -> None:
+def _read_space(run: RunFolder) -> Space:
+    recorded = run.require(run.path / "space.yaml", "search")
+    try:
+        return parse_space("recorded", read_yaml(recorded))
+    except ValueError as error:
+        raise RunError(
+            f"The space of this run, `{recorded}`, cannot be used: {error}",
+            hint="a backbone of your own must be registered first, so export from Python",
+        ) from None
+
+
+def _claim(folder: Path, run: RunFolder) -> None:
     """Mark a folder as exported from a run, unless it is something else."""
-    mark, owner = folder / MARK, {"run": str(run.absolute())}
+    mark, owner = folder / MARK, {"run": str(run.path.absolute())}
     is_ours = mark.exists() and read_json(mark) == owner
     if folder.exists() and not is_ours and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(
-            f"`{folder}` is not empty and was not exported from `{run}`.",
+            f"`{folder}` is not empty and was not exported from `{run.path}`.",
             hint="give a folder that does not exist yet",
         )
     write_json(mark, owner)
@@ -89,18 +109,12 @@ def _restore(config: RunConfig, space: Space, trials: Sequence[TrialRecord]) -> 
     """Return an oracle of Keras Tuner's in the state that the trials would have left it in."""
     hp = keras_tuner.HyperParameters()
     space.declare(hp)
-    plan = plan_brackets(config.max_epochs or 1, config.factor, config.max_recipes)
-    sweep = plan_brackets(config.max_epochs or 1, config.factor)
-    oracle = keras_tuner.oracles.HyperbandOracle(
-        objective=keras_tuner.Objective(config.objective, "max" if config.maximise else "min"),
-        max_epochs=config.max_epochs or 1,
-        factor=config.factor,
-        hyperband_iterations=-(-len(plan) // len(sweep)),
-        seed=config.seed,
-        hyperparameters=hp,
-    )
+    oracle = _make_upstream(config, hp)
+    plan = make_plan(config)
     for record in trials:
-        values = values_of(Recipe.from_dict(record.recipe), space) | _place(record, plan)
+        values = values_of(Recipe.from_dict(record.recipe), space)
+        if has_rounds(config):
+            values |= _place(record, plan)
         trial = _trial(record, hp.copy(), values)
         oracle.trials[record.trial_id] = trial
         oracle.start_order.append(record.trial_id)
@@ -110,26 +124,34 @@ def _restore(config: RunConfig, space: Space, trials: Sequence[TrialRecord]) -> 
         else:
             oracle._run_times[record.trial_id] = 1
             oracle.end_order.append(record.trial_id)
-    _restore_brackets(oracle, plan, trials, len(sweep))
+    if has_rounds(config):
+        _restore_brackets(oracle, plan, trials)
     return oracle
+
+
+def _make_upstream(config: RunConfig, hp: Any) -> Any:
+    options: dict[str, Any] = {
+        "objective": keras_tuner.Objective(config.objective, "max" if config.maximise else "min"),
+        "seed": spread_seed(config.seed),
+        "hyperparameters": hp,
+    }
+    if has_rounds(config):
+        return keras_tuner.oracles.HyperbandOracle(
+            max_epochs=config.max_epochs or 1, factor=config.factor, **options
+        )
+    return _WHOLE_TRIALS[config.oracle](max_trials=make_plan(config)[0][0].size, **options)
 
 
 def _trial(record: TrialRecord, hp: Any, values: dict[str, Value]) -> Any:
     hp.values = values
-    trial = trial_module.Trial(hp, record.trial_id, _STATUSES[record.status], record.reason)
-    trial.metrics = _curves(record)
+    trial = Trial(hp, record.trial_id, _STATUSES[record.status], record.reason)
+    for name, direction in _DIRECTIONS.items():
+        trial.metrics.register(name, direction)
+        for epoch in record.epochs:
+            trial.metrics.metrics[name].update(getattr(epoch, name), step=epoch.epoch)
     if record.score is not None:
         trial.score, trial.best_step = record.score, record.last_epoch - 1
     return trial
-
-
-def _curves(record: TrialRecord) -> Any:
-    tracker = metrics_tracking.MetricsTracker()
-    for name, direction in _DIRECTIONS.items():
-        tracker.register(name, direction)
-        for epoch in record.epochs:
-            tracker.metrics[name].update(getattr(epoch, name), step=epoch.epoch)
-    return tracker
 
 
 def _place(record: TrialRecord, plan: Sequence[Bracket]) -> dict[str, Value]:
@@ -146,20 +168,19 @@ def _place(record: TrialRecord, plan: Sequence[Bracket]) -> dict[str, Value]:
     return place if record.parent is None else {**place, "tuner/trial_id": record.parent}
 
 
-def _restore_brackets(
-    oracle: Any, plan: Sequence[Bracket], trials: Sequence[TrialRecord], num_brackets: int
-) -> None:
+def _restore_brackets(oracle: Any, plan: Sequence[Bracket], trials: Sequence[TrialRecord]) -> None:
+    """Fill the rounds of the brackets that have begun."""
     last = max((record.bracket for record in trials), default=0)
     oracle._current_bracket = len(plan[last]) - 1
-    oracle._current_iteration = last // num_brackets
+    oracle._current_iteration = last // oracle._get_num_brackets()
+    oracle.hyperband_iterations = math.ceil(len(plan) / oracle._get_num_brackets())
     oracle._brackets = []
-    for number in range(last + 1):
-        rounds: list[list[dict[str, str | None]]] = [[] for _ in plan[number]]
+    for number, bracket in enumerate(plan[: last + 1]):
+        rounds: list[list[dict[str, str | None]]] = [[] for _ in bracket]
         for record in trials:
             if record.bracket == number:
-                entry = {"past_id": record.parent, "id": record.trial_id}
-                rounds[record.round].append(entry)
-        oracle._brackets.append({"bracket_num": len(plan[number]) - 1, "rounds": rounds})
+                rounds[record.round].append({"past_id": record.parent, "id": record.trial_id})
+        oracle._brackets.append({"bracket_num": len(bracket) - 1, "rounds": rounds})
     oracle._remove_completed_brackets()
 
 

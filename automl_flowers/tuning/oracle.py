@@ -64,7 +64,7 @@ class LedgerOracle(keras_tuner.Oracle):
         super().__init__(
             objective=keras_tuner.Objective(objective, "max" if maximise else "min"),
             max_trials=None,  # the plan says how many
-            seed=_spread(seed),
+            seed=spread_seed(seed),
             hyperparameters=hp,
             allow_new_entries=False,
             tune_new_entries=False,
@@ -151,7 +151,7 @@ class LedgerOracle(keras_tuner.Oracle):
         return None
 
     def _generator(self, number: int) -> np.random.Generator:
-        return np.random.default_rng((_spread(self._seed_of_run), number))
+        return np.random.default_rng((spread_seed(self._seed_of_run), number))
 
     def _compute_values_hash(self, values: dict[str, Any]) -> str:
         """Make "tried so far" mean the recipe, not the values that led to it."""
@@ -218,7 +218,7 @@ def _distinct(first: Sequence[Mapping[str, Value]]) -> tuple[Mapping[str, Value]
     return tuple(distinct.values())
 
 
-def _spread(seed: int) -> int:
+def spread_seed(seed: int) -> int:
     """Return a positive 31-bit number, so that 0 and negative numbers are seeds like any other."""
     digest = hashlib.sha256(f"oracle:{seed}".encode()).digest()
     return 1 + int.from_bytes(digest[:4]) % (2**31 - 1)

@@ -27,6 +27,7 @@ from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.hyperband import Bracket
 from automl_flowers.tuning.oracle import spread_seed
 from automl_flowers.tuning.plans import has_rounds, make_plan
+from automl_flowers.tuning.search import FINAL
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import count_trainable_blocks
 from search_spaces.hyperparameters import Value
@@ -52,9 +53,6 @@ _WHOLE_TRIALS = {
     "grid": keras_tuner.oracles.GridSearchOracle,
 }
 
-_WORKER = "tuner0"
-"""The name that Keras Tuner gives the only worker of a search."""
-
 
 def export_project(run: RunFolder, folder: Path) -> None:
     """Write a run as a project of Keras Tuner. The run is only read.
@@ -75,7 +73,7 @@ def export_project(run: RunFolder, folder: Path) -> None:
     for trial in oracle.trials.values():
         _write(folder / f"trial_{trial.trial_id}" / "trial.json", trial.get_state())
     _write(folder / "oracle.json", oracle.get_state())
-    _write(folder / f"{_WORKER}.json", {})
+    _write(folder / "tuner0.json", {})  # without it nothing is reloaded
 
 
 def _read_space(run: RunFolder) -> Space:
@@ -120,7 +118,7 @@ def _restore(config: RunConfig, space: Space, trials: Sequence[TrialRecord]) -> 
         oracle.start_order.append(record.trial_id)
         oracle._record_values(trial)
         if record.status == "running":
-            oracle.ongoing_trials[_WORKER] = trial
+            oracle.ongoing_trials[f"tuner{len(oracle.ongoing_trials)}"] = trial
         else:
             oracle._run_times[record.trial_id] = 1
             oracle.end_order.append(record.trial_id)
@@ -157,12 +155,14 @@ def _trial(record: TrialRecord, hp: Any, values: dict[str, Value]) -> Any:
 def _place(record: TrialRecord, plan: Sequence[Bracket]) -> dict[str, Value]:
     """Return what Keras Tuner's Hyperband notes among a trial's hyperparameters.
 
-    It numbers brackets by the promotions in them: the one that halves most comes first.
+    It numbers brackets by the promotions in them: the one that halves most comes first, and one
+    without promotions, where we put final fits, last.
     """
+    is_final = record.bracket == FINAL
     place: dict[str, Value] = {
         "tuner/epochs": record.last_epoch,
         "tuner/initial_epoch": record.first_epoch,
-        "tuner/bracket": len(plan[record.bracket]) - 1,
+        "tuner/bracket": 0 if is_final else len(plan[record.bracket]) - 1,
         "tuner/round": record.round,
     }
     return place if record.parent is None else {**place, "tuner/trial_id": record.parent}
@@ -170,7 +170,7 @@ def _place(record: TrialRecord, plan: Sequence[Bracket]) -> dict[str, Value]:
 
 def _restore_brackets(oracle: Any, plan: Sequence[Bracket], trials: Sequence[TrialRecord]) -> None:
     """Fill the rounds of the brackets that have begun."""
-    last = max((record.bracket for record in trials), default=0)
+    last = max([0, *(record.bracket for record in trials)])
     oracle._current_bracket = len(plan[last]) - 1
     oracle._current_iteration = last // oracle._get_num_brackets()
     oracle.hyperband_iterations = math.ceil(len(plan) / oracle._get_num_brackets())

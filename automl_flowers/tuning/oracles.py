@@ -27,6 +27,9 @@ _FEWEST_RANDOM = 3
 _NUM_CANDIDATES = 100
 """Recipes from anywhere, and as many near good ones, of which the most promising is tried."""
 
+_NUM_RESTARTS = 3
+"""Further starts of the fit of a process, which has one length to find; Keras Tuner takes 20."""
+
 
 class RandomOracle(LedgerOracle, keras_tuner.oracles.RandomSearchOracle):
     """Draws recipes from anywhere in the space, without repetition."""
@@ -39,15 +42,16 @@ class BayesianOracle(LedgerOracle, keras_tuner.oracles.BayesianOptimizationOracl
     """Draws the recipe that a Gaussian process of the scores so far finds most promising.
 
     Process and measure (the lower confidence bound) are Keras Tuner's. It searches the unit cube
-    for the best point, which takes seconds, for every recorded trial again when a search goes
-    on, and often ends at a recipe that was tried before. Here the best of many recipes that were
-    not tried is taken, half of them near good ones. A third of a search's recipes are random, to
-    begin with: Keras Tuner's three for each hyperparameter are more than most searches have.
+    for the best point, which can take many seconds, for every recorded trial again when a search
+    goes on, and can end at a recipe that was tried before. Here the best of many recipes that
+    were not tried is taken, half of them near good ones. A third of a search's recipes are
+    random, to begin with: Keras Tuner's three for each hyperparameter are more than most have.
     """
 
     def __init__(self, space: Space, plan: Sequence[Bracket], **options: Any) -> None:
         points = max(_FEWEST_RANDOM, plan[0][0].size // 3)
         super().__init__(space, plan, num_initial_points=points, **options)
+        self.gpr.n_restarts_optimizer = _NUM_RESTARTS
 
     def _draw(self, number: int) -> Mapping[str, Any] | None:
         done = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]

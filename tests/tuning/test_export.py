@@ -20,7 +20,7 @@ from automl_flowers.tuning.export import export_project, values_of
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
-from automl_flowers.tuning.search import InfeasibleError
+from automl_flowers.tuning.search import FINAL, InfeasibleError, Pace, Task
 from search_spaces.parameters import Choice
 from search_spaces.portfolio import parse_recipes
 from search_spaces.recipe import Recipe
@@ -47,11 +47,11 @@ def start_run(path, space, **settings):
     return run, config
 
 
-def search(toy, run, config, train, first=()):
-    """Search as the workflow does, and return the trials as the oracle had them."""
+def search(toy, run, config, train, first=(), **options):
+    """Search as the workflow does, and return the oracle."""
     oracle = make_oracle(config, toy.SPACE, make_plan(config), first)
     with contextlib.suppress(KeyboardInterrupt):
-        toy.search(run.path, train, oracle=oracle)
+        toy.search(run.path, train, oracle=oracle, **options)
     return oracle
 
 
@@ -214,6 +214,33 @@ def test_a_search_with_several_sweeps_has_as_many_iterations(toy, tmp_path):
     export_project(run, tmp_path / "project")
 
     assert open_tuner("hyperband", tmp_path / "project").oracle.hyperband_iterations == 3
+
+
+class AfterSixTrials(Pace):
+    """Ends a search after six trials, and brings the second to its horizon."""
+
+    def allows(self, task, trials):
+        return len(trials) < 6
+
+    def final_fits(self, trials):
+        recipe = Recipe.from_dict(trials[1].recipe)
+        return [Task("0001-final", recipe, FINAL, 0, "0001", trials[1].last_epoch, 4)]
+
+
+def test_a_final_fit_is_a_trial_that_continues_another(toy, tmp_path):
+    run, config = start_run(tmp_path / "run", toy.SPACE, time_budget=100)
+    keep_all = {"worth_keeping": lambda trials: [trial.trial_id for trial in trials]}
+    search(toy, run, config, toy.train, pace=AfterSixTrials(), **keep_all)
+
+    export_project(run, tmp_path / "project")
+
+    oracle = open_tuner("hyperband", tmp_path / "project").oracle
+    assert len(oracle.trials) == 7
+    final = oracle.get_trial("0001-final").hyperparameters.values
+    parent = oracle.get_trial("0001").hyperparameters.values
+    assert {n: v for n, v in final.items() if "tuner/" not in n}.items() <= parent.items()
+    assert (final["tuner/trial_id"], final["tuner/epochs"]) == ("0001", 4)
+    assert final["tuner/initial_epoch"] == parent["tuner/epochs"]
 
 
 PETALS = load_space("petals")

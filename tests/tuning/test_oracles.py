@@ -119,6 +119,25 @@ def test_a_search_is_over_when_the_oracle_says_so_and_not_before(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_search_that_has_more_time_begins_with_the_trials_that_it_had(name):
+    before = drive(make(name))
+
+    extended = drive(make(name, time_budget=100, extended=True), most=len(before) + 3)
+
+    assert [values_of(t) for t in extended[: len(before)]] == [values_of(t) for t in before]
+    assert len(extended) == len(before) + 3
+
+
+@pytest.mark.parametrize("name", ["hyperband", "pasha"])
+def test_a_search_that_time_ends_keeps_few_states(name):
+    oracle = make(name, max_recipes=None, time_budget=100)
+
+    drive(oracle, most=30)
+
+    assert len(oracle.still_needed()) <= 8
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_it_writes_nothing_and_prints_nothing(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 

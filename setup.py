@@ -25,6 +25,7 @@ DOCS = ["furo>=2025.12.19", "myst-parser>=5,<6", "sphinx>=9,<10"]
 TEST = [
     *DOCS,  # a test builds the documentation
     "hypothesis>=6.100",
+    "jax>=0.7",  # a test trains on Keras' JAX backend
     "mypy>=1.15,<3",
     "pandas-stubs>=2.2",
     "pytest>=8",

@@ -52,6 +52,7 @@ def search(
     probe: str | None = None,
     enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
     seed: int | None = None,
+    fresh_programs: bool | None = None,
     strategy: str | None = None,
     precision: str | None = None,
     callbacks: Sequence[CallbackFactory] = (),
@@ -84,6 +85,8 @@ def search(
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
         seed: Any integer; 0 by default.
+        fresh_programs: Compile for every trial anew instead of reusing programs; slower, with the
+            same numbers.
         strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
         precision: `auto`, `float32`, `mixed_bfloat16` or `mixed_float16`.
         callbacks: Your own. They find `loss`, `learning_rate`, `val_macro_f1`, `val_accuracy`

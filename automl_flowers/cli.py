@@ -134,6 +134,10 @@ def search(
         str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Any integer.")] = None,
+    fresh_programs: Annotated[
+        bool | None,
+        typer.Option("--fresh-programs", help="Compile every trial anew: slower, same numbers."),
+    ] = None,
     strategy: Strategy = None,
     precision: Precision = None,
     quiet: Quiet = None,

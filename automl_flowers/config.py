@@ -97,6 +97,8 @@ class RunConfig(pydantic.BaseModel):
         weights_sha256: Of those files, by backbone; filled in by the run.
         strategy: `auto`, `tpu`, `tpu:NAME`, `mirrored`, `gpu` or `cpu`.
         precision: `auto` or a Keras dtype policy.
+        fresh_programs: Compile a program for every trial, with the same numbers as a reused
+            one.
         probe: What a linear head on frozen features decides before the search: `drop` leaves out
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with: a YAML file, or the content of one.
@@ -129,6 +131,7 @@ class RunConfig(pydantic.BaseModel):
     weights_sha256: dict[str, str] = Field(default_factory=dict)
     strategy: str = "auto"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    fresh_programs: bool = False
     probe: Literal["drop", "keep", "off"] = "drop"
     enqueue: str | list[dict[str, Any]] | None = None
     top: Annotated[int, Field(ge=1, le=100)] = 3

@@ -203,6 +203,7 @@ def _make_trainer(
         heads=functools.cache(ProbeFolder(run.probes).head),
         callbacks=callbacks,
         logs=run.tensorboard / logs,
+        fresh_programs=config.fresh_programs,
     )
 
 

@@ -12,8 +12,9 @@ Evaluation is padded, and the padding is cut off from the predictions.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ import tensorflow as tf
 
 from automl_flowers.data.augmentation import augment, sample_parameters
 from automl_flowers.data.cache import Images
-from search_spaces.augmentation import get_augmentation
+from search_spaces.augmentation import AugmentationStrength, get_augmentation
 from search_spaces.recipe import Recipe
 from search_spaces.regularisation import class_weights
 
@@ -120,37 +121,34 @@ def training_batches(
         Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
         `(batch, size, size, 3)`, `(batch, num_classes)` and `(batch,)`.
     """
-    strength = get_augmentation(recipe.augmentation)
+    augmented = _traced_once(get_augmentation(recipe.augmentation))
     labels = tf.constant(examples.labels)
     counts = np.bincount(examples.labels, minlength=num_classes)
     weights = tf.constant(class_weights(counts, recipe.class_weighting))
     images_at = _reader(examples)
+    steps = count_steps(len(examples), batch_size)
+
+    def order_of(epoch: np.int64) -> Rows:
+        return epoch_order(len(examples), batch_size, seed=seed, epoch=int(epoch))
 
     def read(positions: tf.Tensor, parameters: tf.Tensor) -> Any:
-        images = augment(images_at(positions), parameters, strength)
+        images = augmented(images_at(positions), parameters)
         classes = tf.gather(labels, positions)
         soft = _soft_labels(classes, num_classes, recipe.label_smoothing)
         return images, soft, tf.gather(weights, classes)
 
-    def batches_of(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+    @tf.autograph.experimental.do_not_convert
+    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.numpy_function(order_of, [epoch], tf.int64, stateful=False)
         table = sample_parameters(len(examples), seed=seed, epoch=epoch)
-        batches = tf.data.Dataset.from_tensor_slices(order)
+        batches = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (steps, batch_size)))
         return batches.map(
             lambda positions: read(positions, tf.gather(table, positions)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
 
-    def orders() -> Iterator[tuple[int, Rows]]:
-        for epoch in range(first_epoch, last_epoch):
-            yield epoch, epoch_order(len(examples), batch_size, seed=seed, epoch=epoch)
-
-    steps = count_steps(len(examples), batch_size)
-    signature = (
-        tf.TensorSpec((), tf.int32),
-        tf.TensorSpec((steps, batch_size), tf.int64),
-    )
-    epochs = tf.data.Dataset.from_generator(orders, output_signature=signature)
+    epochs = tf.data.Dataset.range(first_epoch, last_epoch)
     return epochs.flat_map(batches_of).prefetch(PREFETCH)
 
 
@@ -169,6 +167,12 @@ def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
         .map(images_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(PREFETCH)
     )
+
+
+@functools.cache
+def _traced_once(strength: AugmentationStrength) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return `augment` as a function that is traced once a shape, not once a trial."""
+    return tf.function(functools.partial(augment, strength=strength), autograph=False)
 
 
 def _reader(examples: Examples) -> Any:

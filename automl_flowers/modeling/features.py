@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
 from automl_flowers.modeling.layers import InputNormalisation
+from automl_flowers.modeling.traced_gradients import forget_gradients
 from automl_flowers.starting_weights import IMAGENET
 from ensembles.metrics import log_loss, macro_f1
 from ensembles.validation import stratified_folds
@@ -52,7 +53,8 @@ def build_encoder(backbone: str, image_size: int, weights: str = IMAGENET) -> ke
 
 def extract(encoder: keras.Model, examples: Examples) -> npt.NDArray[np.float32]:
     """Return pooled features, float32, `(len(examples), num_features)`, in order."""
-    features = encoder.predict(evaluation_batches(examples, BATCH_SIZE), verbose=0)
+    with forget_gradients():
+        features = encoder.predict(evaluation_batches(examples, BATCH_SIZE), verbose=0)
     return np.asarray(features[: len(examples)], dtype=np.float32)
 
 

@@ -10,6 +10,7 @@ A trial on a reused program gives the same numbers as one in a fresh process.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -252,6 +253,13 @@ def _changing_variables(model: keras.Model) -> dict[str, Any]:
 class ProgramCache:
     """Builds programs on demand and keeps the most recently used ones alive.
 
+    A program that is dropped frees its memory before the next one is built: models, traced
+    functions and optimizers refer to one another in circles, which only the garbage collector
+    finds. `keras.backend.clear_session` is not called. It empties what all programs of a process
+    share (on TensorFlow the current graph and Keras' cached eager state, on every backend the
+    counters of names), frees nothing that the collector does not, and would make what the
+    living programs do next depend on which others were dropped.
+
     Args:
         build: Makes a program; called once for each architecture that is not alive.
         capacity: How many programs may be alive at once.
@@ -265,8 +273,14 @@ class ProgramCache:
     def get(self, architecture: Architecture) -> Program:
         """Return the program of an architecture, building it if it is not alive."""
         if architecture not in self._programs:
-            while len(self._programs) >= self._capacity:
+            if len(self._programs) >= self._capacity:
                 self._programs.popitem(last=False)
+                gc.collect()
             self._programs[architecture] = self._build(architecture)
         self._programs.move_to_end(architecture)
         return self._programs[architecture]
+
+    def clear(self) -> None:
+        """Drop all programs."""
+        self._programs.clear()
+        gc.collect()

@@ -44,6 +44,7 @@ class Trainer:
         heads: Returns what the head of a backbone at an image size starts from.
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
+        fresh_programs: Build a program for every training instead of reusing one.
 
     Raises:
         ConfigError: If a callback stands where a function should that makes one.
@@ -60,6 +61,7 @@ class Trainer:
         heads: Callable[[str, int], Head | None] = lambda backbone, image_size: None,
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
+        fresh_programs: bool = False,
     ) -> None:
         self.data = data
         self.num_epochs = num_epochs
@@ -69,6 +71,7 @@ class Trainer:
         self._heads = heads
         self._callbacks = check_factories(callbacks)
         self._logs = logs
+        self._fresh_programs = fresh_programs
         self._programs = ProgramCache(self._build)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
 
@@ -96,6 +99,8 @@ class Trainer:
             InfeasibleError: If memory does not suffice.
         """
         examples = self.training_set(recipe, more)
+        if self._fresh_programs:
+            self._programs.clear()
         try:
             program = self._program(recipe, len(examples))
             trial.train(

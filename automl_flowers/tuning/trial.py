@@ -24,6 +24,7 @@ from automl_flowers.data.pipeline import (
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program
+from automl_flowers.modeling.traced_gradients import forget_gradients
 from automl_flowers.tuning.checkpoints import State
 from ensembles import metrics
 from search_spaces.recipe import Recipe
@@ -99,22 +100,24 @@ def train(
         last_epoch=plan.last_epoch,
     )
     program.set_epoch_length(steps)
-    program.model.fit(
-        batches,
-        steps_per_epoch=steps,
-        initial_epoch=plan.first_epoch,
-        epochs=plan.last_epoch,
-        shuffle=False,  # the pipeline has shuffled
-        callbacks=[_EpochRecorder(program, plan, rates, steps, val, on_epoch), *callbacks],
-        verbose=0,
-    )
+    with forget_gradients():
+        program.model.fit(
+            batches,
+            steps_per_epoch=steps,
+            initial_epoch=plan.first_epoch,
+            epochs=plan.last_epoch,
+            shuffle=False,  # the pipeline has shuffled
+            callbacks=[_EpochRecorder(program, plan, rates, steps, val, on_epoch), *callbacks],
+            verbose=0,
+        )
 
 
 def predict(program: Program, examples: Examples) -> np.ndarray:
     """Return class probabilities, float32, `(len(examples), num_classes)`, in order."""
     batches = evaluation_batches(examples, program.architecture.batch_size)
     program.model.steps_per_execution = 1  # the number that `fit` had need not divide these steps
-    probabilities = program.model.predict(batches, verbose=0)
+    with forget_gradients():
+        probabilities = program.model.predict(batches, verbose=0)
     return np.asarray(probabilities[: len(examples)], dtype=np.float32)
 
 

@@ -14,6 +14,7 @@ import yaml
 import automl_flowers
 from automl_flowers import api, cli
 from automl_flowers.errors import ConfigError
+from automl_flowers.tuning import trainer
 
 ROOT = Path(__file__).parents[2]
 CHEAP = {"max_epochs": 3, "max_recipes": 4, "seed": 0, "quiet": True}
@@ -58,16 +59,19 @@ def test_a_search_returns_its_trials_best_first(searched):
     assert result.to_dict()["trials"] == len(result.trials)
 
 
-def test_a_search_from_python_is_the_search_of_the_command_line(
-    searched, cli, pictures, space, what_happened, tmp_path
+def test_the_command_line_without_reused_programs_makes_the_same_search_as_python_with(
+    searched, cli, pictures, space, what_happened, tmp_path, monkeypatch
 ):
     result, _ = searched
+    built, program = [], trainer.Program
+    monkeypatch.setattr(trainer, "Program", lambda *a, **k: built.append(a) or program(*a, **k))
 
     cli.json(
         *("search", "--data", pictures, "--run", tmp_path / "run", "--space", space),
-        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0),
+        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0, "--fresh-programs"),
     )
 
+    assert len(built) == len(result.trials)
     assert what_happened(tmp_path / "run") == what_happened(result.run)
 
 

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import gc
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -121,6 +122,7 @@ def main() -> None:
 def measure(data: Any, repeats: int) -> dict[str, Any]:
     """Return seconds, medians and their ratio."""
     first, later, steps = [], [], []
+    load = [round(value, 1) for value in os.getloadavg()]
     Clock(data, FIRST.image_size).time(WARM_UP)
     for _ in range(repeats):
         clock = Clock(data, FIRST.image_size)
@@ -132,6 +134,7 @@ def measure(data: Any, repeats: int) -> dict[str, Any]:
     return {
         "recipe": FIRST.to_dict(),
         "environment": describe_environment(),
+        "load_average": load,
         "first": summarise(first),
         "second": summarise(later),
         "step": {"seconds": round(statistics.median(steps), 3)},

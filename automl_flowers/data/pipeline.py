@@ -137,7 +137,6 @@ def training_batches(
         soft = _soft_labels(classes, num_classes, recipe.label_smoothing)
         return images, soft, tf.gather(weights, classes)
 
-    @tf.autograph.experimental.do_not_convert
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.numpy_function(order_of, [epoch], tf.int64, stateful=False)
         table = sample_parameters(len(examples), seed=seed, epoch=epoch)
@@ -149,7 +148,8 @@ def training_batches(
         )
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch)
-    return epochs.flat_map(batches_of).prefetch(PREFETCH)
+    as_it_stands = tf.autograph.experimental.do_not_convert  # there is no Python loop to convert
+    return epochs.flat_map(as_it_stands(batches_of)).prefetch(PREFETCH)
 
 
 def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
@@ -172,7 +172,10 @@ def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
 @functools.cache
 def _traced_once(strength: AugmentationStrength) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Return `augment` as a function that is traced once a shape, not once a trial."""
-    return tf.function(functools.partial(augment, strength=strength), autograph=False)
+    traced: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = tf.function(
+        functools.partial(augment, strength=strength), autograph=False
+    )
+    return traced
 
 
 def _reader(examples: Examples) -> Any:

@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def measure(data: Any, repeats: int) -> dict[str, Any]:
-    """Return seconds, medians and their ratio."""
+    """Return seconds and their ratios: of the whole, and of what comes before the step's work."""
     first, later, steps = [], [], []
     load = [round(value, 1) for value in os.getloadavg()]
     Clock(data, FIRST.image_size).time(WARM_UP)
@@ -131,14 +131,16 @@ def measure(data: Any, repeats: int) -> dict[str, Any]:
             seconds, step_seconds = clock.time(recipe)
             later.append(seconds)
             steps += step_seconds
+    new, reused, step = map(statistics.median, (first, later, steps))
     return {
         "recipe": FIRST.to_dict(),
         "environment": describe_environment(),
         "load_average": load,
         "first": summarise(first),
         "second": summarise(later),
-        "step": {"seconds": round(statistics.median(steps), 3)},
-        "ratio": round(statistics.median(first) / statistics.median(later), 1),
+        "step": {"seconds": round(step, 3)},
+        "ratio": round(new / reused, 1),
+        "ratio_without_the_step": round((new - step) / (reused - step), 1),
     }
 
 

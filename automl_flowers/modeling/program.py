@@ -255,10 +255,10 @@ class ProgramCache:
 
     A program that is dropped frees its memory before the next one is built: models, traced
     functions and optimizers refer to one another in circles, which only the garbage collector
-    finds. `keras.backend.clear_session` is not called. It empties what all programs of a process
-    share (on TensorFlow the current graph and Keras' cached eager state, on every backend the
-    counters of names), frees nothing that the collector does not, and would make what the
-    living programs do next depend on which others were dropped.
+    finds. `keras.backend.clear_session` is not called: measured over 30 programs it freed nothing
+    more (what stays is freed by `traced_gradients.py`), and it resets what the living programs
+    share with a user's code, such as Keras' dtype policy, counters of names, random state and
+    TensorFlow's default graph.
 
     Args:
         build: Makes a program; called once for each architecture that is not alive.

@@ -6,6 +6,8 @@ from automl_flowers.modeling.classifier import Architecture
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
 
+collect_ignore = ["memory_of_trials.py", "reuse_on_backend.py"]  # scripts of the tests
+
 
 @pytest.fixture
 def tiny_recipe():

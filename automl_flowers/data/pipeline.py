@@ -5,6 +5,9 @@ augmentation are functions of (seed, epoch, position of the example among the tr
 they depend on no timing and no worker count, and can start at any epoch: an epoch trained
 after a restart sees what it would have seen without.
 
+A recipe with `views` takes that many augmented versions of each image in turn. Which these are is
+the same for all trials of a run, so what a frozen part makes of them can be shared.
+
 The last batch of a training epoch is filled up from the epoch's own beginning: shapes stay
 static for a TPU, every example is seen, and a data set smaller than a batch still trains.
 Evaluation is padded, and the padding is cut off from the predictions.
@@ -104,6 +107,7 @@ def training_batches(
     seed: int,
     first_epoch: int,
     last_epoch: int,
+    view_seed: int = 0,
 ) -> tf.data.Dataset:
     """Return the batches of some epochs of a trial, one epoch after the other.
 
@@ -115,6 +119,7 @@ def training_batches(
         seed: Of the trial.
         first_epoch: First epoch, counted from the start of the trial.
         last_epoch: The epoch to stop before.
+        view_seed: Of the run, for recipes with `views`.
 
     Returns:
         Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
@@ -132,8 +137,10 @@ def training_batches(
         soft = _soft_labels(classes, num_classes, recipe.label_smoothing)
         return images, soft, tf.gather(weights, classes)
 
-    def batches_of(epoch: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-        table = sample_parameters(len(examples), seed=seed, epoch=epoch)
+    augmentation_seed = view_seed if recipe.views else seed
+
+    def batches_of(view: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+        table = sample_parameters(len(examples), seed=augmentation_seed, epoch=view)
         batches = tf.data.Dataset.from_tensor_slices(order)
         return batches.map(
             lambda positions: read(positions, tf.gather(table, positions)),
@@ -143,7 +150,8 @@ def training_batches(
 
     def orders() -> Iterator[tuple[int, Rows]]:
         for epoch in range(first_epoch, last_epoch):
-            yield epoch, epoch_order(len(examples), batch_size, seed=seed, epoch=epoch)
+            order = epoch_order(len(examples), batch_size, seed=seed, epoch=epoch)
+            yield recipe.view_of(epoch), order
 
     steps = count_steps(len(examples), batch_size)
     signature = (

@@ -101,7 +101,7 @@ class Trainer:
             trial.train(
                 program,
                 recipe,
-                trial.Plan(first_epoch, last_epoch, self.num_epochs, self.seed_of(recipe)),
+                self._plan(recipe, first_epoch, last_epoch),
                 examples,
                 self.examples("val", recipe.image_size),
                 state=state,
@@ -140,13 +140,21 @@ class Trainer:
 
     def seed_of(self, recipe: Recipe) -> int:
         """Return the seed of a recipe's trial: the same in every round and every retraining."""
-        digest = hashlib.sha256(f"{self._seed}:{recipe.identity}".encode()).digest()
-        return int.from_bytes(digest[:4]) >> 1
+        return _digest(f"{self._seed}:{recipe.identity}")
 
     def starting_point(self, recipe: Recipe) -> str:
         """Return what a recipe's backbone starts from, a file by the SHA-256 of its content."""
         weights = weights_of(self._weights, recipe.backbone)
         return weights if weights in (IMAGENET, NONE) else sha256_of(Path(weights))
+
+    def _plan(self, recipe: Recipe, first_epoch: int, last_epoch: int) -> trial.Plan:
+        return trial.Plan(
+            first_epoch,
+            last_epoch,
+            self.num_epochs,
+            seed=self.seed_of(recipe),
+            view_seed=_digest(f"{self._seed}:views"),
+        )
 
     def _make_callbacks(
         self, recipe: Recipe, more: Examples | None
@@ -178,3 +186,8 @@ class Trainer:
             jit_compile=jit,
             max_steps_per_execution=accelerator.max_steps_per_execution,
         )
+
+
+def _digest(text: str) -> int:
+    """Return a number of 31 bits."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1

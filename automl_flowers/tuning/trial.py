@@ -46,12 +46,14 @@ class Plan:
         last_epoch: Epochs trained afterwards.
         num_epochs: Full horizon, over which the learning rate is planned.
         seed: Of the trial.
+        view_seed: Of the run, for recipes with `views`.
     """
 
     first_epoch: int
     last_epoch: int
     num_epochs: int
     seed: int
+    view_seed: int = 0
 
 
 def train(
@@ -97,6 +99,7 @@ def train(
         seed=plan.seed,
         first_epoch=plan.first_epoch,
         last_epoch=plan.last_epoch,
+        view_seed=plan.view_seed,
     )
     program.set_epoch_length(steps)
     program.model.fit(

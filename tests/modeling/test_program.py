@@ -106,6 +106,7 @@ def test_same_recipe_twice_is_bit_equal_with_others_between(program, tiny_recipe
         {"l2": 0.1},
         {"schedule": Schedule("constant", 1e-3)},
         {"label_smoothing": 0.3},
+        {"views": 1},
     ],
     ids=lambda change: next(iter(change)),
 )

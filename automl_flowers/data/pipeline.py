@@ -16,9 +16,8 @@ Evaluation is padded, and the padding is cut off from the predictions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,11 @@ from search_spaces.regularisation import class_weights
 
 PREFETCH = 4
 Rows = npt.NDArray[np.int64]
+Activations = npt.NDArray[np.float16]
+"""What the frozen part of a classifier makes of images, a row an image."""
+
+ReadBatch = Callable[[tf.Tensor], tf.Tensor]
+"""From positions, `(batch,)`, to what the model receives."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Examples:
         row_of: For each example, its row in that array.
         labels: Class indices, -1 where unknown.
         ids: One an example.
+        content: Digits of what the images show, or None where nobody knows.
     """
 
     caches: tuple[Images, ...]
@@ -51,6 +56,7 @@ class Examples:
     row_of: Rows
     labels: Rows
     ids: npt.NDArray[np.str_]
+    content: str | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,6 +78,7 @@ class Examples:
             row_of=np.concatenate([self.row_of, other.row_of]),
             labels=np.concatenate([self.labels, other.labels]),
             ids=np.concatenate([self.ids, other.ids]),
+            content=self.content and other.content and f"{self.content}+{other.content}",
         )
 
 
@@ -108,6 +115,7 @@ def training_batches(
     first_epoch: int,
     last_epoch: int,
     view_seed: int = 0,
+    kept: Mapping[int, Activations] | None = None,
 ) -> tf.data.Dataset:
     """Return the batches of some epochs of a trial, one epoch after the other.
 
@@ -120,30 +128,30 @@ def training_batches(
         first_epoch: First epoch, counted from the start of the trial.
         last_epoch: The epoch to stop before.
         view_seed: Of the run, for recipes with `views`.
+        kept: By view, activations that take the place of the images.
 
     Returns:
         Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
         `(batch, size, size, 3)`, `(batch, num_classes)` and `(batch,)`.
     """
-    strength = get_augmentation(recipe.augmentation)
     labels = tf.constant(examples.labels)
     counts = np.bincount(examples.labels, minlength=num_classes)
     weights = tf.constant(class_weights(counts, recipe.class_weighting))
-    images_at = _reader(examples)
+    if kept is None:
+        seed_of_views = view_seed if recipe.views else seed
+        reader_of = _augmented(examples, recipe.augmentation, seed_of_views)
+    else:
+        reader_of = _kept(kept)
 
-    def read(positions: tf.Tensor, parameters: tf.Tensor) -> Any:
-        images = augment(images_at(positions), parameters, strength)
+    def targets(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         classes = tf.gather(labels, positions)
         soft = _soft_labels(classes, num_classes, recipe.label_smoothing)
-        return images, soft, tf.gather(weights, classes)
-
-    augmentation_seed = view_seed if recipe.views else seed
+        return soft, tf.gather(weights, classes)
 
     def batches_of(view: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-        table = sample_parameters(len(examples), seed=augmentation_seed, epoch=view)
-        batches = tf.data.Dataset.from_tensor_slices(order)
-        return batches.map(
-            lambda positions: read(positions, tf.gather(table, positions)),
+        read = reader_of(view)
+        return tf.data.Dataset.from_tensor_slices(order).map(
+            lambda positions: (read(positions), *targets(positions)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -169,17 +177,71 @@ def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
         Batches of images, uint8, `(batch, size, size, 3)`. Cut the predictions to
         `len(examples)`.
     """
-    steps = count_steps(len(examples), batch_size)
-    positions = np.resize(np.arange(len(examples)), (steps, batch_size))
-    images_at = _reader(examples)
+    return _in_order(len(examples), batch_size, _reader(examples))
+
+
+def view_batches(
+    examples: Examples, augmentation: str, *, batch_size: int, seed: int, view: int
+) -> tf.data.Dataset:
+    """Return one version of all images in order, as `evaluation_batches` does.
+
+    Args:
+        examples: The images, as in training.
+        augmentation: Name of a strength.
+        batch_size: Images a batch.
+        seed: Of the run.
+        view: Which version.
+    """
+    read = _augmented(examples, augmentation, seed)(view)
+    return _in_order(len(examples), batch_size, read)
+
+
+def kept_batches(activations: Activations, batch_size: int) -> tf.data.Dataset:
+    """Return all activations in order, as `evaluation_batches` does with images."""
+    return _in_order(len(activations), batch_size, _kept({0: activations})(0))
+
+
+def _in_order(num_examples: int, batch_size: int, read: ReadBatch) -> tf.data.Dataset:
+    steps = count_steps(num_examples, batch_size)
+    positions = np.resize(np.arange(num_examples), (steps, batch_size))
     return (
         tf.data.Dataset.from_tensor_slices(positions)
-        .map(images_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(PREFETCH)
     )
 
 
-def _reader(examples: Examples) -> Any:
+def _augmented(
+    examples: Examples, augmentation: str, seed: int
+) -> Callable[[int | tf.Tensor], ReadBatch]:
+    """Return a function from a view to what reads its images."""
+    strength, images_at = get_augmentation(augmentation), _reader(examples)
+
+    def reader_of(view: int | tf.Tensor) -> ReadBatch:
+        table = sample_parameters(len(examples), seed=seed, epoch=view)
+        return lambda at: augment(images_at(at), tf.gather(table, at), strength)
+
+    return reader_of
+
+
+def _kept(arrays: Mapping[int, Activations]) -> Callable[[int | tf.Tensor], ReadBatch]:
+    """Return a function from a view to what reads its activations."""
+    shape = next(iter(arrays.values())).shape[1:]
+
+    def take(view: np.int32, positions: Rows) -> Activations:
+        return arrays[int(view)][positions]
+
+    def reader_of(view: int | tf.Tensor) -> ReadBatch:
+        def read(positions: tf.Tensor) -> tf.Tensor:
+            rows = tf.numpy_function(take, [view, positions], tf.float16, stateful=False)
+            return tf.ensure_shape(rows, (positions.shape[0], *shape))
+
+        return read
+
+    return reader_of
+
+
+def _reader(examples: Examples) -> ReadBatch:
     size = examples.caches[0].shape[1]
 
     def images_at(positions: tf.Tensor) -> tf.Tensor:

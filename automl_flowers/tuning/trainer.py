@@ -17,6 +17,7 @@ from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.files import sha256_of
 from automl_flowers.modeling.classifier import Architecture, describe
+from automl_flowers.modeling.feature_bank import FeatureBank
 from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program, ProgramCache
 from automl_flowers.starting_weights import IMAGENET, NONE, Weights, weights_of
@@ -44,6 +45,7 @@ class Trainer:
         heads: Returns what the head of a backbone at an image size starts from.
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
+        bank: Keeps what frozen parts compute; None to compute it every time.
 
     Raises:
         ConfigError: If a callback stands where a function should that makes one.
@@ -60,6 +62,7 @@ class Trainer:
         heads: Callable[[str, int], Head | None] = lambda backbone, image_size: None,
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
+        bank: FeatureBank | None = None,
     ) -> None:
         self.data = data
         self.num_epochs = num_epochs
@@ -69,6 +72,7 @@ class Trainer:
         self._heads = heads
         self._callbacks = check_factories(callbacks)
         self._logs = logs
+        self._bank = bank
         self._programs = ProgramCache(self._build)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
 
@@ -108,6 +112,7 @@ class Trainer:
                 head=self._heads(recipe.backbone, recipe.image_size),
                 on_epoch=on_epoch,
                 callbacks=self._make_callbacks(recipe, more),
+                bank=self._bank,
             )
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise InfeasibleError(

@@ -67,6 +67,11 @@ class Recipe:
         """A short name for people and files: the backbone and some digits of the identity."""
         return f"{self.backbone}-{self.identity[:6]}"
 
+    @property
+    def repeats_views(self) -> bool:
+        """Whether epochs show versions of the images that earlier ones have shown."""
+        return self.views > 0 or self.augmentation == UNCHANGED
+
     def view_of(self, epoch: int) -> int:
         """Return which version of the images an epoch shows.
 

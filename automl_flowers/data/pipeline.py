@@ -16,7 +16,7 @@ Evaluation is padded, and the padding is cut off from the predictions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,37 +177,40 @@ def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
         Batches of images, uint8, `(batch, size, size, 3)`. Cut the predictions to
         `len(examples)`.
     """
-    return _in_order(len(examples), batch_size, _reader(examples))
+    return _in_order(len(examples), batch_size, _reader(examples)).prefetch(PREFETCH)
 
 
 def view_batches(
-    examples: Examples, augmentation: str, *, batch_size: int, seed: int, view: int
+    examples: Examples, augmentation: str, *, batch_size: int, seed: int, views: Sequence[int]
 ) -> tf.data.Dataset:
-    """Return one version of all images in order, as `evaluation_batches` does.
+    """Return versions of all images, one after the other, each as `evaluation_batches` does.
 
     Args:
         examples: The images, as in training.
         augmentation: Name of a strength.
         batch_size: Images a batch.
         seed: Of the run.
-        view: Which version.
+        views: Which versions.
     """
-    read = _augmented(examples, augmentation, seed)(view)
-    return _in_order(len(examples), batch_size, read)
+    reader_of = _augmented(examples, augmentation, seed)
+
+    def batches_of(view: tf.Tensor) -> tf.data.Dataset:
+        return _in_order(len(examples), batch_size, reader_of(view))
+
+    return tf.data.Dataset.from_tensor_slices(list(views)).flat_map(batches_of).prefetch(PREFETCH)
 
 
 def kept_batches(activations: Activations, batch_size: int) -> tf.data.Dataset:
     """Return all activations in order, as `evaluation_batches` does with images."""
-    return _in_order(len(activations), batch_size, _kept({0: activations})(0))
+    read = _kept({0: activations})(0)
+    return _in_order(len(activations), batch_size, read).prefetch(PREFETCH)
 
 
 def _in_order(num_examples: int, batch_size: int, read: ReadBatch) -> tf.data.Dataset:
     steps = count_steps(num_examples, batch_size)
     positions = np.resize(np.arange(num_examples), (steps, batch_size))
-    return (
-        tf.data.Dataset.from_tensor_slices(positions)
-        .map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(PREFETCH)
+    return tf.data.Dataset.from_tensor_slices(positions).map(
+        read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
 
 

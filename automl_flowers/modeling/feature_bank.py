@@ -32,7 +32,7 @@ from typing import BinaryIO
 import numpy as np
 import tensorflow as tf
 
-from automl_flowers.data.pipeline import Activations, Examples, view_batches
+from automl_flowers.data.pipeline import Activations, Examples, count_steps, view_batches
 from automl_flowers.files import atomic_path
 from automl_flowers.modeling.program import Program
 from search_spaces.augmentation import UNCHANGED, get_augmentation
@@ -47,7 +47,7 @@ CHANCE_OF_ANOTHER_USE = 0.5
 """How likely another trial, or a later round of this one, takes a view that is kept now."""
 
 _HEADER_BYTES = 128
-"""Of a `.npy` file with a short shape."""
+"""Of a `.npy` file with a short shape, for the account of room."""
 
 _WARM_UP, _MEASURED = 1, 8
 """Batches computed before the clock starts, and while it runs: more than are prefetched."""
@@ -148,7 +148,7 @@ class FeatureBank:
         self._in_use = set()
         frozen = self._print_of(program)
         training = None
-        if recipe.views or recipe.augmentation == UNCHANGED:
+        if recipe.repeats_views:
             numbers = sorted({recipe.view_of(epoch) for epoch in epochs})
             views = [_View(examples, recipe.augmentation, view_seed, n) for n in numbers]
             if (arrays := self._provide(program, frozen, views, len(epochs))) is not None:
@@ -174,9 +174,10 @@ class FeatureBank:
         missing = [one for one, array in arrays.items() if array is None]
         if missing:
             self._check_worth(missing[0].costs_name, num_uses, len(missing))
-            self._make_room(sum(one.num_bytes for one in missing))
+            self._make_room(sum(_HEADER_BYTES + one.num_bytes for one in missing))
+        batches = _compute(missing)
         for one in missing:
-            self._write(one, num_uses, len(missing))
+            self._write(one, batches, num_uses, len(missing))
             arrays[one] = self._open(one)
         return [array for array in arrays.values() if array is not None]
 
@@ -215,8 +216,11 @@ class FeatureBank:
                 file.unlink()
                 del sizes[file]
 
-    def _write(self, wanted: _Wanted, num_uses: int, num_missing: int) -> None:
-        """Compute a view and write it, unless it turns out that this saves no time."""
+    def _write(
+        self, wanted: _Wanted, batches: Iterator[Activations], num_uses: int, num_missing: int
+    ) -> None:
+        """Write the next batches as a view, unless it turns out that this saves no time."""
+        batches = itertools.islice(batches, wanted.num_batches)
         with (
             atomic_path(self._folder / wanted.file_name) as temporary,
             temporary.open("wb") as file,
@@ -224,7 +228,7 @@ class FeatureBank:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "<f2", "fortran_order": False, "shape": wanted.shape}
             )
-            batches = wanted.compute()
+            start = file.tell()
             _append(file, itertools.islice(batches, _WARM_UP))
             if wanted.costs_name not in self._costs:
                 costs = _measure(file, temporary, batches, wanted.shape[1:])
@@ -232,7 +236,7 @@ class FeatureBank:
                     self._costs[wanted.costs_name] = costs
                     self._check_worth(wanted.costs_name, num_uses, num_missing)
             _append(file, batches)
-            file.truncate(wanted.num_bytes)  # what filled up the last batch
+            file.truncate(start + wanted.num_bytes)  # what filled up the last batch
 
     def _print_of(self, program: Program) -> str:
         """Return digits of what a program's frozen part computes."""
@@ -275,7 +279,11 @@ class _Wanted:
 
     @property
     def num_bytes(self) -> int:
-        return _HEADER_BYTES + 2 * math.prod(self.shape)
+        return 2 * math.prod(self.shape)
+
+    @property
+    def num_batches(self) -> int:
+        return count_steps(len(self.view.examples), self.program.architecture.batch_size)
 
     @property
     def costs_name(self) -> str:
@@ -295,16 +303,24 @@ class _Wanted:
             f"{view.augmentation}-{view.number}-{digits}.npy"
         )
 
-    def compute(self) -> Iterator[Activations]:
-        """Yield the activations batch by batch; the last one is filled up."""
-        batches = view_batches(
-            self.view.examples,
-            self.view.augmentation,
-            batch_size=self.program.architecture.batch_size,
-            seed=self.view.seed,
-            view=self.view.number,
-        )
-        return self.program.outputs_of(self.program.frozen, batches)
+
+def _compute(wanted: Sequence[_Wanted]) -> Iterator[Activations]:
+    """Yield the activations of several views of the same images, the last batch of each filled up.
+
+    One after the other in one pipeline: to build one takes longer than to send a few hundred
+    images through it.
+    """
+    if not wanted:
+        return iter(())
+    program, view = wanted[0].program, wanted[0].view
+    batches = view_batches(
+        view.examples,
+        view.augmentation,
+        batch_size=program.architecture.batch_size,
+        seed=view.seed,
+        views=[one.view.number for one in wanted],
+    )
+    return program.outputs_of(program.frozen, batches)
 
 
 def _outputs_of_noise(program: Program) -> Iterator[Activations]:

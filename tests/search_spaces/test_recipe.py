@@ -149,6 +149,7 @@ def test_an_epoch_shows_one_of_the_views(recipe, epoch):
     view = recipe.view_of(epoch)
 
     assert view == recipe.view_of(epoch + recipe.views)
+    assert recipe.repeats_views == (len({recipe.view_of(e) for e in range(99)}) < 99)
     if recipe.augmentation == "none":
         assert view == 0
     else:

@@ -102,37 +102,44 @@ BOUNDARIES = [
 
 @pytest.mark.parametrize(("backbone", "blocks", "views"), BOUNDARIES)
 def test_numbers_are_the_same_with_and_without(
-    shared, bank, tmp_path, tiny_architecture, tiny_recipe, backbone, blocks, views
+    shared, tmp_path, tiny_architecture, tiny_recipe, backbone, blocks, views
 ):
     size = max(32, get_backbone(backbone).min_image_size)
     part = {"backbone": backbone, "trainable_blocks": blocks, "image_size": size}
     program = shared(replace(tiny_architecture, **part))
-    recipe = replace(tiny_recipe, **part, views=views)
+    check_same_numbers(program, replace(tiny_recipe, **part, views=views), size, tmp_path)
 
-    def examples(count):
-        return draw_examples(count, size)
 
+@pytest.mark.slow
+def test_numbers_are_the_same_in_bfloat16(tmp_path, tiny_architecture, tiny_recipe):
+    part = {"trainable_blocks": 1}
+    program = Program(replace(tiny_architecture, precision="mixed_bfloat16", **part))
+
+    check_same_numbers(program, replace(tiny_recipe, views=1, **part), 32, tmp_path)
+
+
+def check_same_numbers(program, recipe, size, folder):
     def run(bank):
         curve = []
         trial.train(
             program,
             recipe,
             trial.Plan(0, NUM_EPOCHS, NUM_EPOCHS, 7, view_seed=3),
-            replace(examples(12), content="train"),
-            replace(examples(6), content="val"),
+            replace(draw_examples(12, size), content="train"),
+            replace(draw_examples(6, size), content="val"),
             on_epoch=lambda record, _state: curve.append((record.loss, record.log_loss)),
             bank=bank,
         )
         return program.get_state(), curve
 
     without, curve = run(None)
-    filled, filled_curve = run(bank)
-    read, read_curve = run(FeatureBank(tmp_path / "bank", LIMIT, always))
+    filled, filled_curve = run(FeatureBank(folder / "bank", LIMIT, always))
+    read, read_curve = run(FeatureBank(folder / "bank", LIMIT, always))
 
     assert filled_curve == read_curve == curve
     assert_equal_states(filled, without)
     assert_equal_states(read, without)
-    assert len(names_in(tmp_path / "bank")) == views + 1
+    assert len(names_in(folder / "bank")) == recipe.views + 1
 
 
 @pytest.mark.parametrize("blocks", [0, 2])

@@ -119,7 +119,7 @@ class FeatureBank:
         worth: Callable[[Costs, int, int], bool] = is_worth,
     ) -> None:
         self._folder, self._limit, self._worth = folder, limit, worth
-        self._prints: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
         self._costs: dict[str, Costs] = {}
         self._in_use: set[Path] = set()
 
@@ -146,7 +146,7 @@ class FeatureBank:
         if program.frozen is None or not epochs:
             return Kept()
         self._in_use = set()
-        frozen = self._print_of(program)
+        frozen = self._fingerprint(program)
         training = None
         if recipe.repeats_views:
             numbers = sorted({recipe.view_of(epoch) for epoch in epochs})
@@ -238,17 +238,17 @@ class FeatureBank:
             _append(file, batches)
             file.truncate(start + wanted.num_bytes)  # what filled up the last batch
 
-    def _print_of(self, program: Program) -> str:
+    def _fingerprint(self, program: Program) -> str:
         """Return digits of what a program's frozen part computes."""
         weights = hashlib.sha256()
         for weight in program.frozen.weights:
             weights.update(np.ascontiguousarray(weight).tobytes())
         described = json.dumps(asdict(program.architecture)) + weights.hexdigest()
-        if described not in self._prints:
-            self._prints[described] = hashlib.sha256(
+        if described not in self._fingerprints:
+            self._fingerprints[described] = hashlib.sha256(
                 weights.digest() + next(_outputs_of_noise(program)).tobytes()
             ).hexdigest()
-        return self._prints[described]
+        return self._fingerprints[described]
 
 
 class _NotWorthItError(Exception):
@@ -330,34 +330,41 @@ def _outputs_of_noise(program: Program) -> Iterator[Activations]:
     return program.outputs_of(program.frozen, tf.data.Dataset.from_tensors(noise))
 
 
-def _append(file: BinaryIO, batches: Iterator[Activations]) -> int:
-    """Write batches at the end of a file and return the number of rows."""
-    rows = 0
+def _append(file: BinaryIO, batches: Iterator[Activations]) -> None:
     for batch in batches:
         file.write(batch.tobytes())
-        rows += len(batch)
-    return rows
 
 
 def _measure(
     file: BinaryIO, path: Path, batches: Iterator[Activations], shape: tuple[int, ...]
 ) -> Costs | None:
     """Compute, append and read a few batches and return the costs; None if there are none left."""
-    started = time.perf_counter()
-    computed = list(itertools.islice(batches, _MEASURED))
-    compute = time.perf_counter() - started
-    if not computed:
-        return None
     file.flush()
-    start, started = file.tell(), time.perf_counter()
-    rows = _append(file, iter(computed))
+    start, rows, compute, write = file.tell(), 0, 0.0, 0.0
+    for _ in range(_MEASURED):
+        started = time.perf_counter()
+        batch = next(batches, None)
+        computed = time.perf_counter()
+        if batch is None:
+            break
+        file.write(batch.tobytes())
+        rows += len(batch)
+        compute += computed - started
+        write += time.perf_counter() - computed
+    if not rows:
+        return None
+    started = time.perf_counter()
     file.flush()
     os.fsync(file.fileno())
-    write = time.perf_counter() - started
-    array = np.memmap(path, np.float16, "r", start, (rows, *shape))
-    orders = np.random.default_rng(0).permutation(rows).reshape(len(computed), -1)
-    started = time.perf_counter()
-    for positions in orders:
-        array[positions]
-    read = time.perf_counter() - started
+    write += time.perf_counter() - started
+    read = _time_reading(np.memmap(path, np.float16, "r", start, (rows, *shape)))
     return Costs(compute / rows, write / rows, read / rows)
+
+
+def _time_reading(array: Activations) -> float:
+    """Return the seconds that reading all rows takes, a few at a time and in random order."""
+    order = np.random.default_rng(0).permutation(len(array))
+    started = time.perf_counter()
+    for positions in np.array_split(order, _MEASURED):
+        array[positions]
+    return time.perf_counter() - started

@@ -51,6 +51,7 @@ def search(
     weights: str | Sequence[str] | Mapping[str, Address] | None = None,
     probe: str | None = None,
     enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
+    feature_bank: str | None = None,
     seed: int | None = None,
     fresh_programs: bool | None = None,
     strategy: str | None = None,
@@ -84,6 +85,7 @@ def search(
         probe: What a linear head on frozen features decides before the search: `drop` leaves out
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
+        feature_bank: `on` or `off`: keep what frozen layers compute. Changes no number.
         seed: Any integer; 0 by default.
         fresh_programs: Compile for every trial anew instead of reusing programs; slower, with the
             same numbers.
@@ -117,6 +119,7 @@ def ensemble(
     external: Sequence[Address] | Address | None = None,
     label_map: Address | Mapping[str, str | None] | None = None,
     blend_weights: str | None = None,
+    feature_bank: str | None = None,
     strategy: str | None = None,
     precision: str | None = None,
     callbacks: Sequence[CallbackFactory] = (),
@@ -132,6 +135,7 @@ def ensemble(
         label_map: From external class names to ours, None to leave one out; a mapping, or a
             YAML file with one.
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
+        feature_bank: As for `search`.
         strategy: As for `search`.
         precision: As for `search`.
         callbacks: As for `search`.

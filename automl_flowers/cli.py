@@ -60,6 +60,10 @@ ConfigFile = Annotated[
     typer.Option("--config", help="YAML file with settings; flags win over it."),
 ]
 Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
+Bank = Annotated[
+    str | None,
+    typer.Option(help="on or off: keep what frozen layers compute. Changes no number."),
+]
 Precision = Annotated[
     str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")
 ]
@@ -133,6 +137,7 @@ def search(
     enqueue: Annotated[
         str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
     ] = None,
+    feature_bank: Bank = None,
     seed: Annotated[int | None, typer.Option(help="Any integer.")] = None,
     fresh_programs: Annotated[
         bool | None,
@@ -170,6 +175,7 @@ def ensemble(
     blend_weights: Annotated[
         str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
     ] = None,
+    feature_bank: Bank = None,
     strategy: Strategy = None,
     precision: Precision = None,
     quiet: Quiet = None,

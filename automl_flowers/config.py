@@ -39,6 +39,11 @@ def _as_seconds(value: object) -> float:
         raise PydanticCustomError("seconds", "{sentence}", {"sentence": str(error)}) from None
 
 
+def _as_switch(value: object) -> object:
+    """Let YAML's own reading of a bare `on` and `off` be the words that they are."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
 def _as_weights(value: object) -> Weights:
     try:
         return parse_weights(value)
@@ -102,6 +107,8 @@ class RunConfig(pydantic.BaseModel):
         probe: What a linear head on frozen features decides before the search: `drop` leaves out
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with: a YAML file, or the content of one.
+        feature_bank: Whether what frozen layers compute is kept and used again; changes no number.
+        feature_bank_gigabytes: Most disk that it takes.
         top: Members of the ensemble.
         external: More training data, for the ensemble.
         label_map: YAML file from external class names to ours, or the content of one.
@@ -134,6 +141,8 @@ class RunConfig(pydantic.BaseModel):
     fresh_programs: bool = False
     probe: Literal["drop", "keep", "off"] = "drop"
     enqueue: str | list[dict[str, Any]] | None = None
+    feature_bank: Annotated[Literal["on", "off"], BeforeValidator(_as_switch)] = "on"
+    feature_bank_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 2.0
     top: Annotated[int, Field(ge=1, le=100)] = 3
     external: Names = Field(default_factory=list)
     label_map: str | dict[str, str | None] | None = None

@@ -9,6 +9,7 @@ probes/              linear heads on frozen features
 best/                the model of the best epoch so far, one file
 tensorboard/         curves for TensorBoard
 cache/               decoded images
+feature_bank/        what frozen parts of backbones made of them; may be removed at any time
 members/             retrained models
 predictions/         their probabilities, one file a member and split
 blend.json           members, weights and scores
@@ -89,6 +90,11 @@ class RunFolder:
     def cache(self) -> Path:
         """Decoded images."""
         return self.path / "cache"
+
+    @property
+    def feature_bank(self) -> Path:
+        """What frozen parts of backbones made of images."""
+        return self.path / "feature_bank"
 
     @property
     def members(self) -> Path:

@@ -48,6 +48,7 @@ from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.modeling.classifier import Architecture
+from automl_flowers.modeling.feature_bank import FeatureBank
 from automl_flowers.modeling.program import Program
 from automl_flowers.results import EnsembleResult, Prediction, SearchResult
 from automl_flowers.run_folder import RunFolder
@@ -204,7 +205,14 @@ def _make_trainer(
         callbacks=callbacks,
         logs=run.tensorboard / logs,
         fresh_programs=config.fresh_programs,
+        bank=_bank(config, run),
     )
+
+
+def _bank(config: RunConfig, run: RunFolder) -> FeatureBank | None:
+    if config.feature_bank == "off":
+        return None
+    return FeatureBank(run.feature_bank, int(1e9 * config.feature_bank_gigabytes))
 
 
 def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:

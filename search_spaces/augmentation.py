@@ -15,6 +15,9 @@ from types import MappingProxyType
 
 from search_spaces.parameters import unknown_name
 
+UNCHANGED = "none"
+"""The strength that leaves every image as it is."""
+
 LIMITS: Mapping[str, float] = MappingProxyType(
     {
         "flip": 1.0,
@@ -85,7 +88,7 @@ class AugmentationStrength:
 
 AUGMENTATIONS: Mapping[str, AugmentationStrength] = MappingProxyType(
     {
-        "none": AugmentationStrength(),
+        UNCHANGED: AugmentationStrength(),
         "light": AugmentationStrength(flip=0.5, rotation=5.0, zoom=0.05, shift=0.05),
         "medium": AugmentationStrength(
             flip=0.5,

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search_spaces.augmentation import UNCHANGED
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import count_trainable_blocks
 from search_spaces.regularisation import ClassWeighting
@@ -35,6 +36,8 @@ class Recipe:
         optimizer: One of `search_spaces.fine_tuning.OPTIMIZERS`.
         batch_size: Images a step and replica.
         schedule: Learning rate over the whole horizon.
+        views: Augmented versions of each image that the epochs take in turn; 0 for a new one
+            every epoch.
     """
 
     backbone: str
@@ -48,17 +51,36 @@ class Recipe:
     optimizer: str
     batch_size: int
     schedule: Schedule
+    views: int = 0
 
     @property
     def identity(self) -> str:
         """Twelve hexadecimal digits that two recipes share if and only if they are equal."""
-        text = json.dumps(_with_floats(self.to_dict()), sort_keys=True)
+        data = self.to_dict()
+        if not self.views:  # as before there were views, so that old recipes keep their names
+            del data["views"]
+        text = json.dumps(_with_floats(data), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def name(self) -> str:
         """A short name for people and files: the backbone and some digits of the identity."""
         return f"{self.backbone}-{self.identity[:6]}"
+
+    @property
+    def repeats_views(self) -> bool:
+        """Whether epochs show versions of the images that earlier ones have shown."""
+        return self.views > 0 or self.augmentation == UNCHANGED
+
+    def view_of(self, epoch: int) -> int:
+        """Return which version of the images an epoch shows.
+
+        Args:
+            epoch: Counted from the start of the trial.
+        """
+        if self.augmentation == UNCHANGED:
+            return 0
+        return epoch % self.views if self.views else epoch
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `from_dict` reads back."""
@@ -100,6 +122,7 @@ class Recipe:
             optimizer=values["optimizer"],
             batch_size=int(values["batch_size"]),
             schedule=Schedule(kind.name, float(values["learning_rate"]), parameters),
+            views=0 if values["augmentation"] == UNCHANGED else int(values["views"]),
         )
 
 

@@ -25,6 +25,9 @@ from search_spaces.schedules import SCHEDULES
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 
+MAX_VIEWS = 64
+"""More than any search has epochs is the same as ever new ones."""
+
 PARAMETERS: Mapping[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
@@ -37,6 +40,7 @@ PARAMETERS: Mapping[str, Parameter] = {
             meaning="strength",
             options=tuple(AUGMENTATIONS),
         ),
+        Parameter("views", "int", 0, 0, MAX_VIEWS, "versions of an image in turn, 0 for ever new"),
     )
 }
 """Every hyperparameter but the schedule, which has parameters of its own."""

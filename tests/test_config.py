@@ -230,6 +230,13 @@ def test_only_a_loss_is_minimised(objective, maximise):
     assert parse_config({"objective": objective}).maximise is maximise
 
 
+@pytest.mark.parametrize(("word", "value"), [("off", "off"), ("on", "on"), ("'off'", "off")])
+def test_a_switch_in_a_file_may_stand_without_quotes(write, word, value):
+    file = write(f"feature_bank: {word}\n")
+
+    assert make_config({}, file).feature_bank == value
+
+
 def test_every_search_setting_has_another_value_to_test_with():
     assert set(OTHER_VALUES) == set(SEARCH_SETTINGS)
 
@@ -242,7 +249,11 @@ def test_digits_change_with_every_search_setting(setting):
     assert changed.digits() != RunConfig().digits()
 
 
-@pytest.mark.parametrize("settings", [{"run": "x"}, {"quiet": True}, {"top": 5}, {"json": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"run": "x"}, {"quiet": True}, {"top": 5}, {"json": True}, {"feature_bank": "off"}],
+    ids=lambda settings: next(iter(settings)),
+)
 def test_digits_do_not_change_with_anything_else(settings):
     assert parse_config(settings).digits() == RunConfig().digits()
 

@@ -5,6 +5,9 @@ augmentation are functions of (seed, epoch, position of the example among the tr
 they depend on no timing and no worker count, and can start at any epoch: an epoch trained
 after a restart sees what it would have seen without.
 
+A recipe with `views` takes that many augmented versions of each image in turn. Which these are is
+the same for all trials of a run, so what a frozen part makes of them can be shared.
+
 The last batch of a training epoch is filled up from the epoch's own beginning: shapes stay
 static for a TPU, every example is seen, and a data set smaller than a batch still trains.
 Evaluation is padded, and the padding is cut off from the predictions.
@@ -14,9 +17,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,11 @@ from search_spaces.regularisation import class_weights
 
 PREFETCH = 4
 Rows = npt.NDArray[np.int64]
+Activations = npt.NDArray[np.float16]
+"""What the frozen part of a classifier makes of images, a row an image."""
+
+ReadBatch = Callable[[tf.Tensor], tf.Tensor]
+"""From positions, `(batch,)`, to what the model receives."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Examples:
         row_of: For each example, its row in that array.
         labels: Class indices, -1 where unknown.
         ids: One an example.
+        content: Digits of what the images show, or None where nobody knows.
     """
 
     caches: tuple[Images, ...]
@@ -49,6 +57,7 @@ class Examples:
     row_of: Rows
     labels: Rows
     ids: npt.NDArray[np.str_]
+    content: str | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +79,7 @@ class Examples:
             row_of=np.concatenate([self.row_of, other.row_of]),
             labels=np.concatenate([self.labels, other.labels]),
             ids=np.concatenate([self.ids, other.ids]),
+            content=self.content and other.content and f"{self.content}+{other.content}",
         )
 
 
@@ -105,6 +115,8 @@ def training_batches(
     seed: int,
     first_epoch: int,
     last_epoch: int,
+    view_seed: int = 0,
+    kept: Mapping[int, Activations] | None = None,
 ) -> tf.data.Dataset:
     """Return the batches of some epochs of a trial, one epoch after the other.
 
@@ -116,33 +128,37 @@ def training_batches(
         seed: Of the trial.
         first_epoch: First epoch, counted from the start of the trial.
         last_epoch: The epoch to stop before.
+        view_seed: Of the run, for recipes with `views`.
+        kept: By view, activations that take the place of the images.
 
     Returns:
         Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
         `(batch, size, size, 3)`, `(batch, num_classes)` and `(batch,)`.
     """
-    augmented = _traced_once(get_augmentation(recipe.augmentation))
     labels = tf.constant(examples.labels)
     counts = np.bincount(examples.labels, minlength=num_classes)
     weights = tf.constant(class_weights(counts, recipe.class_weighting))
-    images_at = _reader(examples)
-    steps = count_steps(len(examples), batch_size)
+    if kept is None:
+        seed_of_views = view_seed if recipe.views else seed
+        reader_of = _augmented(examples, recipe.augmentation, seed_of_views)
+    else:
+        reader_of = _kept(kept)
 
-    def order_of(epoch: np.int64) -> Rows:
-        return epoch_order(len(examples), batch_size, seed=seed, epoch=int(epoch))
-
-    def read(positions: tf.Tensor, parameters: tf.Tensor) -> Any:
-        images = augmented(images_at(positions), parameters)
+    def targets(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         classes = tf.gather(labels, positions)
         soft = _soft_labels(classes, num_classes, recipe.label_smoothing)
-        return images, soft, tf.gather(weights, classes)
+        return soft, tf.gather(weights, classes)
+
+    def order_of(epoch: np.int64) -> tuple[np.int64, Rows]:
+        order = epoch_order(len(examples), batch_size, seed=seed, epoch=int(epoch))
+        return np.int64(recipe.view_of(int(epoch))), order
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.numpy_function(order_of, [epoch], tf.int64, stateful=False)
-        table = sample_parameters(len(examples), seed=seed, epoch=epoch)
-        batches = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (steps, batch_size)))
-        return batches.map(
-            lambda positions: read(positions, tf.gather(table, positions)),
+        view, order = tf.numpy_function(order_of, [epoch], [tf.int64, tf.int64], stateful=False)
+        read = reader_of(tf.ensure_shape(view, ()))
+        shape = (count_steps(len(examples), batch_size), batch_size)
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, shape)).map(
+            lambda positions: (read(positions), *targets(positions)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -159,14 +175,54 @@ def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
         Batches of images, uint8, `(batch, size, size, 3)`. Cut the predictions to
         `len(examples)`.
     """
-    steps = count_steps(len(examples), batch_size)
-    positions = np.resize(np.arange(len(examples)), (steps, batch_size))
-    images_at = _reader(examples)
-    return (
-        tf.data.Dataset.from_tensor_slices(positions)
-        .map(images_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(PREFETCH)
+    return _in_order(len(examples), batch_size, _reader(examples)).prefetch(PREFETCH)
+
+
+def view_batches(
+    examples: Examples, augmentation: str, *, batch_size: int, seed: int, views: Sequence[int]
+) -> tf.data.Dataset:
+    """Return versions of all images, one after the other, each as `evaluation_batches` does.
+
+    Args:
+        examples: The images, as in training.
+        augmentation: Name of a strength.
+        batch_size: Images a batch.
+        seed: Of the run.
+        views: Which versions.
+    """
+    reader_of = _augmented(examples, augmentation, seed)
+
+    def batches_of(view: tf.Tensor) -> tf.data.Dataset:
+        return _in_order(len(examples), batch_size, reader_of(view))
+
+    return tf.data.Dataset.from_tensor_slices(list(views)).flat_map(batches_of).prefetch(PREFETCH)
+
+
+def kept_batches(activations: Activations, batch_size: int) -> tf.data.Dataset:
+    """Return all activations in order, as `evaluation_batches` does with images."""
+    read = _kept({0: activations})(0)
+    return _in_order(len(activations), batch_size, read).prefetch(PREFETCH)
+
+
+def _in_order(num_examples: int, batch_size: int, read: ReadBatch) -> tf.data.Dataset:
+    steps = count_steps(num_examples, batch_size)
+    positions = np.resize(np.arange(num_examples), (steps, batch_size))
+    return tf.data.Dataset.from_tensor_slices(positions).map(
+        read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+
+
+def _augmented(
+    examples: Examples, augmentation: str, seed: int
+) -> Callable[[int | tf.Tensor], ReadBatch]:
+    """Return a function from a view to what reads its images."""
+    augmented, images_at = _traced_once(get_augmentation(augmentation)), _reader(examples)
+
+    def reader_of(view: int | tf.Tensor) -> ReadBatch:
+        table = sample_parameters(len(examples), seed=seed, epoch=view)
+        return lambda at: augmented(images_at(at), tf.gather(table, at))
+
+    return reader_of
 
 
 @functools.cache
@@ -178,7 +234,24 @@ def _traced_once(strength: AugmentationStrength) -> Callable[[tf.Tensor, tf.Tens
     return traced
 
 
-def _reader(examples: Examples) -> Any:
+def _kept(arrays: Mapping[int, Activations]) -> Callable[[int | tf.Tensor], ReadBatch]:
+    """Return a function from a view to what reads its activations."""
+    shape = next(iter(arrays.values())).shape[1:]
+
+    def take(view: np.int64, positions: Rows) -> Activations:
+        return arrays[int(view)][positions]
+
+    def reader_of(view: int | tf.Tensor) -> ReadBatch:
+        def read(positions: tf.Tensor) -> tf.Tensor:
+            rows = tf.numpy_function(take, [view, positions], tf.float16, stateful=False)
+            return tf.ensure_shape(rows, (positions.shape[0], *shape))
+
+        return read
+
+    return reader_of
+
+
+def _reader(examples: Examples) -> ReadBatch:
     size = examples.caches[0].shape[1]
 
     def images_at(positions: tf.Tensor) -> tf.Tensor:

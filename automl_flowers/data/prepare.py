@@ -75,6 +75,7 @@ class ImageData:
             row_of=pictures.rows_of(rows["id"]),
             labels=rows["label"].to_numpy(np.int64),
             ids=rows["id"].to_numpy(str),
+            content=content_hash(pictures, rows),
         )
 
     def content_hash(self, image_size: int, *splits: str) -> str:

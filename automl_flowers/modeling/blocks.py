@@ -1,4 +1,4 @@
-"""Freezing a backbone block by block, by the graph of its layers."""
+"""Freezing a backbone block by block, and cutting it where it is frozen, by its graph."""
 
 from __future__ import annotations
 
@@ -40,6 +40,49 @@ def set_trainable_blocks(model: keras.Model, backbone: Backbone, trainable_block
             layer.momentum = BATCH_NORM_MOMENTUM
         if isinstance(layer, keras.layers.Dropout) and not layer.trainable:
             layer.rate = 0.0
+
+
+def divide(
+    model: keras.Model, backbone: Backbone, trainable_blocks: int
+) -> tuple[keras.Model | None, keras.Model | None]:
+    """Return the frozen part of a model and the part that trains, which share its layers.
+
+    Args:
+        model: Of the backbone.
+        backbone: Its entry.
+        trainable_blocks: How many train, counted from the output.
+
+    Returns:
+        Models of which the second takes what the first puts out. None for a part without a
+        layer; where several tensors cross from one part to the other, as between the cells of
+        NASNet, or the graph cannot be read, None and the whole model.
+    """
+    if trainable_blocks == 0:
+        return model, None
+    crossing = _crossing(model, backbone, trainable_blocks) if is_functional(model) else []
+    if len(crossing) != 1:
+        return None, model
+    frozen = keras.Model(model.inputs[0], crossing[0], name=f"{model.name}_frozen")
+    return frozen, keras.Model(crossing[0], model.outputs[0], name=f"{model.name}_trained")
+
+
+def _crossing(model: keras.Model, backbone: Backbone, trainable_blocks: int) -> list[Any]:
+    """Return the tensors that frozen blocks put out and blocks that train take in."""
+    first = backbone.num_blocks - trainable_blocks
+    block_of = {id(operation): block for operation, block in blocks_of(model, backbone)}
+    taken = [
+        tensor
+        for nodes in model._nodes_by_depth.values()
+        for node in nodes
+        if block_of[id(node.operation)] >= first
+        for tensor in node.input_tensors
+    ]
+    crossing = {
+        id(tensor): tensor
+        for tensor in taken
+        if block_of[id(tensor._keras_history.operation)] < first
+    }
+    return list(crossing.values())
 
 
 def is_functional(model: keras.Model) -> bool:

@@ -1,5 +1,9 @@
 """From an architecture to a classifier: normalisation, backbone, pooling, head.
 
+Where the frozen part of the backbone hands over to the part that trains, there is a boundary:
+one tensor, rounded to float16. What comes before it never changes, so `feature_bank.py` may
+compute it once; because the rounding is always there, numbers are the same with and without.
+
 An architecture is the part of a recipe that changes the compiled graph. Everything else lives
 in variables (see `program.py`), so trials that share an architecture share a program.
 """
@@ -8,14 +12,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 
 from automl_flowers.modeling import backbones
-from automl_flowers.modeling.blocks import set_trainable_blocks
-from automl_flowers.modeling.layers import AdjustableDense, AdjustableDropout, InputNormalisation
+from automl_flowers.modeling.blocks import divide, set_trainable_blocks
+from automl_flowers.modeling.layers import (
+    AdjustableDense,
+    AdjustableDropout,
+    FromHalf,
+    InputNormalisation,
+    ToHalf,
+)
 from search_spaces.recipe import Recipe
+
+BOUNDARY = "boundary"
+"""Name of the layer that puts out what the frozen part of a classifier ends with."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +105,42 @@ def build_classifier(architecture: Architecture) -> keras.Model:
         set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
         images = keras.Input((size, size, 3), dtype="uint8", name="images")
         pixels = InputNormalisation.from_convention(entry.input_convention)(images)
-        pooled = backbones.pool_features(encoder(pixels))
+        pooled = _encode(pixels, *divide(encoder, entry, architecture.trainable_blocks))
         kept = AdjustableDropout(name="dropout")(pooled)
         probabilities = AdjustableDense(architecture.num_classes, dtype="float32", name="head")(
             kept
         )
     return keras.Model(images, probabilities, name=architecture.backbone)
+
+
+def _encode(pixels: Any, frozen: keras.Model | None, trained: keras.Model | None) -> Any:
+    """Return pooled features, with the boundary where the frozen part ends."""
+    activations = pixels if frozen is None else frozen(pixels, training=False)
+    if trained is None:
+        return _boundary(backbones.pool_features(activations))
+    if frozen is not None:
+        activations = _boundary(activations)
+    return backbones.pool_features(trained(activations))
+
+
+def _boundary(activations: Any) -> Any:
+    return FromHalf()(ToHalf(name=BOUNDARY)(activations))
+
+
+def split_at_boundary(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
+    """Return a classifier as two models that share its layers, or None if it has no boundary.
+
+    The first takes images to activations at the boundary, float16; the second takes these to
+    class probabilities.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    if BOUNDARY not in layers:
+        return None
+    activations = layers[BOUNDARY].output
+    return (
+        keras.Model(model.input, activations, name=f"{model.name}_before"),
+        keras.Model(activations, model.output, name=f"{model.name}_after"),
+    )
 
 
 class _dtype_policy:  # noqa: N801 - reads as a statement

@@ -13,6 +13,9 @@ from keras import ops
 
 from search_spaces.backbones import InputConvention
 
+LARGEST_HALF = 65504.0
+"""Largest number in float16."""
+
 
 @keras.saving.register_keras_serializable(package="automl_flowers")
 class InputNormalisation(keras.layers.Layer):
@@ -51,6 +54,28 @@ class InputNormalisation(keras.layers.Layer):
         """Return the constructor's arguments."""
         own = {"mean": self.mean, "std": self.std, "channel_order": self.channel_order}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="automl_flowers")
+class ToHalf(keras.layers.Layer):
+    """Rounds activations to float16, so that they are the same whether kept in a file or not.
+
+    What float16 cannot hold becomes its largest number.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the inputs as float16."""
+        wide = ops.cast(inputs, "float32")
+        return ops.cast(ops.clip(wide, -LARGEST_HALF, LARGEST_HALF), "float16")
+
+
+@keras.saving.register_keras_serializable(package="automl_flowers")
+class FromHalf(keras.layers.Layer):
+    """Takes float16 activations to the layer's compute dtype."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the inputs in the compute dtype."""
+        return ops.cast(inputs, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="automl_flowers")

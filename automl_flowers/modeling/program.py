@@ -13,15 +13,21 @@ import contextlib
 import gc
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from automl_flowers.modeling.classifier import Architecture, build_classifier, initial_head
+from automl_flowers.modeling.classifier import (
+    Architecture,
+    build_classifier,
+    initial_head,
+    split_at_boundary,
+)
 from automl_flowers.modeling.features import Head
+from automl_flowers.modeling.traced_gradients import forget_gradients
 from automl_flowers.tuning.checkpoints import State, model_part
 from search_spaces.recipe import Recipe
 
@@ -109,6 +115,27 @@ def many_steps(model: keras.Model, number: int) -> Callable[[Any], dict[str, Any
     return train_function
 
 
+def forward_function(model: keras.Model, *, jit_compile: bool) -> Callable[[Any], Any]:
+    """Return a function from a batch to what the model makes of it, on every replica.
+
+    Args:
+        model: On the TensorFlow backend.
+        jit_compile: Whether XLA compiles it.
+    """
+    import tensorflow as tf
+
+    def step(batch: Any) -> Any:
+        return model(batch, training=False)
+
+    if jit_compile:
+        step = tf.function(step, jit_compile=True)
+
+    def run(batch: Any) -> Any:
+        return model.distribute_strategy.run(step, args=(batch,))
+
+    return tf.function(run, autograph=False, reduce_retracing=True)  # type: ignore[no-any-return]
+
+
 class Program:
     """A compiled classifier that trials take turns on.
 
@@ -121,9 +148,12 @@ class Program:
 
     Attributes:
         architecture: What was built.
-        model: The compiled `keras.Model`.
+        model: The compiled `keras.Model`, from images to probabilities.
+        frozen: From images to the boundary, where the frozen part ends, float16; None without
+            a boundary.
+        trained: From the boundary to probabilities, compiled; None without a boundary. Both
+            share the layers of `model`, so a state is the same whichever was trained.
         max_steps_per_execution: As given.
-        steps_per_execution: What an epoch's length made of it.
     """
 
     def __init__(
@@ -139,13 +169,15 @@ class Program:
         with scope():
             self.model = build_classifier(architecture)
             optimizer = make_optimizer(architecture.optimizer, architecture.num_steps)
-            self.model.compile(
-                optimizer=optimizer,
-                loss=keras.losses.CategoricalCrossentropy(),
-                jit_compile=jit_compile,
-            )
+            _compile(self.model, optimizer, jit_compile)
             optimizer.build(self.model.trainable_variables)
-        self.steps_per_execution = 1
+            self.frozen: Any = None
+            self.trained: Any = None
+            if (parts := split_at_boundary(self.model)) is not None:
+                self.frozen, self.trained = parts
+                _compile(self.trained, self.model.optimizer, jit_compile)
+        self._forward: dict[int, Callable[[Any], Any]] = {}
+        self._steps_per_execution = {id(model): 1 for model in (self.model, self.trained)}
         self._variables = _changing_variables(self.model)
         self._initial = self.get_state()
 
@@ -187,16 +219,42 @@ class Program:
         padding = table.shape[0] - len(learning_rates)
         table.assign(np.pad(learning_rates, (0, padding), mode="edge"))
 
-    def set_epoch_length(self, steps: int) -> None:
+    def set_epoch_length(self, model: keras.Model, steps: int) -> None:
         """Run as many steps between two looks of the host as divide an epoch evenly.
 
         Nothing is traced again while the number stays the same.
+
+        Args:
+            model: `model` or `trained`.
+            steps: Of an epoch.
         """
         number = steps_per_execution(steps, self.max_steps_per_execution)
-        if number != self.steps_per_execution:
-            self.steps_per_execution = number
-            self.model.train_function = many_steps(self.model, number) if number > 1 else None
-        self.model.steps_per_execution = number
+        if number != self._steps_per_execution[id(model)]:
+            self._steps_per_execution[id(model)] = number
+            model.train_function = many_steps(model, number) if number > 1 else None
+        model.steps_per_execution = number
+
+    def outputs_of(self, model: keras.Model, batches: Any) -> Iterator[np.ndarray]:
+        """Yield what a model makes of each batch.
+
+        `keras.Model.predict` does the same, but keeps everything until the end.
+
+        Args:
+            model: `model`, `frozen` or `trained`.
+            batches: A `tf.data.Dataset` of its inputs, of static shapes.
+        """
+        if keras.backend.backend() != "tensorflow":
+            yield from (model.predict_on_batch(np.asarray(batch)) for batch in batches)
+            return
+        strategy = self.model.distribute_strategy
+        if id(model) not in self._forward:
+            jit_compile = bool(self.model.jit_compile)
+            self._forward[id(model)] = forward_function(model, jit_compile=jit_compile)
+        for batch in strategy.experimental_distribute_dataset(batches):
+            with forget_gradients():
+                outputs = self._forward[id(model)](batch)
+            replicas = strategy.experimental_local_results(outputs)
+            yield np.concatenate([np.asarray(output) for output in replicas])
 
     def set_random_state(self, seed: int, epoch: int) -> None:
         """Make the random numbers of an epoch a function of the trial's seed and the epoch."""
@@ -230,6 +288,14 @@ class Program:
     def set_model_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Assign what `model_state` returned; the optimizer starts afresh."""
         self.set_state({**self._initial, **state})
+
+
+def _compile(model: keras.Model, optimizer: Any, jit_compile: bool | str) -> None:
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(),
+        jit_compile=jit_compile,
+    )
 
 
 def _changing_variables(model: keras.Model) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Architecture:
         trainable_blocks: Counted from the top.
         optimizer: Update rule.
         batch_size: Images a step and replica.
+        repeats_views: Whether epochs show images again, of which much may be kept.
     """
 
     backbone: str
@@ -43,6 +44,7 @@ class Architecture:
     trainable_blocks: int
     optimizer: str
     batch_size: int
+    repeats_views: bool
 
     @classmethod
     def of(cls, recipe: Recipe) -> Architecture:
@@ -53,6 +55,7 @@ class Architecture:
             recipe.trainable_blocks,
             recipe.optimizer,
             recipe.batch_size,
+            recipe.repeats_views,
         )
 
     @property

@@ -17,6 +17,7 @@ from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.files import sha256_of
 from automl_flowers.modeling.classifier import Architecture, describe
+from automl_flowers.modeling.feature_bank import FeatureBank
 from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program, ProgramCache
 from automl_flowers.starting_weights import IMAGENET, NONE, Weights, weights_of
@@ -45,6 +46,7 @@ class Trainer:
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
         fresh_programs: Build a program for every training instead of reusing one.
+        bank: Keeps what frozen parts compute; None to compute it every time.
 
     Raises:
         ConfigError: If a callback stands where a function should that makes one.
@@ -62,6 +64,7 @@ class Trainer:
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
         fresh_programs: bool = False,
+        bank: FeatureBank | None = None,
     ) -> None:
         self.data = data
         self.num_epochs = num_epochs
@@ -72,6 +75,7 @@ class Trainer:
         self._callbacks = check_factories(callbacks)
         self._logs = logs
         self._fresh_programs = fresh_programs
+        self._bank = bank
         self._programs = ProgramCache(self._build)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
 
@@ -106,13 +110,14 @@ class Trainer:
             trial.train(
                 program,
                 recipe,
-                trial.Plan(first_epoch, last_epoch, self.num_epochs, self.seed_of(recipe)),
+                self._plan(recipe, first_epoch, last_epoch),
                 examples,
                 self.examples("val", recipe.image_size),
                 state=state,
                 head=self._heads(recipe.backbone, recipe.image_size),
                 on_epoch=on_epoch,
                 callbacks=self._make_callbacks(recipe, more),
+                bank=self._bank,
             )
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise InfeasibleError(
@@ -145,13 +150,21 @@ class Trainer:
 
     def seed_of(self, recipe: Recipe) -> int:
         """Return the seed of a recipe's trial: the same in every round and every retraining."""
-        digest = hashlib.sha256(f"{self._seed}:{recipe.identity}".encode()).digest()
-        return int.from_bytes(digest[:4]) >> 1
+        return _digest(f"{self._seed}:{recipe.identity}")
 
     def starting_point(self, recipe: Recipe) -> str:
         """Return what a recipe's backbone starts from, a file by the SHA-256 of its content."""
         weights = weights_of(self._weights, recipe.backbone)
         return weights if weights in (IMAGENET, NONE) else sha256_of(Path(weights))
+
+    def _plan(self, recipe: Recipe, first_epoch: int, last_epoch: int) -> trial.Plan:
+        return trial.Plan(
+            first_epoch,
+            last_epoch,
+            self.num_epochs,
+            seed=self.seed_of(recipe),
+            view_seed=_digest(f"{self._seed}:views"),
+        )
 
     def _make_callbacks(
         self, recipe: Recipe, more: Examples | None
@@ -183,3 +196,8 @@ class Trainer:
             jit_compile=jit,
             max_steps_per_execution=accelerator.max_steps_per_execution,
         )
+
+
+def _digest(text: str) -> int:
+    """Return a number of 31 bits."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1

@@ -14,14 +14,18 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from automl_flowers.data.pipeline import (
+    Activations,
     Examples,
     count_steps,
     evaluation_batches,
+    kept_batches,
     training_batches,
 )
 from automl_flowers.ledger import EpochRecord
+from automl_flowers.modeling.feature_bank import FeatureBank, Kept
 from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program
 from automl_flowers.modeling.traced_gradients import forget_gradients
@@ -47,12 +51,14 @@ class Plan:
         last_epoch: Epochs trained afterwards.
         num_epochs: Full horizon, over which the learning rate is planned.
         seed: Of the trial.
+        view_seed: Of the run, for recipes with `views`.
     """
 
     first_epoch: int
     last_epoch: int
     num_epochs: int
     seed: int
+    view_seed: int = 0
 
 
 def train(
@@ -66,6 +72,7 @@ def train(
     head: Head | None = None,
     on_epoch: OnEpoch = lambda record, get_state: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    bank: FeatureBank | None = None,
 ) -> None:
     """Train a recipe and leave the program in the state after the last epoch.
 
@@ -80,10 +87,16 @@ def train(
         on_epoch: Called after every epoch.
         callbacks: Fresh ones. In `logs` of an epoch's end they find `loss`, `learning_rate`,
             `val_macro_f1`, `val_accuracy` and `val_log_loss`, on every device.
+        bank: Keeps what the frozen part computes; changes no number.
 
     Raises:
         DivergedError: If the training loss is not finite.
     """
+    started = time.perf_counter()
+    kept = Kept()
+    if bank is not None:
+        epochs = range(plan.first_epoch, plan.last_epoch)
+        kept = bank.prepare(program, recipe, examples, val, epochs=epochs, view_seed=plan.view_seed)
     steps = count_steps(len(examples), program.architecture.batch_size)
     rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=plan.num_epochs)
     program.start(recipe, rates, plan.seed, head)
@@ -98,16 +111,23 @@ def train(
         seed=plan.seed,
         first_epoch=plan.first_epoch,
         last_epoch=plan.last_epoch,
+        view_seed=plan.view_seed,
+        kept=kept.training,
     )
-    program.set_epoch_length(steps)
+    score = _Scorer(program, val, kept.val)
+    model = program.model if kept.training is None else program.trained
+    program.set_epoch_length(model, steps)
     with forget_gradients():
-        program.model.fit(
+        model.fit(
             batches,
             steps_per_epoch=steps,
             initial_epoch=plan.first_epoch,
             epochs=plan.last_epoch,
             shuffle=False,  # the pipeline has shuffled
-            callbacks=[_EpochRecorder(program, plan, rates, steps, val, on_epoch), *callbacks],
+            callbacks=[
+                _EpochRecorder(program, plan, rates, steps, score, on_epoch, started),
+                *callbacks,
+            ],
             verbose=0,
         )
 
@@ -115,14 +135,41 @@ def train(
 def predict(program: Program, examples: Examples) -> np.ndarray:
     """Return class probabilities, float32, `(len(examples), num_classes)`, in order."""
     batches = evaluation_batches(examples, program.architecture.batch_size)
-    program.model.steps_per_execution = 1  # the number that `fit` had need not divide these steps
-    with forget_gradients():
-        probabilities = program.model.predict(batches, verbose=0)
-    return np.asarray(probabilities[: len(examples)], dtype=np.float32)
+    return _predict(program, program.model, batches, len(examples))
+
+
+def _predict(
+    program: Program, model: keras.Model, batches: tf.data.Dataset, num_examples: int
+) -> np.ndarray:
+    probabilities = np.concatenate(list(program.outputs_of(model, batches)))
+    return np.asarray(probabilities[:num_examples], dtype=np.float32)
+
+
+class _Scorer:
+    """Scores a program on `val`: on images, or on activations that were kept."""
+
+    def __init__(self, program: Program, val: Examples | None, kept: Activations | None) -> None:
+        self._program, self._val = program, val
+        batch_size = program.architecture.batch_size
+        if kept is not None:
+            self._model, self._batches = program.trained, kept_batches(kept, batch_size)
+        elif val is not None:
+            self._model, self._batches = program.model, evaluation_batches(val, batch_size)
+
+    def __call__(self) -> dict[str, float]:
+        if self._val is None:
+            return dict.fromkeys(("macro_f1", "accuracy", "log_loss"), float("nan"))
+        labels = self._val.labels
+        probabilities = _predict(self._program, self._model, self._batches, len(labels))
+        return {
+            "macro_f1": metrics.macro_f1(labels, probabilities),
+            "accuracy": metrics.accuracy(labels, probabilities),
+            "log_loss": metrics.log_loss(labels, probabilities),
+        }
 
 
 class _EpochRecorder(keras.callbacks.Callback):
-    """Seeds every epoch, scores it on the whole of `val`, and passes it on."""
+    """Seeds every epoch, scores it, and passes it on."""
 
     def __init__(
         self,
@@ -130,16 +177,18 @@ class _EpochRecorder(keras.callbacks.Callback):
         plan: Plan,
         rates: np.ndarray,
         steps: int,
-        val: Examples | None,
+        score: Callable[[], dict[str, float]],
         on_epoch: OnEpoch,
+        started: float,
     ) -> None:
         super().__init__()
         self._program, self._plan, self._rates, self._steps = program, plan, rates, steps
-        self._val, self._on_epoch = val, on_epoch
+        self._score, self._on_epoch, self._started = score, on_epoch, started
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the random state."""
-        self._started = time.perf_counter()
+        """Set the random state, and the clock: the first epoch's runs since it was prepared."""
+        if epoch > self._plan.first_epoch:
+            self._started = time.perf_counter()
         self._program.set_random_state(self._plan.seed, epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -159,14 +208,3 @@ class _EpochRecorder(keras.callbacks.Callback):
         logs["learning_rate"] = record.learning_rate
         logs.update({f"val_{name}": value for name, value in scores.items()})
         self._on_epoch(record, self._program.get_state)
-
-    def _score(self) -> dict[str, float]:
-        if self._val is None:
-            return dict.fromkeys(("macro_f1", "accuracy", "log_loss"), float("nan"))
-        probabilities = predict(self._program, self._val)
-        labels = self._val.labels
-        return {
-            "macro_f1": metrics.macro_f1(labels, probabilities),
-            "accuracy": metrics.accuracy(labels, probabilities),
-            "log_loss": metrics.log_loss(labels, probabilities),
-        }

@@ -55,7 +55,16 @@ def make_examples(count, seed=0):
     )
 
 
-def batches_of(examples, recipe=RECIPE, *, batch_size=4, seed=3, first_epoch=0, last_epoch=1):
+def batches_of(
+    examples,
+    recipe=RECIPE,
+    *,
+    batch_size=4,
+    seed=3,
+    first_epoch=0,
+    last_epoch=1,
+    view_seed=0,
+):
     """Return the batches as lists of arrays."""
     dataset = training_batches(
         examples,
@@ -65,6 +74,7 @@ def batches_of(examples, recipe=RECIPE, *, batch_size=4, seed=3, first_epoch=0, 
         seed=seed,
         first_epoch=first_epoch,
         last_epoch=last_epoch,
+        view_seed=view_seed,
     )
     return [[array.numpy() for array in batch] for batch in dataset]
 
@@ -206,6 +216,38 @@ def test_augmentation_differs_by_epoch_and_seed():
             seen.add(by_example([batch], order)[0].tobytes())
 
     assert len(seen) == 6
+
+
+def views_seen(recipe, *, epochs=6, **seeds):
+    """Return what each epoch shows of each image, in the order of the images."""
+    batches = batches_of(make_examples(5), recipe, last_epoch=epochs, **seeds)
+    seen = []
+    for epoch, start in enumerate(range(0, len(batches), 2)):
+        order = epoch_order(5, 4, seed=seeds.get("seed", 3), epoch=epoch)
+        images = by_example(batches[start : start + 2], order)
+        seen.append(np.stack([images[position] for position in range(5)]))
+    return seen
+
+
+@pytest.mark.parametrize("views", [1, 2, 4])
+def test_epochs_take_the_views_in_turn(views):
+    seen = views_seen(replace(STRONG, views=views))
+
+    for epoch, images in enumerate(seen):
+        np.testing.assert_array_equal(images, seen[epoch % views])
+    assert len({images.tobytes() for images in seen}) == views
+
+
+def test_views_are_those_of_the_run_and_the_order_is_that_of_the_trial():
+    recipe = replace(STRONG, views=2)
+
+    one, other = (views_seen(recipe, seed=seed, view_seed=11) for seed in (3, 4))
+    another_run = views_seen(recipe, seed=3, view_seed=12)
+
+    np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(one, another_run)
+    orders = [batches_of(make_examples(5), recipe, seed=s)[0][1].tobytes() for s in (3, 4)]
+    assert orders[0] != orders[1]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])

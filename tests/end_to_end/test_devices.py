@@ -60,6 +60,12 @@ def test_several_steps_in_one_go_compute_the_same(trained):
     assert trained["several_end_equal"]
 
 
+def test_what_frozen_layers_compute_can_be_kept_on_two_replicas(trained):
+    assert trained["num_kept"] == 3  # two views, and the validation images
+    assert trained["kept"] == trained["computed"]
+    assert trained["kept_end_equal"]
+
+
 COMMANDS = """
 import json, sys
 from automl_flowers.accelerators import split_cpu

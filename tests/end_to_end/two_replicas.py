@@ -7,6 +7,9 @@ dropout, and with BatchNorm in inference mode, both compute the same but for rou
 import contextlib
 import json
 import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +20,7 @@ accelerator = set_up("mirrored", environ={})
 
 from automl_flowers.data.pipeline import Examples  # noqa: E402
 from automl_flowers.modeling.classifier import Architecture  # noqa: E402
+from automl_flowers.modeling.feature_bank import FeatureBank  # noqa: E402
 from automl_flowers.modeling.program import Program  # noqa: E402
 from automl_flowers.tuning import trial  # noqa: E402
 from search_spaces.recipe import Recipe  # noqa: E402
@@ -47,10 +51,13 @@ def draw_examples(count):
         row_of=rows,
         labels=rows % 3,
         ids=rows.astype(str),
+        content=str(count),
     )
 
 
-def train(program, first_epoch=0, last_epoch=EPOCHS, state=None, count=12):
+def train(
+    program, first_epoch=0, last_epoch=EPOCHS, state=None, count=12, recipe=RECIPE, bank=None
+):
     """Return the curve and the final state."""
     curve = []
 
@@ -59,7 +66,8 @@ def train(program, first_epoch=0, last_epoch=EPOCHS, state=None, count=12):
 
     plan = trial.Plan(first_epoch, last_epoch, EPOCHS, seed=7)
     val = draw_examples(min(count, 7))
-    trial.train(program, RECIPE, plan, draw_examples(count), val, state=state, on_epoch=hear)
+    examples = draw_examples(count)
+    trial.train(program, recipe, plan, examples, val, state=state, on_epoch=hear, bank=bank)
     return curve, program.get_state()
 
 
@@ -89,6 +97,14 @@ ended, again = train(two, first_epoch=1, state=half_way)
 two.max_steps_per_execution = 3
 by_itself, last = train(two)
 
+two.max_steps_per_execution = 1
+in_turn = replace(RECIPE, views=2)
+computed, computed_state = train(two, recipe=in_turn)
+with tempfile.TemporaryDirectory() as folder:
+    bank = FeatureBank(Path(folder), 10**9, lambda *facts: True)
+    kept, kept_state = train(two, recipe=in_turn, bank=bank)
+    num_kept = len(list(Path(folder).iterdir()))
+
 one = build(contextlib.nullcontext)
 alone, _ = train(one)
 fewer_alone, _ = train(one, count=3)
@@ -105,5 +121,9 @@ result = {
     "rounds_end_equal": same(state, again),
     "several": by_itself,
     "several_end_equal": same(state, last),
+    "computed": computed,
+    "kept": kept,
+    "kept_end_equal": same(computed_state, kept_state),
+    "num_kept": num_kept,
 }
 sys.stdout.write(json.dumps(result) + "\n")

@@ -92,6 +92,31 @@ def test_blocks_divide_the_layers_along_the_graph(built):
     assert with_weights == set(range(entry.num_blocks))
 
 
+def test_two_parts_compute_what_the_whole_does(built):
+    entry, model = built
+    size = entry.min_image_size
+    pixels = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
+
+    for trainable_blocks in {entry.num_blocks // 2, entry.num_blocks - 1}:
+        blocks.set_trainable_blocks(model, entry, trainable_blocks)
+        frozen, trained = blocks.divide(model, entry, trainable_blocks)
+        if entry.family == "nasnet" and trainable_blocks < entry.num_blocks - 1:
+            assert frozen is None  # every cell takes the outputs of two others
+            assert trained is model
+            continue
+        np.testing.assert_array_equal(trained(frozen(pixels)), model(pixels))
+        assert frozen.trainable_weights == []
+        names = [weight.path for weight in model.trainable_weights]
+        assert [weight.path for weight in trained.trainable_weights] == names
+
+
+def test_all_frozen_and_nothing_frozen_are_one_part(built):
+    entry, model = built
+
+    assert blocks.divide(model, entry, 0) == (model, None)
+    assert blocks.divide(model, entry, entry.num_blocks) == (None, model)
+
+
 def test_one_step_changes_what_is_not_frozen_and_nothing_else(built):
     entry, model = built
     trainable_blocks = (entry.num_blocks + 1) // 2

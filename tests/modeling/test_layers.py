@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from automl_flowers.modeling.layers import AdjustableDense, AdjustableDropout, InputNormalisation
+from automl_flowers.modeling.layers import (
+    AdjustableDense,
+    AdjustableDropout,
+    FromHalf,
+    InputNormalisation,
+    ToHalf,
+)
 
 
 def test_dropout_zeroes_its_share_and_keeps_the_mean():
@@ -38,11 +44,26 @@ def test_penalty_is_the_factor_times_the_sum_of_squares():
     assert float(layer.losses[-1]) == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_half_precision_rounds_as_numpy_does_and_holds_large_numbers(dtype):
+    numbers = keras.ops.cast([0.1, -3.14159, 65504.0, 7e4, -1e30, 0.0, 1e-7], dtype)
+    clipped = np.clip(np.asarray(keras.ops.cast(numbers, "float32")), -65504, 65504)
+
+    halves = ToHalf(dtype=dtype)(numbers)
+
+    assert halves.dtype == "float16"
+    np.testing.assert_array_equal(np.asarray(halves), clipped.astype(np.float16))
+    assert np.isnan(np.asarray(ToHalf()(np.array([np.nan], np.float32)))).all()
+    assert FromHalf(dtype="bfloat16")(halves).dtype == "bfloat16"
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         AdjustableDropout(seed=3),
         AdjustableDense(4),
+        ToHalf(),
+        FromHalf(),
         InputNormalisation([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], "bgr"),
     ],
     ids=lambda layer: type(layer).__name__,

@@ -41,6 +41,7 @@ CHANGES = {
     "optimizer": "adamw",
     "batch_size": 16,
     "schedule": Schedule("cosine", 1e-3, {"warmup": 0.2}),
+    "views": 4,
 }
 
 VALUES = {
@@ -57,6 +58,7 @@ VALUES = {
     "learning_rate": 1e-3,
     "schedule": "cosine",
     "cosine/warmup": 0.1,
+    "views": 0,
 }
 
 
@@ -83,6 +85,7 @@ recipes = st.builds(
     optimizer=st.sampled_from(OPTIMIZERS),
     batch_size=st.sampled_from([16, 32]),
     schedule=schedules(),
+    views=st.sampled_from([0, 1, 4]),
 )
 
 
@@ -131,6 +134,33 @@ def test_recipe_survives_json(recipe):
 
     assert read == recipe
     assert read.identity == recipe.identity
+
+
+def test_a_recipe_from_before_there_were_views_is_the_same_recipe():
+    data = RECIPE.to_dict()
+    del data["views"]
+
+    assert Recipe.from_dict(data) == RECIPE
+    assert RECIPE.identity == "51b2159f40b1"
+
+
+@given(recipe=recipes, epoch=st.integers(0, 50))
+def test_an_epoch_shows_one_of_the_views(recipe, epoch):
+    view = recipe.view_of(epoch)
+
+    assert view == recipe.view_of(epoch + recipe.views)
+    assert recipe.repeats_views == (len({recipe.view_of(e) for e in range(99)}) < 99)
+    if recipe.augmentation == "none":
+        assert view == 0
+    else:
+        assert view == (epoch if recipe.views == 0 else epoch % recipe.views)
+
+
+def test_views_of_images_that_do_not_change_are_no_other_recipe():
+    unchanged = {**VALUES, "augmentation": "none"}
+
+    assert Recipe.from_values({**unchanged, "views": 4}) == Recipe.from_values(unchanged)
+    assert Recipe.from_values({**VALUES, "views": 4}) != Recipe.from_values(VALUES)
 
 
 @pytest.mark.parametrize("missing", ["dropout", "schedule"])

@@ -54,7 +54,17 @@ def test_an_epoch_takes_what_it_took_and_its_tracing_counts_as_building():
 def test_what_differs_in_variables_only_costs_the_same():
     costs = learn_costs([make_trial()], {})
 
-    assert costs.training(replace(RECIPE, dropout=0.4, augmentation="strong"), 1) == 8
+    assert costs.training(replace(RECIPE, dropout=0.4, label_smoothing=0.1), 1) == 8
+
+
+def test_epochs_that_show_images_again_are_measured_apart():
+    fresh, again = replace(RECIPE, augmentation="light"), replace(RECIPE, augmentation="none")
+    few = replace(fresh, views=2)
+    trials = [make_trial(fresh, (9.0, 9.0)), make_trial(again, (2.0, 1.0, 1.0), number=1)]
+
+    costs = learn_costs(trials, {})
+
+    assert [costs.epoch(recipe) for recipe in (fresh, again, few)] == [9, 1, 1]
 
 
 def test_another_architecture_is_scaled_by_its_work_and_must_be_built():

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO   := runs/demo
 
-.PHONY: demo test test-quick test-all lint format docs clean
+.PHONY: demo test test-quick test-all test-faults lint format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/automl-flowers search --run $(DEMO)
@@ -24,7 +24,10 @@ test-quick: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-all: lint
-	$(BIN)/python -m pytest -m "" --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "not faults" --numprocesses auto --dist loadfile
+
+test-faults: $(VENV)/.test
+	$(BIN)/python -m pytest -m "" tests/tuning/test_kill_and_resume.py tests/end_to_end/test_kill.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from automl_flowers.ledger import EpochRecord, TrialRecord
-from automl_flowers.tuning.probe import Probe
+from automl_flowers.tuning.probe_rule import Probe
 from automl_flowers.tuning.search import Listener, Task
 
 _LINE_EVERY_SECONDS = 10.0

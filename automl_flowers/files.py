@@ -11,10 +11,31 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from automl_flowers.errors import RunError
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file that a run has written.
+
+    Attributes:
+        name: In its folder.
+        sha256: Of its content, in hexadecimal.
+        num_bytes: Size.
+    """
+
+    name: str
+    sha256: str
+    num_bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> Artefact:
+        """Return what a file is now."""
+        return cls(path.name, sha256_of(path), path.stat().st_size)
 
 
 @contextlib.contextmanager

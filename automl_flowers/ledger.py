@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from automl_flowers.errors import RunError
+from automl_flowers.files import Artefact
 
 Status = Literal["running", "completed", "failed", "infeasible"]
 
@@ -50,8 +51,16 @@ CREATE TABLE IF NOT EXISTS epochs (
     accuracy REAL,
     log_loss REAL,
     seconds REAL NOT NULL,
-    checkpoint TEXT,
     PRIMARY KEY (trial_id, epoch)
+);
+CREATE TABLE IF NOT EXISTS artefacts (
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    trial_id TEXT NOT NULL REFERENCES trials (trial_id),
+    epochs INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    num_bytes INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
 );
 CREATE TABLE IF NOT EXISTS sessions (
     started REAL NOT NULL,
@@ -215,15 +224,37 @@ class Ledger:
                 "UPDATE trials SET size = ? WHERE trial_id = ?", (json.dumps(size), trial_id)
             )
 
-    def record_epoch(self, trial_id: str, record: EpochRecord, checkpoint: str | None) -> None:
-        """Record an epoch and the name of the checkpoint that holds the state after it."""
-        row = {**asdict(record), "trial_id": trial_id, "checkpoint": checkpoint}
+    def record_epoch(
+        self,
+        trial_id: str,
+        record: EpochRecord,
+        state: Artefact | None,
+        best: Artefact | None = None,
+    ) -> None:
+        """Record an epoch and the files that were written after it.
+
+        Args:
+            trial_id: Of its trial.
+            record: What it brought.
+            state: Checkpoint to go on from.
+            best: Model, if this was the best epoch of the search so far.
+        """
+        row = {**asdict(record), "trial_id": trial_id}
+        files = [("state", state), ("best", best)]
         names = ", ".join(row)
         places = ", ".join(f":{name}" for name in row)
         with self._transaction() as connection:
             connection.execute(
                 f"INSERT OR REPLACE INTO epochs ({names}) VALUES ({places})",  # noqa: S608
                 row,
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO artefacts VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (file.name, kind, trial_id, record.epoch + 1, file.sha256, file.num_bytes)
+                    for kind, file in files
+                    if file is not None
+                ],
             )
             _touch_session(connection)
 
@@ -266,14 +297,25 @@ class Ledger:
             epochs.setdefault(row["trial_id"], []).append(_epoch_record(row))
         return [_trial_record(row, tuple(epochs.get(row["trial_id"], ()))) for row in rows]
 
-    def checkpoint_of(self, trial_id: str) -> tuple[int, str] | None:
+    def checkpoint_of(self, trial_id: str) -> tuple[int, Artefact] | None:
         """Return the epochs trained and the file of a trial's latest checkpoint, if any."""
         row = self._connection.execute(
-            "SELECT epoch, checkpoint FROM epochs WHERE trial_id = ? AND checkpoint IS NOT NULL "
-            "ORDER BY epoch DESC LIMIT 1",
+            "SELECT epochs, name, sha256, num_bytes FROM artefacts "
+            "WHERE kind = 'state' AND trial_id = ? ORDER BY epochs DESC LIMIT 1",
             (trial_id,),
         ).fetchone()
-        return None if row is None else (row["epoch"] + 1, row["checkpoint"])
+        return None if row is None else (row["epochs"], Artefact(*row[1:]))
+
+    def artefacts(self) -> list[tuple[str, int, str, Artefact]]:
+        """Return `(trial, epochs trained, kind, file)` of all that were written, also removed ones.
+
+        The kind is `state`, from which a trial goes on, or `best`, which predicts.
+        """
+        rows = self._connection.execute(
+            "SELECT trial_id, epochs, kind, name, sha256, num_bytes FROM artefacts "
+            "ORDER BY trial_id, epochs, kind"
+        )
+        return [(*row[:3], Artefact(*row[3:])) for row in rows]
 
     def events(self) -> list[tuple[float, str, str]]:
         """Return `(time, kind, message)` of all events, in order."""

@@ -59,7 +59,8 @@ from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
 from automl_flowers.tuning.cost import learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
-from automl_flowers.tuning.probe import MAX_GAP, Probe, ProbeFolder, choose_backbones, probe_all
+from automl_flowers.tuning.probe import ProbeFolder, probe_all
+from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
 from automl_flowers.tuning.search import Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
 from ensembles.averaging import average

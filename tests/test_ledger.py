@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from automl_flowers.errors import RunError
+from automl_flowers.files import Artefact
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 
 TRIAL = TrialRecord(
@@ -28,15 +29,21 @@ TRIAL = TrialRecord(
 START_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
+from automl_flowers.files import Artefact
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 
 ledger = Ledger(Path(sys.argv[1]), writable=True)
 ledger.start_trial(TrialRecord("0000", 0, "a", {}, 0, 0, None, 0, 2))
-ledger.record_epoch("0000", EpochRecord(0, .1, .2, .3, .4, .5, .6), "0000.0001.npz")
+file = Artefact("0000.0001.npz", "ab", 7)
+ledger.record_epoch("0000", EpochRecord(0, .1, .2, .3, .4, .5, .6), file)
 with ledger._transaction() as connection:
     connection.execute("UPDATE trials SET status = 'completed'")
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def artefact(name):
+    return Artefact(name, sha256=name[::-1], num_bytes=len(name))
 
 
 def epoch(number, **changes):
@@ -66,8 +73,8 @@ def ledger(path):
 def test_a_trial_comes_back_as_it_was_recorded(ledger):
     ledger.start_trial(TRIAL)
     ledger.record_size("0000", {"layers": 9, "parameters": 100})
-    ledger.record_epoch("0000", epoch(0), "0000.0001.npz")
-    ledger.record_epoch("0000", epoch(1), "0000.0002.npz")
+    ledger.record_epoch("0000", epoch(0), artefact("0000.0001.npz"))
+    ledger.record_epoch("0000", epoch(1), artefact("0000.0002.npz"))
     ledger.end_trial("0000", "completed", score=0.5)
 
     [record] = ledger.trials()
@@ -110,7 +117,7 @@ def test_epochs_come_in_order_and_with_their_trial(ledger):
 
 def test_a_trial_that_starts_again_keeps_its_start_and_its_epochs(ledger):
     ledger.start_trial(TRIAL)
-    ledger.record_epoch("0000", epoch(0), "0000.0001.npz")
+    ledger.record_epoch("0000", epoch(0), artefact("0000.0001.npz"))
 
     ledger.start_trial(replace(TRIAL, started=2000.0))
 
@@ -119,22 +126,34 @@ def test_a_trial_that_starts_again_keeps_its_start_and_its_epochs(ledger):
 
 def test_an_epoch_that_is_trained_again_replaces_its_record(ledger):
     ledger.start_trial(TRIAL)
-    ledger.record_epoch("0000", epoch(0), "old.npz")
+    ledger.record_epoch("0000", epoch(0), artefact("old.npz"))
 
-    ledger.record_epoch("0000", epoch(0, loss=0.1), "new.npz")
+    ledger.record_epoch("0000", epoch(0, loss=0.1), artefact("new.npz"))
 
     assert ledger.trials()[0].epochs == (epoch(0, loss=0.1),)
-    assert ledger.checkpoint_of("0000") == (1, "new.npz")
+    assert ledger.checkpoint_of("0000") == (1, artefact("new.npz"))
 
 
 def test_the_latest_checkpoint_counts(ledger):
     ledger.start_trial(TRIAL)
-    ledger.record_epoch("0000", epoch(2), "0000.0003.npz")
-    ledger.record_epoch("0000", epoch(1), "0000.0002.npz")
+    ledger.record_epoch("0000", epoch(2), artefact("0000.0003.npz"))
+    ledger.record_epoch("0000", epoch(1), artefact("0000.0002.npz"))
     ledger.record_epoch("0000", epoch(3), None)
 
-    assert ledger.checkpoint_of("0000") == (3, "0000.0003.npz")
+    assert ledger.checkpoint_of("0000") == (3, artefact("0000.0003.npz"))
     assert ledger.checkpoint_of("0001") is None
+
+
+def test_every_file_is_known_by_its_content(ledger):
+    ledger.start_trial(TRIAL)
+    ledger.record_epoch("0000", epoch(0), artefact("0000.0001.npz"), artefact("0000.0001.npz"))
+    ledger.record_epoch("0000", epoch(1), artefact("0000.0002.npz"))
+
+    assert ledger.artefacts() == [
+        ("0000", 1, "best", artefact("0000.0001.npz")),
+        ("0000", 1, "state", artefact("0000.0001.npz")),
+        ("0000", 2, "state", artefact("0000.0002.npz")),
+    ]
 
 
 def test_an_epoch_needs_its_trial(ledger):
@@ -266,7 +285,7 @@ def test_a_kill_leaves_whole_transactions_only(path):
     assert died.returncode == -9
     with Ledger(path) as reader:
         [record] = reader.trials()
-        assert reader.checkpoint_of("0000") == (1, "0000.0001.npz")
+        assert reader.checkpoint_of("0000") == (1, Artefact("0000.0001.npz", "ab", 7))
     assert record.status == "running"
     assert len(record.epochs) == 1
 

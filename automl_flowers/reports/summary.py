@@ -32,6 +32,7 @@ from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.hyperband import Entry
 from automl_flowers.tuning.plans import is_over, make_plan
+from automl_flowers.tuning.probe_rule import Probe, choose_backbones
 
 __all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
 
@@ -56,7 +57,8 @@ class Facts:
         planned_trials: How many the search runs if nothing fails.
         is_search_over: Whether there is nothing left to run.
         log_sampled: Hyperparameters that were drawn uniformly in the logarithm.
-        probes: What linear heads on frozen features scored, best first, as recorded.
+        probes: What linear heads on frozen features scored, best first.
+        left_out: Backbones that were not searched because of that.
         data: As in `data.json`.
         environment: As in `environment.json`.
         blend: The blend, or None.
@@ -74,7 +76,8 @@ class Facts:
     planned_trials: int
     is_search_over: bool
     log_sampled: frozenset[str]
-    probes: tuple[dict[str, Any], ...]
+    probes: tuple[Probe, ...]
+    left_out: tuple[str, ...]
     data: dict[str, Any]
     environment: dict[str, Any]
     blend: Blend | None
@@ -119,6 +122,7 @@ def collect(run: RunFolder) -> Facts:
     config = parse_config(settings)
     trials = read_trials(run.require(run.ledger, "search"))
     planned, is_over = _progress(config, trials)
+    probes = _probes(run)
     blend, no_blend = read_blend(run)
     confusion, no_confusion = read_confusion(run, blend) if blend else (None, no_blend)
     return Facts(
@@ -130,7 +134,8 @@ def collect(run: RunFolder) -> Facts:
         planned_trials=planned,
         is_search_over=is_over,
         log_sampled=_log_sampled(run.path / "space.yaml"),
-        probes=_probes(run),
+        probes=probes,
+        left_out=_left_out(probes) if config.probe == "drop" else (),
         data=read_json(run.data) or {},
         environment=read_json(run.path / "environment.json") or {},
         blend=blend,
@@ -141,9 +146,15 @@ def collect(run: RunFolder) -> Facts:
     )
 
 
-def _probes(run: RunFolder) -> tuple[dict[str, Any], ...]:
-    read = [read_json(path) or {} for path in sorted(run.probes.glob("*.json"))]
-    return tuple(sorted(read, key=lambda probe: -probe.get("macro_f1", 0.0)))
+def _probes(run: RunFolder) -> tuple[Probe, ...]:
+    read = [content for path in sorted(run.probes.glob("*.json")) if (content := read_json(path))]
+    return tuple(sorted((Probe(**content) for content in read), key=lambda p: -p.macro_f1))
+
+
+def _left_out(probes: Sequence[Probe]) -> tuple[str, ...]:
+    names = dict.fromkeys(probe.backbone for probe in probes)
+    worth = choose_backbones(probes)
+    return tuple(name for name in names if name not in worth)
 
 
 def _standings(
@@ -215,6 +226,15 @@ def to_dict(facts: Facts) -> dict[str, Any]:
             "is_over": facts.is_search_over,
             **{name: facts.statuses.get(name, 0) for name in _STATUSES},
         },
+        "frozen_features": [
+            {
+                "backbone": probe.backbone,
+                "image_size": probe.image_size,
+                "macro_f1": probe.macro_f1,
+                "left_out": probe.backbone in facts.left_out,
+            }
+            for probe in facts.probes
+        ],
         "best": leaderboard[0] if leaderboard else None,
         "leaderboard": leaderboard,
         "not_finished": [_unfinished(trial) for trial in facts.trials if _is_open(trial)],

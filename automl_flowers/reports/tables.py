@@ -11,6 +11,7 @@ from automl_flowers.ledger import TrialRecord
 from automl_flowers.reports.standings import METRICS, Standing, constant, finite, varying
 from automl_flowers.reports.summary import Facts
 from automl_flowers.reports.words import OBJECTIVES, counted, duration, heading, short
+from automl_flowers.tuning.probe_rule import MAX_GAP
 from search_spaces.backbones import BACKBONES
 from search_spaces.schedules import SCHEDULES
 
@@ -194,7 +195,7 @@ def overview(facts: Facts) -> list[tuple[str, str]]:
         ("classes", f"{num_classes}" if num_classes else ""),
         ("images", images),
         ("space", _space(facts.settings.get("space"))),
-        ("frozen features", _probes(facts.probes)),
+        ("frozen features", _probes(facts)),
         ("search", _search(facts)),
         ("objective", f"{OBJECTIVES[facts.objective]} on val"),
         ("device", f"{facts.environment.get('device', '')}, {_precision(facts)}".strip(", ")),
@@ -209,10 +210,13 @@ def _space(space: Any) -> str:
     return space if isinstance(space, str) else "custom" if space else ""
 
 
-def _probes(probes: Sequence[Mapping[str, Any]]) -> str:
-    """Return how far linear heads got without any fine-tuning."""
-    told = [f"{p['backbone']} {p['image_size']} px {p['macro_f1']:.3f}" for p in probes if p]
-    return f"val macro F1 of {', '.join(told)}" if told else ""
+def _probes(facts: Facts) -> str:
+    """Return how far linear heads got without any fine-tuning, and who was left out for it."""
+    told = [f"{p.backbone} {p.image_size} px {p.macro_f1:.3f}" for p in facts.probes]
+    scores = f"val macro F1 of {', '.join(told)}" if told else ""
+    if not facts.left_out:
+        return scores
+    return f"{scores}; more than {MAX_GAP:.2f} behind, so not searched: {', '.join(facts.left_out)}"
 
 
 def _search(facts: Facts) -> str:

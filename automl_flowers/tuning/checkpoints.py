@@ -10,25 +10,31 @@ from typing import Any
 import numpy as np
 
 from automl_flowers.errors import RunError
-from automl_flowers.files import atomic_path
+from automl_flowers.files import Artefact, atomic_path, sha256_of
 
 State = dict[str, np.ndarray]
 
 
-def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Write a state, all or nothing."""
+def save_state(path: Path, state: Mapping[str, np.ndarray]) -> Artefact:
+    """Write a state, all or nothing. Equal states make equal files."""
     arrays: dict[str, Any] = dict(state)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
+    return Artefact.of(path)
 
 
-def load_state(path: Path) -> State:
+def load_state(path: Path, sha256: str | None = None) -> State:
     """Read what `save_state` wrote.
 
+    Args:
+        path: Of the file.
+        sha256: That it should have; None to take it as it is.
+
     Raises:
-        RunError: If the file is missing or damaged.
+        RunError: If the file is missing, damaged or another one.
     """
     try:
+        _check(path, sha256)
         # NumPy itself leaves a damaged file open
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -37,6 +43,11 @@ def load_state(path: Path) -> State:
             f"`{path}` does not hold a readable model state: {error}",
             hint="remove the run folder and start again, or restore the file",
         ) from error
+
+
+def _check(path: Path, sha256: str | None) -> None:
+    if sha256 is not None and sha256_of(path) != sha256:
+        raise ValueError("it is not the file that this run wrote")
 
 
 def model_part(state: Mapping[str, np.ndarray]) -> State:
@@ -54,19 +65,21 @@ class CheckpointFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, trial_id: str, epochs: int, state: Mapping[str, np.ndarray]) -> str:
-        """Write a trial's state after some epochs and return the file's name."""
-        name = f"{trial_id}.{epochs:04d}.npz"
-        save_state(self._folder / name, state)
-        return name
+    def save(self, trial_id: str, epochs: int, state: Mapping[str, np.ndarray]) -> Artefact:
+        """Write a trial's state after some epochs."""
+        return save_state(self._folder / f"{trial_id}.{epochs:04d}.npz", state)
 
-    def load(self, name: str) -> State:
-        """Read a state by the name that `save` returned."""
-        return load_state(self._folder / name)
+    def load(self, file: Artefact) -> State:
+        """Read what `save` wrote.
 
-    def exists(self, name: str) -> bool:
+        Raises:
+            RunError: If the file is missing, damaged or another one.
+        """
+        return load_state(self._folder / file.name, file.sha256)
+
+    def exists(self, file: Artefact) -> bool:
         """Say whether a checkpoint is still there."""
-        return (self._folder / name).is_file()
+        return (self._folder / file.name).is_file()
 
     def names(self) -> list[str]:
         """Return the names of the states that are there, sorted."""

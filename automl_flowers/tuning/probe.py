@@ -2,8 +2,8 @@
 
 In seconds a probe says how far a backbone gets without training, which is an honest floor for
 everything that follows. Its head is where trials of that backbone start (linear probing, then
-fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054), and a backbone that is far
-behind is left out: no hyperparameter makes up for features that do not tell the classes apart.
+fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054), and backbones that are far
+behind are left out (`probe_rule.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import tensorflow as tf
@@ -24,44 +24,9 @@ from automl_flowers.modeling import features
 from automl_flowers.modeling.features import Head
 from automl_flowers.starting_weights import IMAGENET, Weights, weights_of
 from automl_flowers.tuning.checkpoints import load_state, save_state
+from automl_flowers.tuning.probe_rule import Probe
 from ensembles import metrics
 from search_spaces.spaces import Space
-
-MAX_GAP = 0.10
-"""How far below the best probe, in macro F1 on `val`, a backbone's may be before it is left out.
-Fine-tuning gains most where features are poor, but rarely more than this on the best."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """How well frozen features tell the classes apart.
-
-    Attributes:
-        backbone: Registry name.
-        image_size: In pixels.
-        macro_f1: On `val`.
-        accuracy: On `val`.
-        log_loss: On `val`, in nats.
-        strength: Inverse L2 penalty, chosen inside the training images.
-        seconds: What it took: building, features, fitting.
-        forward_seconds: What passing the training images forward took.
-        content: Digits of what it was made from.
-    """
-
-    backbone: str
-    image_size: int
-    macro_f1: float
-    accuracy: float
-    log_loss: float
-    strength: float
-    seconds: float
-    forward_seconds: float
-    content: str
-
-    @property
-    def name(self) -> str:
-        """Name of its files."""
-        return f"{self.backbone}-{self.image_size}"
 
 
 def probe(
@@ -158,16 +123,6 @@ def _content(data: ImageData, image_size: int, start: str) -> str:
     what = start if start == IMAGENET else sha256_of(Path(start))
     images = (data.content_hash(image_size, split) for split in ("train", "val"))
     return hashlib.sha256(":".join([what, *images]).encode()).hexdigest()[:16]
-
-
-def choose_backbones(probes: Sequence[Probe], max_gap: float = MAX_GAP) -> list[str]:
-    """Return the backbones whose best probe is within `max_gap` of the best of all, best first."""
-    best: dict[str, float] = {}
-    for one in probes:
-        best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
-    top = max(best.values(), default=0.0)
-    ranked = sorted(best, key=lambda name: -best[name])
-    return [name for name in ranked if best[name] >= top - max_gap]
 
 
 class ProbeFolder:

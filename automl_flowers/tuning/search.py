@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from automl_flowers.errors import RunError, UserError
+from automl_flowers.files import Artefact
 from automl_flowers.ledger import EpochRecord, Ledger, Status, TrialRecord
 from automl_flowers.tuning.checkpoints import CheckpointFolder, State, model_part
 from automl_flowers.tuning.hyperband import Bracket
@@ -278,21 +279,23 @@ class _Loop:
         try:
             is_last = record.epoch + 1 == self._horizon  # then nothing will be continued
             kept = model_part(state) if is_last else state
-            name = self.checkpoints.save(task.trial_id, record.epoch + 1, kept)
-            self._keep_if_best(task, record, state)
-            self.ledger.record_epoch(task.trial_id, record, name)
-            self.prune(also=name)
+            written = self.checkpoints.save(task.trial_id, record.epoch + 1, kept)
+            best = self._keep_if_best(task, record, state)
+            self.ledger.record_epoch(task.trial_id, record, written, best)
+            self.prune(also=written.name)
         except (OSError, sqlite3.OperationalError) as error:  # not the recipe's fault
             raise RunError(
                 f"The run folder cannot be written to: {error}.",
                 hint="make room or restore access, then run the same command again",
             ) from error
 
-    def _keep_if_best(self, task: Task, record: EpochRecord, state: State) -> None:
-        if self._signed(record) > self._best_score:
-            name = self.best.save(task.trial_id, record.epoch + 1, model_part(state))
-            self.best.keep_only({name})
-            self._best_score = self._signed(record)
+    def _keep_if_best(self, task: Task, record: EpochRecord, state: State) -> Artefact | None:
+        if self._signed(record) <= self._best_score:
+            return None
+        written = self.best.save(task.trial_id, record.epoch + 1, model_part(state))
+        self.best.keep_only({written.name})
+        self._best_score = self._signed(record)
+        return written
 
     def _train(
         self, task: Task, first_epoch: int, state: State | None, on_epoch: OnEpoch
@@ -328,9 +331,9 @@ class _Loop:
         for trial_id in (task.trial_id, task.parent):
             found = self.ledger.checkpoint_of(trial_id) if trial_id else None
             if found is not None and self.checkpoints.exists(found[1]):
-                epochs, name = found
+                epochs, file = found
                 nothing_left = epochs == task.last_epoch
-                return epochs, None if nothing_left else self.checkpoints.load(name)
+                return epochs, None if nothing_left else self.checkpoints.load(file)
         if task.parent is not None:
             raise RunError(
                 f"The state of trial {task.parent}, which trial {task.trial_id} continues, is "
@@ -354,7 +357,7 @@ class _Loop:
         """Keep the states that someone may still go on from, and the running trial's last."""
         needed = self.oracle.still_needed() | set(self.worth_keeping(self.ledger.trials()))
         found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
-        names = {checkpoint[1] for checkpoint in found if checkpoint}
+        names = {checkpoint[1].name for checkpoint in found if checkpoint}
         self.checkpoints.keep_only(names | ({also} if also else set()))
 
     def _give_up_if_nothing_works(self) -> None:

@@ -163,8 +163,8 @@ def searched(recipe, tmp_path):
         for trial in (make_trial(recipe, "0", 0, 1), make_trial(recipe, "1", 1, 3)):
             ledger.start_trial(trial)
             for epoch in trial.epochs:
-                name = checkpoints.save(trial.trial_id, epoch.epoch + 1, {"a": np.zeros(1)})
-                ledger.record_epoch(trial.trial_id, epoch, name)
+                file = checkpoints.save(trial.trial_id, epoch.epoch + 1, {"a": np.zeros(1)})
+                ledger.record_epoch(trial.trial_id, epoch, file)
         yield ledger, checkpoints
 
 

@@ -82,7 +82,7 @@ def cli():
 
 
 def _what_happened(run):
-    """Return a run's trials and curves, times aside."""
+    """Return a run's trials, curves and the digits of its weights, times aside."""
     connection = sqlite3.connect(f"file:{run}/ledger.sqlite?mode=ro", uri=True)
     trials = connection.execute(
         "SELECT trial_id, identity, bracket, round, parent, status, score FROM trials ORDER BY 1"
@@ -90,8 +90,11 @@ def _what_happened(run):
     epochs = connection.execute(
         "SELECT trial_id, epoch, learning_rate, loss, macro_f1, log_loss FROM epochs ORDER BY 1, 2"
     ).fetchall()
+    weights = connection.execute(
+        "SELECT kind, name, sha256 FROM artefacts ORDER BY 1, 2"
+    ).fetchall()
     connection.close()
-    return trials, epochs
+    return trials, epochs, weights
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,19 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import plotly.graph_objects as go
 import pytest
+import yaml
 
+from automl_flowers.config import read_yaml
 from automl_flowers.errors import RunError
-from automl_flowers.files import write_json
+from automl_flowers.files import write_json, write_text
 from automl_flowers.ledger import Ledger
 from automl_flowers.reports import page, summary
+from automl_flowers.tuning.probe_rule import Probe
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 every_run = pytest.mark.parametrize(
@@ -271,11 +275,32 @@ def test_hundred_trials_and_classes_with_long_names(empty_run, build):
     assert reader.tags.count("tbody") >= 100
 
 
+def write_probes(run, **macro_f1):
+    for backbone, score in macro_f1.items():
+        made = Probe(backbone, 96, score, 0.5, 1.0, 0.1, 3.0, 1.0, content="ab")
+        write_json(run.probes / f"{made.name}.json", asdict(made))
+
+
 def test_frozen_features_are_told_best_first(searched_run):
     assert "frozen features" not in words_of(searched_run)
 
-    for backbone, score in [("vgg16", 0.5), ("xception", 0.75)]:
-        probe = {"backbone": backbone, "image_size": 96, "macro_f1": score}
-        write_json(searched_run.probes / f"{backbone}-96.json", probe)
+    write_probes(searched_run, vgg16=0.5, xception=0.75)
 
     assert "val macro F1 of xception 96 px 0.750, vgg16 96 px 0.500" in words_of(searched_run)
+
+
+def test_backbones_that_were_left_out_are_named(searched_run):
+    write_probes(searched_run, vgg16=0.5, xception=0.75, densenet121=0.7)
+
+    assert "more than 0.10 behind, so not searched: vgg16" in words_of(searched_run)
+    listed = summary.to_dict(summary.collect(searched_run))["frozen_features"]
+    assert [(row["backbone"], row["left_out"]) for row in listed] == [
+        ("xception", False),
+        ("densenet121", False),
+        ("vgg16", True),
+    ]
+
+    config = read_yaml(searched_run.config)
+    write_text(searched_run.config, yaml.safe_dump({**config, "probe": "keep"}))
+
+    assert "not searched" not in words_of(searched_run)

@@ -89,7 +89,7 @@ def test_every_backbone_has_its_work(name):
     entry = BACKBONES[name]
 
     for blocks, work in [(0, 1), (entry.num_blocks, 3)]:
-        assert Architecture(name, 96, blocks, "adam", 32).work == work
+        assert Architecture(name, 96, blocks, "adam", 32, False).work == work
 
 
 def test_a_trial_that_was_killed_says_nothing_of_building():

@@ -1,5 +1,7 @@
 """Tests for the states of trials on disk."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,17 +78,33 @@ def test_a_state_with_a_flipped_bit_is_refused(tmp_path):
 def test_a_file_holds_one_trial_and_epoch(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints")
 
-    name = folder.save("0003", 12, STATE)
+    file = folder.save("0003", 12, STATE)
 
-    assert name == "0003.0012.npz"
-    assert folder.exists(name)
-    assert not folder.exists("0003.0011.npz")
-    np.testing.assert_array_equal(folder.load(name)["model/0000"], STATE["model/0000"])
+    assert file.name == "0003.0012.npz"
+    assert file.num_bytes == (tmp_path / "checkpoints" / file.name).stat().st_size
+    assert folder.exists(file)
+    assert not folder.exists(replace(file, name="0003.0011.npz"))
+    np.testing.assert_array_equal(folder.load(file)["model/0000"], STATE["model/0000"])
+
+
+def test_equal_states_make_equal_files(tmp_path):
+    first, second = CheckpointFolder(tmp_path / "one"), CheckpointFolder(tmp_path / "two")
+
+    assert first.save("0003", 12, STATE) == second.save("0003", 12, dict(STATE))
+
+
+def test_a_file_that_someone_put_in_its_place_is_refused(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    file = folder.save("0003", 12, STATE)
+    folder.save("0003", 12, {name: array + 1 for name, array in STATE.items()})
+
+    with pytest.raises(RunError, match="not the file that this run wrote"):
+        folder.load(file)
 
 
 def test_all_but_the_named_are_removed(tmp_path):
     folder = CheckpointFolder(tmp_path)
-    names = [folder.save(trial_id, 1, STATE) for trial_id in ("0000", "0001", "0002")]
+    names = [folder.save(trial_id, 1, STATE).name for trial_id in ("0000", "0001", "0002")]
     (tmp_path / ".0003.0001.npz.123.tmp").write_bytes(b"half")
 
     folder.keep_only([names[1]])

@@ -1,4 +1,7 @@
-"""A search that is killed, anywhere, and started again ends like an undisturbed one."""
+"""A search that is killed, anywhere, and started again ends like an undisturbed one.
+
+`make test-faults` kills it a thousand times, the usual run of the tests fifty times.
+"""
 
 import json
 import os
@@ -6,10 +9,12 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from automl_flowers.ledger import Ledger
+from automl_flowers.files import Artefact
+from automl_flowers.ledger import Ledger, TrialRecord
 
 NAMED_POINTS = [
     ("trial starting", 3),
@@ -35,7 +40,15 @@ NAMED_POINTS = [
 ]
 """Where to die, and the how manyeth time that the search comes by."""
 
-random_instants = [random.Random(number).uniform(0.02, 0.98) for number in range(8)]
+NUM_RANDOM_KILLS, NUM_FAULTS = 30, 950
+random_kills = [
+    *range(NUM_RANDOM_KILLS),
+    *(
+        pytest.param(NUM_RANDOM_KILLS + number, marks=pytest.mark.faults)
+        for number in range(NUM_FAULTS)
+    ),
+]
+"""Seeds of kills at a point or an instant that nobody chose."""
 
 
 class Server:
@@ -75,13 +88,27 @@ def trials_of(run):
         return ledger.trials()
 
 
+def files_of(run):
+    """Return every file that a search wrote, with the digits of its content."""
+    with Ledger(run / "ledger.sqlite") as ledger:
+        return ledger.artefacts()
+
+
+class Undisturbed(NamedTuple):
+    """What a search that nobody kills leaves."""
+
+    trials: list[TrialRecord]
+    files: list[tuple[str, int, str, Artefact]]
+    seconds: float
+
+
 @pytest.fixture(scope="module")
 def undisturbed(server, tmp_path_factory):
-    """The trials of a search that nobody kills, and the seconds that it takes."""
+    """The trials and files of a search that nobody kills, and the seconds that it takes."""
     run = tmp_path_factory.mktemp("undisturbed")
     answer = server(run)
     assert answer["code"] == 0
-    return trials_of(run), answer["seconds"]
+    return Undisturbed(trials_of(run), files_of(run), answer["seconds"])
 
 
 def check_best_model(run, trials):
@@ -93,7 +120,8 @@ def check_best_model(run, trials):
 
 def check_same_end(run, undisturbed, what_happened, *, kills=1):
     trials = trials_of(run)
-    assert what_happened(trials) == what_happened(undisturbed[0])
+    assert what_happened(trials) == what_happened(undisturbed.trials)
+    assert files_of(run) == undisturbed.files, "the same weights, by their digits"
     assert list((run / "checkpoints").iterdir()) == []
     check_best_model(run, trials)
     trained = (run / "trained.txt").read_text().splitlines()
@@ -113,9 +141,15 @@ def test_killed_at_a_point(server, undisturbed, what_happened, tmp_path, point, 
     check_same_end(tmp_path, undisturbed, what_happened)
 
 
-@pytest.mark.parametrize("share", random_instants, ids=lambda share: f"{share:.2f}")
-def test_killed_at_any_instant(server, undisturbed, what_happened, tmp_path, share):
-    killed = server(tmp_path, after=share * undisturbed[1])
+@pytest.mark.parametrize("number", random_kills)
+def test_killed_at_any_point_or_instant(server, undisturbed, what_happened, toy, tmp_path, number):
+    chance = random.Random(number)
+    if number % 2:
+        kill = {"after": chance.uniform(0.02, 0.98) * undisturbed.seconds}
+    else:
+        num_epochs = sum(len(trial.epochs) for trial in undisturbed.trials)
+        kill = {"point": chance.choice(toy.POINTS), "call": chance.randint(1, num_epochs)}
+    killed = server(tmp_path, **kill)
     resumed = server(tmp_path)
 
     assert killed["code"] in (-9, 0)

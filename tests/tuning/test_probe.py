@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from automl_flowers.errors import RunError
 from automl_flowers.modeling.features import Head
-from automl_flowers.tuning.probe import MAX_GAP, Probe, ProbeFolder, choose_backbones
+from automl_flowers.tuning.probe import ProbeFolder
+from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
 
 
 def make_probe(backbone="vgg16", image_size=96, macro_f1=0.8, content="digits"):

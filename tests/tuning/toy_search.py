@@ -189,9 +189,9 @@ def search_and_die(run, point, call):
         def save(self, trial_id, epochs, state):
             *first, last = state
             state = {**{name: state[name] for name in first}, last: Fatal(state[last])}
-            name = super().save(trial_id, epochs, state)
+            file = super().save(trial_id, epochs, state)
             reach("checkpoint written")
-            return name
+            return file
 
         def keep_only(self, names):
             reach("pruning")
@@ -200,9 +200,9 @@ def search_and_die(run, point, call):
 
     class MortalBest(CheckpointFolder):
         def save(self, trial_id, epochs, state):
-            name = super().save(trial_id, epochs, state)
+            file = super().save(trial_id, epochs, state)
             reach("best model written")
-            return name
+            return file
 
     class MortalLedger(Ledger):
         def start_trial(self, record):
@@ -210,8 +210,8 @@ def search_and_die(run, point, call):
             super().start_trial(record)
             reach("trial started")
 
-        def record_epoch(self, trial_id, record, checkpoint):
-            super().record_epoch(trial_id, record, checkpoint)
+        def record_epoch(self, trial_id, record, state, best=None):
+            super().record_epoch(trial_id, record, state, best)
             reach("epoch recorded")
 
         def record_size(self, trial_id, size):

@@ -1,0 +1,56 @@
+"""What probes decide: which backbones are worth a search.
+
+A backbone that is far behind is left out: no hyperparameter makes up for features that do not
+tell the classes apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_GAP = 0.10
+"""How far below the best probe, in macro F1 on `val`, a backbone's may be before it is left out.
+Fine-tuning gains most where features are poor, but rarely more than this on the best."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well frozen features tell the classes apart.
+
+    Attributes:
+        backbone: Registry name.
+        image_size: In pixels.
+        macro_f1: On `val`.
+        accuracy: On `val`.
+        log_loss: On `val`, in nats.
+        strength: Inverse L2 penalty, chosen inside the training images.
+        seconds: What it took: building, features, fitting.
+        forward_seconds: What passing the training images forward took.
+        content: Digits of what it was made from.
+    """
+
+    backbone: str
+    image_size: int
+    macro_f1: float
+    accuracy: float
+    log_loss: float
+    strength: float
+    seconds: float
+    forward_seconds: float
+    content: str
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.backbone}-{self.image_size}"
+
+
+def choose_backbones(probes: Sequence[Probe], max_gap: float = MAX_GAP) -> list[str]:
+    """Return the backbones whose best probe is within `max_gap` of the best of all, best first."""
+    best: dict[str, float] = {}
+    for one in probes:
+        best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
+    top = max(best.values(), default=0.0)
+    ranked = sorted(best, key=lambda name: -best[name])
+    return [name for name in ranked if best[name] >= top - max_gap]

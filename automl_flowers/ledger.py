@@ -62,6 +62,10 @@ CREATE TABLE IF NOT EXISTS artefacts (
     num_bytes INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
 );
+CREATE TABLE IF NOT EXISTS attempts (
+    trial_id TEXT NOT NULL REFERENCES trials (trial_id),
+    started REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS sessions (
     started REAL NOT NULL,
     last REAL NOT NULL
@@ -216,6 +220,22 @@ class Ledger:
                 "ON CONFLICT (trial_id) DO UPDATE SET status = 'running'",
                 row,
             )
+            connection.execute("INSERT INTO attempts VALUES (?, ?)", (record.trial_id, time.time()))
+
+    def count_attempts(self, trial_id: str) -> int:
+        """Return how often a trial was started since it last got through an epoch.
+
+        What was more than one attempt ended with its process, unless it was forgotten.
+        """
+        found = self._connection.execute(
+            "SELECT count(*) FROM attempts WHERE trial_id = ?", (trial_id,)
+        )
+        return int(found.fetchone()[0])
+
+    def forget_attempts(self, trial_id: str) -> None:
+        """Record that a trial was stopped by no fault of its own."""
+        with self._transaction() as connection:
+            _forget_attempts(connection, trial_id)
 
     def record_size(self, trial_id: str, size: dict[str, int]) -> None:
         """Record layers and parameters of a trial's model."""
@@ -256,6 +276,7 @@ class Ledger:
                     if file is not None
                 ],
             )
+            _forget_attempts(connection, trial_id)
             _touch_session(connection)
 
     def end_trial(
@@ -272,6 +293,7 @@ class Ledger:
                 "UPDATE trials SET status = ?, score = ?, reason = ?, ended = ? WHERE trial_id = ?",
                 (status, score, reason, time.time(), trial_id),
             )
+            _forget_attempts(connection, trial_id)
             _touch_session(connection)
 
     def record_event(self, kind: str, message: str) -> None:
@@ -339,6 +361,10 @@ def _telling_whose_fault(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise OSError(errno.EIO, str(error), str(path)) from error
         raise
+
+
+def _forget_attempts(connection: sqlite3.Connection, trial_id: str) -> None:
+    connection.execute("DELETE FROM attempts WHERE trial_id = ?", (trial_id,))
 
 
 def _touch_session(connection: sqlite3.Connection) -> None:

@@ -10,10 +10,11 @@ Each is a page of composition; the work is in the rooms.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,19 +121,31 @@ def search(
             oracle = make_oracle(config, worth, plan, first)
             pace = _pace(config, run, ledger, forward, started)
             ledger.begin_session(time.time() - (time.perf_counter() - started))
-            trials = run_search(
-                oracle,
-                trainer.train,
-                ledger,
-                CheckpointFolder(run.checkpoints),
-                CheckpointFolder(run.best),
-                reporter,
-                worth_keeping=lambda records: {c.trial_id for c in _picked(records, config)},
-                pace=pace,
-            )
+            with _saying_where_it_stopped(ledger, run, reporter):
+                trials = run_search(
+                    oracle,
+                    trainer.train,
+                    ledger,
+                    CheckpointFolder(run.checkpoints),
+                    CheckpointFolder(run.best),
+                    reporter,
+                    worth_keeping=lambda records: {c.trial_id for c in _picked(records, config)},
+                    pace=pace,
+                )
             ledger.end_session()
     reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
     return SearchResult(run.path, tuple(trials), config.objective)
+
+
+@contextlib.contextmanager
+def _saying_where_it_stopped(ledger: Ledger, run: RunFolder, reporter: Reporter) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = sum(trial.status == "completed" for trial in ledger.trials())
+        reporter.close()
+        reporter.say(f"stopped by hand; {done} completed trials so far in {run.path}")
+        raise
 
 
 def _pace(

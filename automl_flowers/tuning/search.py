@@ -28,6 +28,10 @@ GIVE_UP_AFTER = 3
 """Trials that fail before the first success; then the cause is not the recipes. Infeasible
 trials do not count: a smaller recipe may fit."""
 
+MOST_ATTEMPTS = 3
+"""Starts of a trial that may end with the process before an epoch is over. A machine that runs
+out of memory often ends the process instead of raising, and would do so at every new start."""
+
 FINAL = -1
 """Bracket of a trial beside all brackets, which brings a recipe to its full horizon."""
 
@@ -255,6 +259,22 @@ class _Loop:
 
     def _run(self, task: Task, number: int) -> TrialRecord:
         self.ledger.start_trial(_opening_record(task, number))
+        try:
+            status, reason = self._attempt(task)
+        except BaseException:  # whoever stops the search, this trial did not
+            self.ledger.forget_attempts(task.trial_id)
+            raise
+        self._end(task, status, reason)
+        record = next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
+        self.listener.trial_ended(task, record)
+        return record
+
+    def _attempt(self, task: Task) -> tuple[Status, str | None]:
+        """Train what a trial has left to train, and return how it ended and why."""
+        attempts = self.ledger.count_attempts(task.trial_id)
+        if attempts > MOST_ATTEMPTS:
+            often = f"{MOST_ATTEMPTS} times the process ended before an epoch of it was over"
+            return "infeasible", f"{often}, as it does when memory runs out"
         first_epoch, state = self._starting_point(task)
         self.listener.trial_started(task, resumed_from=first_epoch)
 
@@ -268,11 +288,7 @@ class _Loop:
             if has_more and self.pace.is_over(task, self.ledger.trials()):
                 raise OutOfTime
 
-        status, reason = self._train(task, first_epoch, state, on_epoch)
-        self._end(task, status, reason)
-        record = next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
-        self.listener.trial_ended(task, record)
-        return record
+        return self._train(task, first_epoch, state, on_epoch)
 
     def _record_epoch(self, task: Task, record: EpochRecord, state: State) -> None:
         """Write the state, then the record that names it, then remove what is superseded."""

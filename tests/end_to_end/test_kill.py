@@ -19,7 +19,7 @@ def start(pictures, space, run):
             *("--max-epochs", "3", "--max-recipes", "4"),
         ],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -41,13 +41,19 @@ def test_killed_three_times_and_started_again(pictures, space, what_happened, tm
     process = start(pictures, space, undisturbed)
     expected = json.loads(process.communicate(timeout=300)[0])
 
-    for epochs in (1, 3, 5):
+    kill, interrupt = signal.SIGKILL, signal.SIGINT
+    for epochs, how in ((1, kill), (3, kill), (4, interrupt), (6, kill)):
         process = start(pictures, space, killed)
         deadline = time.monotonic() + 300
         while count_epochs(killed) < epochs and time.monotonic() < deadline:
             time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        os.kill(process.pid, how)
+        _, told = process.communicate(timeout=60)
+        if how == interrupt:
+            assert process.returncode == 130
+            assert "completed trials so far in " in told
+            assert told.rstrip().endswith("stopped; the same command goes on from here")
+            assert "Traceback" not in told
         assert count_epochs(killed) >= epochs
     result = json.loads(start(pictures, space, killed).communicate(timeout=300)[0])
 

@@ -166,6 +166,21 @@ def test_killed_again_and_again(server, undisturbed, what_happened, tmp_path):
     check_same_end(tmp_path, undisturbed, what_happened, kills=4)
 
 
+def test_a_trial_that_ends_the_process_three_times_is_infeasible(server, undisturbed, tmp_path):
+    def second(trials):
+        return next(trial for trial in trials if trial.number == 1)
+
+    kills = [server(tmp_path, point="trial started", call=call)["code"] for call in (2, 1, 1)]
+    done = server(tmp_path)
+
+    assert (kills, done["code"]) == ([-9, -9, -9], 0)
+    assert second(undisturbed.trials).status == "completed"
+    ended = second(trials_of(tmp_path))
+    assert (ended.status, ended.epochs) == ("infeasible", ())
+    assert ended.reason.startswith("3 times the process ended before an epoch of it was over")
+    assert all(trial.status == "completed" for trial in trials_of(tmp_path) if trial != ended)
+
+
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_half_a_file_that_nobody_reads(
     server, tmp_path
 ):

@@ -418,6 +418,19 @@ def test_a_run_of_another_search_is_refused(toy, tmp_path, changed):
     assert "--run" in refusal.value.hint
 
 
+def test_a_trial_that_others_stop_again_and_again_is_none_the_worse(
+    toy, tmp_path, undisturbed, what_happened
+):
+    def stop(_recipe):
+        raise KeyboardInterrupt
+
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            toy.search(tmp_path, disturbed(toy.train, stop))
+
+    assert what_happened(toy.search(tmp_path)) == what_happened(undisturbed)
+
+
 def test_a_full_disk_stops_the_search_and_fails_no_trial(toy, tmp_path, undisturbed, what_happened):
     saves = itertools.count(1)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from automl_flowers.durations import say_seconds
 from automl_flowers.ledger import EpochRecord, TrialRecord
 from automl_flowers.tuning.probe_rule import Probe
 from automl_flowers.tuning.search import Listener, Task
@@ -37,6 +38,8 @@ class Reporter(Listener):
         self._epochs_done = 0
         self._seconds_planned = 0.0
         self._started = time.monotonic()
+        self._training_since: float | None = None
+        self._epochs_trained = 0
 
     def say(self, text: str) -> None:
         """Show one line."""
@@ -93,6 +96,8 @@ class Reporter(Listener):
     def trial_started(self, task: Task, *, resumed_from: int) -> None:
         """Show what a trial is about to train."""
         self._epochs_done += resumed_from - task.first_epoch
+        if self._training_since is None:
+            self._training_since = time.monotonic()
         recipe = task.recipe
         how = f"continues {task.parent}" if task.parent else "new"
         if resumed_from not in (0, task.first_epoch):
@@ -107,6 +112,7 @@ class Reporter(Listener):
     def epoch_ended(self, task: Task, record: EpochRecord) -> None:
         """Show what an epoch brought, and how far the search is."""
         self._epochs_done += 1
+        self._epochs_trained += 1
         self.say(_epoch_line(record))
         if not self._console.is_terminal:
             return
@@ -117,11 +123,22 @@ class Reporter(Listener):
             self.counting("seconds of the search", int(spent), int(self._seconds_planned))
 
     def trial_ended(self, task: Task, record: TrialRecord) -> None:
-        """Show how a trial ended."""
-        if record.status == "completed":
-            self.say(f"trial {record.trial_id} completed: {record.score:.4f}")
-        else:
-            self.say(f"trial {record.trial_id} {record.status}: {record.reason}")
+        """Show how a trial ended, and how long the search will go on."""
+        self._epochs_done += task.last_epoch - task.first_epoch - len(record.epochs)  # if it failed
+        how = f": {record.score:.4f}" if record.status == "completed" else f": {record.reason}"
+        left = self._seconds_left()
+        more = "" if left is None else f"; about {say_seconds(left)} left"
+        self.say(f"trial {record.trial_id} {record.status}{how}{more}")
+
+    def _seconds_left(self) -> float | None:
+        """Return what the rest of the search takes at its pace so far; None if nobody knows."""
+        now = time.monotonic()
+        if self._seconds_planned:
+            return max(self._seconds_planned - (now - self._started), 0.0)
+        if not self._epochs_planned or not self._epochs_trained or self._training_since is None:
+            return None
+        seconds_per_epoch = (now - self._training_since) / self._epochs_trained
+        return max(self._epochs_planned - self._epochs_done, 0) * seconds_per_epoch
 
     def trial_known(self, record: TrialRecord) -> None:
         """Count the epochs of a trial that an earlier command ended."""

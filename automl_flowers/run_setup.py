@@ -376,7 +376,6 @@ def announce(
     if config.is_endless:
         plan = make_plan(config.model_copy(update={"time_budget": None}))
         cost = f"recipes of up to {size} for {say_seconds(config.time_budget or 0)}"
-        reporter.plan(seconds=config.time_budget)
     else:
         recipes, epochs = sum(bracket[0].size for bracket in plan), count_epochs(plan)
         most = "about" if config.oracle == "pasha" else "at most"  # see `pasha.plan_rounds`

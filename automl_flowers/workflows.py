@@ -115,6 +115,8 @@ def search(
             costs = learn_costs(ledger.trials(), forward)
             epoch_seconds = costs.epoch(typical) if forward else None
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
+            if config.time_budget is not None:
+                reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
             trainer = _make_trainer(config, run, data, accelerator, callbacks, "search")
             if not has_rounds(config):
                 first = run_setup.enqueued(config, worth)  # known good ones belong to rounds

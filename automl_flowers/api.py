@@ -52,6 +52,7 @@ def search(
     probe: str | None = None,
     enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
     feature_bank: str | None = None,
+    max_disk: float | None = None,
     seed: int | None = None,
     fresh_programs: bool | None = None,
     strategy: str | None = None,
@@ -86,6 +87,7 @@ def search(
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
         feature_bank: `on` or `off`: keep what frozen layers compute. Changes no number.
+        max_disk: Gigabytes that the run folder may take while searching.
         seed: Any integer; 0 by default.
         fresh_programs: Compile for every trial anew instead of reusing programs; slower, with the
             same numbers.

@@ -138,6 +138,9 @@ def search(
         str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
     ] = None,
     feature_bank: Bank = None,
+    max_disk: Annotated[
+        float | None, typer.Option(help="Gigabytes that the run folder may take while searching.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Any integer.")] = None,
     fresh_programs: Annotated[
         bool | None,

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from automl_flowers.disk import GIGABYTE
 from automl_flowers.durations import parse_seconds
 from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import write_text
@@ -109,6 +110,7 @@ class RunConfig(pydantic.BaseModel):
         enqueue: Recipes to begin with: a YAML file, or the content of one.
         feature_bank: Whether what frozen layers compute is kept and used again; changes no number.
         feature_bank_gigabytes: Most disk that it takes.
+        max_disk: Gigabytes that the run folder may take while searching.
         top: Members of the ensemble.
         external: More training data, for the ensemble.
         label_map: YAML file from external class names to ours, or the content of one.
@@ -143,6 +145,7 @@ class RunConfig(pydantic.BaseModel):
     enqueue: str | list[dict[str, Any]] | None = None
     feature_bank: Annotated[Literal["on", "off"], BeforeValidator(_as_switch)] = "on"
     feature_bank_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 2.0
+    max_disk: Annotated[float, Field(gt=0, le=1e9)] | None = None
     top: Annotated[int, Field(ge=1, le=100)] = 3
     external: Names = Field(default_factory=list)
     label_map: str | dict[str, str | None] | None = None
@@ -159,6 +162,11 @@ class RunConfig(pydantic.BaseModel):
     def is_endless(self) -> bool:
         """Whether time ends the search, not a number of recipes."""
         return self.time_budget is not None and (self.max_recipes is None or self.extended)
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Bytes that the run folder may take while searching, or None."""
+        return None if self.max_disk is None else int(GIGABYTE * self.max_disk)
 
     def search_settings(self) -> dict[str, Any]:
         """Return what makes this search differ from another, as plain data.

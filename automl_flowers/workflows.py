@@ -45,6 +45,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
+from automl_flowers.disk import GIGABYTE, DiskLimit
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import Ledger, TrialRecord
@@ -99,6 +100,8 @@ def search(
     with run.writing():
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
+        disk = DiskLimit(run.path, config.max_bytes, _bank(config, run).free)
+        disk.make_room(run_setup.bytes_to_decode(space, data, run))
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         worth, first = _look_first(config, data, run, space, reporter)
         forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
@@ -128,8 +131,8 @@ def search(
                     oracle,
                     trainer.train,
                     ledger,
-                    CheckpointFolder(run.checkpoints),
-                    CheckpointFolder(run.best),
+                    CheckpointFolder(run.checkpoints, disk.make_room),
+                    CheckpointFolder(run.best, disk.make_room),
                     reporter,
                     worth_keeping=lambda records: {c.trial_id for c in _picked(records, config)},
                     pace=pace,
@@ -221,14 +224,13 @@ def _make_trainer(
         callbacks=callbacks,
         logs=run.tensorboard / logs,
         fresh_programs=config.fresh_programs,
-        bank=_bank(config, run),
+        bank=_bank(config, run) if config.feature_bank == "on" else None,
     )
 
 
-def _bank(config: RunConfig, run: RunFolder) -> FeatureBank | None:
-    if config.feature_bank == "off":
-        return None
-    return FeatureBank(run.feature_bank, int(1e9 * config.feature_bank_gigabytes))
+def _bank(config: RunConfig, run: RunFolder) -> FeatureBank:
+    limit = int(GIGABYTE * config.feature_bank_gigabytes)
+    return FeatureBank(run.feature_bank, limit, left=DiskLimit(run.path, config.max_bytes).left)
 
 
 def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:

@@ -110,6 +110,7 @@ class FeatureBank:
         folder: Where the files lie; made when first written to. One process uses it at a time.
         limit: Most bytes that they may take together.
         worth: Whether to write, by costs, uses and missing views.
+        left: Returns how many bytes of a larger limit are left, or None for any number.
     """
 
     def __init__(
@@ -117,8 +118,9 @@ class FeatureBank:
         folder: Path,
         limit: int,
         worth: Callable[[Costs, int, int], bool] = is_worth,
+        left: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self._folder, self._limit, self._worth = folder, limit, worth
+        self._folder, self._limit, self._worth, self._left = folder, limit, worth, left
         self._fingerprints: dict[str, str] = {}
         self._costs: dict[str, Costs] = {}
         self._in_use: set[Path] = set()
@@ -205,16 +207,29 @@ class FeatureBank:
         self._folder.mkdir(parents=True, exist_ok=True)
         for stray in self._folder.glob(".*.tmp"):
             stray.unlink()
-        files = sorted(self._folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)
-        sizes = {file: file.stat().st_size for file in files}
-        room = shutil.disk_usage(self._folder).free + sum(sizes.values())
-        limit = min(self._limit, int(MOST_OF_FREE_DISK * room))
-        if num_bytes + sum(sizes[file] for file in files if file in self._in_use) > limit:
+        sizes = self._sizes()
+        taken = sum(sizes.values())
+        limit = min(
+            self._limit, int(MOST_OF_FREE_DISK * (shutil.disk_usage(self._folder).free + taken))
+        )
+        if (left := self._left()) is not None:
+            limit = min(limit, left + taken)
+        if num_bytes + sum(sizes[file] for file in sizes if file in self._in_use) > limit:
             raise _NotWorthItError
-        for file in files:
-            if sum(sizes.values()) + num_bytes > limit and file not in self._in_use:
-                file.unlink()
-                del sizes[file]
+        _remove([file for file in sizes if file not in self._in_use], taken + num_bytes - limit)
+
+    def free(self, num_bytes: int) -> int:
+        """Remove files, first what was not used for longest, and return the bytes that makes.
+
+        Args:
+            num_bytes: How many are wanted.
+        """
+        return _remove(list(self._sizes()), num_bytes)
+
+    def _sizes(self) -> dict[Path, int]:
+        """Return the bytes of each file, first what was not used for longest."""
+        files = sorted(self._folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)
+        return {file: file.stat().st_size for file in files}
 
     def _write(
         self, wanted: _Wanted, batches: Iterator[Activations], num_uses: int, num_missing: int
@@ -249,6 +264,16 @@ class FeatureBank:
                 weights.digest() + next(_outputs_of_noise(program)).tobytes()
             ).hexdigest()
         return self._fingerprints[described]
+
+
+def _remove(files: Sequence[Path], num_bytes: int) -> int:
+    """Remove files until some bytes are free, and return how many are."""
+    freed = 0
+    for file in files:
+        if freed < num_bytes:
+            freed += file.stat().st_size
+            file.unlink()
+    return freed
 
 
 class _NotWorthItError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,17 @@ class CheckpointFolder:
 
     Args:
         folder: Where they lie; made when first written to.
+        make_room: Called with the bytes of a file before it is written; may raise.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, make_room: Callable[[int], None] = lambda num_bytes: None
+    ) -> None:
+        self._folder, self._make_room = folder, make_room
 
     def save(self, trial_id: str, epochs: int, state: Mapping[str, np.ndarray]) -> Artefact:
         """Write a trial's state after some epochs."""
+        self._make_room(sum(np.asarray(array).nbytes for array in state.values()))
         return save_state(self._folder / f"{trial_id}.{epochs:04d}.npz", state)
 
     def load(self, file: Artefact) -> State:

@@ -547,6 +547,11 @@ def _(bench):
     return bench.search_pictures()
 
 
+@mistake("More disk than `--max-disk` allows")
+def _(bench):
+    return bench.search_pictures("--max-disk", "1e-6")
+
+
 @mistake("A disk that is full by the time the images are decoded")
 def _(bench):
     data = bench.copy_run(same_data=True)

@@ -328,6 +328,24 @@ def test_what_does_not_fit_is_computed(heads, head_recipe, tmp_path, limit):
     assert_equal_states(state, without)
 
 
+def test_a_larger_limit_around_the_bank_counts_too(heads, head_recipe, tmp_path):
+    bank = FeatureBank(tmp_path / "bank", LIMIT, always, left=lambda: 1000)
+
+    assert prepare(bank, heads, head_recipe).training is None
+
+
+def test_files_make_way_when_others_need_the_room(heads, head_recipe, bank, tmp_path):
+    prepare(bank, heads, replace(head_recipe, views=3))
+    names, each = set(names_in(tmp_path / "bank")), 12 * 1280 * 2 + 128
+    oldest = min((tmp_path / "bank").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+    assert bank.free(1) >= 1
+    assert names - set(names_in(tmp_path / "bank")) == {oldest.name}
+    assert bank.free(10**9) < 4 * each
+    assert names_in(tmp_path / "bank") == []
+    assert bank.free(1) == 0
+
+
 def test_files_in_use_are_not_driven_out(heads, head_recipe, tmp_path):
     room_for_three = 3 * (12 * 1280 * 2 + 128)
     bank = FeatureBank(tmp_path / "bank", room_for_three, always)

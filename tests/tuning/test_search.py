@@ -1,6 +1,7 @@
 """Tests for the search loop, over a learner that takes milliseconds."""
 
 import errno
+import functools
 import itertools
 import math
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from automl_flowers.disk import DiskLimit
 from automl_flowers.errors import DataError, RunError
 from automl_flowers.ledger import Ledger
 from automl_flowers.tuning.checkpoints import CheckpointFolder
@@ -447,6 +449,22 @@ def test_a_full_disk_stops_the_search_and_fails_no_trial(toy, tmp_path, undistur
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         assert {record.status for record in ledger.trials()} == {"completed", "running"}
     assert what_happened(toy.search(tmp_path)) == what_happened(undisturbed)
+
+
+def test_a_limit_of_disk_stops_the_search_which_goes_on_with_more(
+    toy, tmp_path, undisturbed, what_happened
+):
+    def limited(num_bytes):
+        disk = DiskLimit(tmp_path / "checkpoints", num_bytes)
+        return functools.partial(CheckpointFolder, make_room=disk.make_room)
+
+    with pytest.raises(RunError, match=r"checkpoints` would take .* GB; `--max-disk` allows"):
+        toy.search(tmp_path, checkpoints=limited(2000))
+
+    assert sum(file.stat().st_size for file in (tmp_path / "checkpoints").iterdir()) <= 2000
+    assert what_happened(toy.search(tmp_path, checkpoints=limited(10**6))) == what_happened(
+        undisturbed
+    )
 
 
 def stop_in_a_promotion(toy, run):

@@ -120,7 +120,7 @@ def search(
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
             if config.time_budget is not None:
                 reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
-            trainer = _make_trainer(config, run, data, accelerator, callbacks, "search")
+            trainer = _make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
             if not has_rounds(config):
                 first = run_setup.enqueued(config, worth)  # known good ones belong to rounds
             oracle = make_oracle(config, worth, plan, first)
@@ -213,6 +213,7 @@ def _make_trainer(
     accelerator: Accelerator,
     callbacks: Sequence[CallbackFactory],
     logs: str,
+    reporter: Reporter,
 ) -> Trainer:
     return Trainer(
         data,
@@ -224,6 +225,7 @@ def _make_trainer(
         callbacks=callbacks,
         logs=run.tensorboard / logs,
         fresh_programs=config.fresh_programs,
+        say=reporter.say,
         bank=_bank(config, run) if config.feature_bank == "on" else None,
     )
 
@@ -279,7 +281,7 @@ def ensemble(
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         sample = _sample_of(data, config)
         sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
-        trainer = _make_trainer(config, run, data, accelerator, callbacks, "ensemble")
+        trainer = _make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
         recipes = [candidate.recipe for candidate in picked]
         members, left_out = _retrain_all(recipes, so_far, trainer, run, sources, reporter)
         aligned = blending.predict_members(trainer, members, run.members, run.predictions)

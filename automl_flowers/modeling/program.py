@@ -178,13 +178,17 @@ class Program:
                 _compile(self.trained, self.model.optimizer, jit_compile)
         self._forward: dict[int, Callable[[Any], Any]] = {}
         self._steps_per_execution = {id(model): 1 for model in (self.model, self.trained)}
-        self._variables = _changing_variables(self.model)
+        self._variables = _changing_variables(self.model, self._learning_rates)
         self._initial = self.get_state()
 
     @property
     def optimizer(self) -> Any:
         """The optimizer inside, also below a loss-scaling wrapper."""
         return getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+
+    @property
+    def _learning_rates(self) -> Any:
+        return self.optimizer._learning_rate.table
 
     def start(
         self,
@@ -215,9 +219,13 @@ class Program:
         """Assign what a recipe keeps in variables."""
         self.model.get_layer("dropout").rate.assign(recipe.dropout)
         self.model.get_layer("head").l2.assign(recipe.l2)
-        table = self.optimizer._learning_rate.table
+        table = self._learning_rates
         padding = table.shape[0] - len(learning_rates)
         table.assign(np.pad(learning_rates, (0, padding), mode="edge"))
+
+    def set_step(self, step: int) -> None:
+        """Say how many steps were taken, for a state that took them in batches of another size."""
+        self.optimizer._iterations.assign(step)
 
     def set_epoch_length(self, model: keras.Model, steps: int) -> None:
         """Run as many steps between two looks of the host as divide an epoch evenly.
@@ -298,8 +306,11 @@ def _compile(model: keras.Model, optimizer: Any, jit_compile: bool | str) -> Non
     )
 
 
-def _changing_variables(model: keras.Model) -> dict[str, Any]:
+def _changing_variables(model: keras.Model, learning_rates: Any) -> dict[str, Any]:
     """Return the variables that training changes, numbered.
+
+    The table of learning rates is not among them: it is as long as the size of the batches makes
+    it, which need not be the same where a trial goes on.
 
     Keras' own names count up within a process, so they are not the same in the next one.
     """
@@ -312,7 +323,7 @@ def _changing_variables(model: keras.Model) -> dict[str, Any]:
     random_state = id(model.get_layer("dropout").seed_generator.state)
     kept = [v for v in model.variables if id(v) not in frozen and id(v) != random_state]
     named = {f"model/{number:04d}": v for number, v in enumerate(kept)}
-    slots = model.optimizer.variables
+    slots = [v for v in model.optimizer.variables if v is not learning_rates]
     return named | {f"optimizer/{number:04d}": v for number, v in enumerate(slots)}
 
 

@@ -199,6 +199,7 @@ def overview(facts: Facts) -> list[tuple[str, str]]:
         ("search", _search(facts)),
         ("objective", f"{OBJECTIVES[facts.objective]} on val"),
         ("device", f"{facts.environment.get('device', '')}, {_precision(facts)}".strip(", ")),
+        ("smaller batches", _smaller_batches(facts.trials)),
         ("when", _when(facts.trials)),
         ("training", f"{duration(seconds)} in the search"),
     ]
@@ -223,6 +224,17 @@ def _search(facts: Facts) -> str:
     recipes, statuses = counted(len(facts.standings), "recipe"), facts.statuses.items()
     ended = ", ".join(f"{number} {status}" for status, number in statuses)
     return f"{recipes} in {len(facts.trials)} of {facts.planned_trials} planned trials ({ended})"
+
+
+def _smaller_batches(trials: Sequence[TrialRecord]) -> str:
+    """Return which recipes trained in smaller batches than planned."""
+    told = {
+        f"{trial.recipe['backbone']}-{trial.identity[:6]} in batches of "
+        f"{trial.size['fitting_batch_size']} instead of {trial.recipe['batch_size']}"
+        for trial in trials
+        if "fitting_batch_size" in trial.size
+    }
+    return f"for want of memory, {', '.join(sorted(told))}" if told else ""
 
 
 def _precision(facts: Facts) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from automl_flowers.accelerators import Accelerator
 from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.files import sha256_of
+from automl_flowers.ledger import EpochRecord
 from automl_flowers.modeling.classifier import Architecture, describe
 from automl_flowers.modeling.feature_bank import FeatureBank
 from automl_flowers.modeling.features import Head
@@ -32,6 +35,43 @@ from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.search import InfeasibleError, OnEpoch
 from search_spaces.recipe import Recipe
 
+SMALLEST_BATCH = 4
+"""Images a step and replica; a recipe that needs smaller batches to fit is infeasible."""
+
+Footprint = tuple[str, int, int, str, int]
+"""What decides how much memory a training takes."""
+
+
+def in_smaller_batches(recipe: Recipe, halvings: int) -> Recipe:
+    """Return a recipe in batches halved some times, at learning rates that go with them.
+
+    For rules of Adam's family the rate follows the square root of the batch (Malladi et al., "On
+    the SDEs and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022,
+    https://arxiv.org/abs/2205.10287).
+
+    Args:
+        recipe: What was planned.
+        halvings: How often to halve; 0 changes nothing.
+    """
+    if not halvings:
+        return recipe
+    rate = recipe.schedule.peak_learning_rate / math.sqrt(2**halvings)
+    return replace(
+        recipe,
+        batch_size=recipe.batch_size >> halvings,
+        schedule=replace(recipe.schedule, peak_learning_rate=rate),
+    )
+
+
+def _footprint(recipe: Recipe) -> Footprint:
+    return (
+        recipe.backbone,
+        recipe.image_size,
+        recipe.trainable_blocks,
+        recipe.optimizer,
+        recipe.batch_size,
+    )
+
 
 class Trainer:
     """Trains and predicts with recipes.
@@ -46,6 +86,7 @@ class Trainer:
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
         fresh_programs: Build a program for every training instead of reusing one.
+        say: Hears of what trains otherwise than planned, in a sentence.
         bank: Keeps what frozen parts compute; None to compute it every time.
 
     Raises:
@@ -64,6 +105,7 @@ class Trainer:
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
         fresh_programs: bool = False,
+        say: Callable[[str], None] = lambda text: None,
         bank: FeatureBank | None = None,
     ) -> None:
         self.data = data
@@ -75,6 +117,8 @@ class Trainer:
         self._callbacks = check_factories(callbacks)
         self._logs = logs
         self._fresh_programs = fresh_programs
+        self._say = say
+        self._halvings: dict[Footprint, int] = {}
         self._bank = bank
         self._programs = ProgramCache(self._build)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
@@ -99,32 +143,77 @@ class Trainer:
             on_epoch: Called after every epoch.
             more: External images, added to `train`.
 
+        Where memory does not suffice for the first epoch, it is tried again in batches of half
+        the size (`in_smaller_batches`); the size that fits is `fitting_batch_size` of what is
+        returned.
+
         Raises:
-            InfeasibleError: If memory does not suffice.
+            InfeasibleError: If memory does not suffice even so.
         """
-        examples = self.training_set(recipe, more)
         if self._fresh_programs:
             self._programs.clear()
-        try:
-            program = self._program(recipe, len(examples))
-            trial.train(
-                program,
-                recipe,
-                self._plan(recipe, first_epoch, last_epoch),
-                examples,
-                self.examples("val", recipe.image_size),
-                state=state,
-                head=self._heads(recipe.backbone, recipe.image_size),
-                on_epoch=on_epoch,
-                callbacks=self._make_callbacks(recipe, more),
-                bank=self._bank,
-            )
-        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-            raise InfeasibleError(
-                f"not enough memory for {recipe.backbone} at {recipe.image_size} px in batches "
-                f"of {recipe.batch_size}"
-            ) from error
-        return describe(program.model)
+        begun = False
+
+        def hear(record: EpochRecord, get_state: Callable[[], State]) -> None:
+            nonlocal begun
+            begun = True
+            on_epoch(record, get_state)
+
+        while True:
+            try:
+                return self._train(recipe, first_epoch, last_epoch, state, hear, more)
+            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+                self._programs.clear()
+                if begun or not self._halve(recipe):
+                    fitting = self._fitting(recipe)
+                    raise InfeasibleError(
+                        f"not enough memory for {fitting.backbone} at {fitting.image_size} px in "
+                        f"batches of {fitting.batch_size}"
+                    ) from error
+
+    def _train(
+        self,
+        recipe: Recipe,
+        first_epoch: int,
+        last_epoch: int,
+        state: State | None,
+        on_epoch: OnEpoch,
+        more: Examples | None,
+    ) -> dict[str, int]:
+        examples, fitting = self.training_set(recipe, more), self._fitting(recipe)
+        program = self._program(recipe, len(examples))
+        trial.train(
+            program,
+            fitting,
+            self._plan(recipe, first_epoch, last_epoch),
+            examples,
+            self.examples("val", recipe.image_size),
+            state=state,
+            head=self._heads(recipe.backbone, recipe.image_size),
+            on_epoch=on_epoch,
+            callbacks=self._make_callbacks(recipe, more),
+            bank=self._bank,
+        )
+        size = describe(program.model)
+        return size if fitting == recipe else {**size, "fitting_batch_size": fitting.batch_size}
+
+    def _fitting(self, recipe: Recipe) -> Recipe:
+        """Return a recipe in batches that fit into memory, as far as is known."""
+        return in_smaller_batches(recipe, self._halvings.get(_footprint(recipe), 0))
+
+    def _halve(self, recipe: Recipe) -> bool:
+        """Remember that a recipe needs smaller batches; say whether there are any."""
+        if self._fitting(recipe).batch_size < 2 * SMALLEST_BATCH:
+            return False
+        self._halvings[_footprint(recipe)] = self._halvings.get(_footprint(recipe), 0) + 1
+        fitting = self._fitting(recipe)
+        self._say(
+            f"not enough memory for {recipe.name} in batches of {recipe.batch_size}: it trains in "
+            f"batches of {fitting.batch_size}, at a peak learning rate of "
+            f"{fitting.schedule.peak_learning_rate:.2g} instead of "
+            f"{recipe.schedule.peak_learning_rate:.2g}"
+        )
+        return True
 
     def predict(self, recipe: Recipe, state: State, examples: Examples) -> np.ndarray:
         """Return the probabilities of a trained recipe for some images, in order.
@@ -174,7 +263,7 @@ class Trainer:
         return [*logs, *make_callbacks(self._callbacks)]
 
     def _program(self, recipe: Recipe, num_examples: int) -> Program:
-        batch_size = self._accelerator.global_batch_size(recipe.batch_size)
+        batch_size = self._accelerator.global_batch_size(self._fitting(recipe).batch_size)
         return self._programs.get(
             Architecture.of(
                 recipe,

@@ -102,6 +102,7 @@ def train(
     program.start(recipe, rates, plan.seed, head)
     if state is not None:
         program.set_state(state)
+        program.set_step(plan.first_epoch * steps)
         program.set_hyperparameters(recipe, rates)
     batches = training_batches(
         examples,

@@ -294,6 +294,32 @@ def data_describe(
 
 
 @data_app.command(
+    "map-labels",
+    epilog="Example: automl-flowers data map-labels photos/ more_photos/ --out map.yaml",
+)
+def data_map_labels(
+    address: Annotated[str, typer.Argument(help="Our data: anything that `search --data` reads.")],
+    external: Annotated[str, typer.Argument(help="External data, of the same kinds.")],
+    out: Annotated[Path, typer.Option(help="YAML file to write, for `ensemble --label-map`.")],
+    json_output: Json = None,
+) -> None:
+    """Write which external classes may be ours, for a person to accept."""
+
+    def go() -> None:
+        from automl_flowers.data import suggest_labels
+        from automl_flowers.data.locate import locate
+        from automl_flowers.data.sources import open_data
+
+        ours, theirs = (open_data(locate(name, _say)) for name in (address, external))
+        suggestions = suggest_labels.suggest(theirs, ours.class_names)
+        suggest_labels.write_label_map(out, suggestions)
+        facts = {**suggest_labels.summary_of(suggestions), "label_map": str(out)}
+        _print_result(facts, bool(json_output), _fact_lines)
+
+    _run(go)
+
+
+@data_app.command(
     "synthesize",
     epilog="Example: automl-flowers data synthesize flowers/ --classes 20 --images-per-class 50",
 )

@@ -109,7 +109,7 @@ def test_search_runs_on_two_replicas(whole_job, what_happened):
     run, _, (printed, *_), said = whole_job
 
     environment = json.loads((run / "environment.json").read_text())
-    trials, epochs = what_happened(run)
+    trials, epochs, _ = what_happened(run)
     assert (environment["device"], environment["replicas"]) == ("mirrored", 2)
     assert "over 2 logical CPU devices" in said
     assert json.loads(printed)["failed"] == 0

@@ -1,0 +1,16 @@
+"""The commands as functions: each reads a configuration and leaves files in the run folder.
+
+    search    config -> manifest, ledger
+    ensemble  ledger -> members, predictions, blend.json, submission.csv
+    report    all of these -> report.html
+    predict   members and blend.json -> a class for any image
+
+Each is a page of composition; the work is in the rooms.
+"""
+
+from automl_flowers.workflows.ensemble import ensemble
+from automl_flowers.workflows.predict import predict
+from automl_flowers.workflows.search import search
+from automl_flowers.workflows.training import run_config
+
+__all__ = ["ensemble", "predict", "run_config", "search"]

@@ -1,0 +1,204 @@
+"""The ensemble: ledger to members, predictions, `blend.json` and `submission.csv`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from automl_flowers import run_setup
+from automl_flowers.blending import blend as blending
+from automl_flowers.blending import external as external_data
+from automl_flowers.blending.pick import pick_members
+from automl_flowers.blending.retrain import (
+    FAILURES,
+    Member,
+    Progress,
+    read_progress,
+    retrain,
+)
+from automl_flowers.blending.submission import submission_order, write_submission
+from automl_flowers.config import (
+    RunConfig,
+    read_yaml,
+)
+from automl_flowers.console import Reporter
+from automl_flowers.data.prepare import ImageData, remember
+from automl_flowers.data.sources import find_sample_submission
+from automl_flowers.errors import RunError
+from automl_flowers.files import write_json
+from automl_flowers.ledger import Ledger
+from automl_flowers.results import EnsembleResult
+from automl_flowers.run_folder import RunFolder
+from automl_flowers.starting_weights import NONE, weights_of
+from automl_flowers.tuning.callbacks import CallbackFactory
+from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.trainer import Trainer
+from automl_flowers.workflows.training import make_trainer
+from ensembles.averaging import average
+from search_spaces.recipe import Recipe
+from search_spaces.spaces import Space
+
+
+def ensemble(
+    config: RunConfig,
+    reporter: Reporter | None = None,
+    *,
+    callbacks: Sequence[CallbackFactory] = (),
+) -> EnsembleResult:
+    """Retrain the best recipes of a run, blend them, and write the submission.
+
+    Args:
+        config: Of the run, from `run_config`.
+        reporter: Shows progress; by default on stderr.
+        callbacks: Of the user, for every retraining.
+
+    Raises:
+        RunError: If the search has too few finished recipes, or none can be retrained.
+        UserError: If settings, external data or the sample submission do not hold up.
+    """
+    reporter = reporter or Reporter(quiet=config.quiet)
+    run = RunFolder(Path(str(config.run)))
+    with Ledger(run.require(run.ledger, "search")) as ledger:
+        trials = ledger.trials()
+        picked = pick_members(trials, config.top, config.objective)
+        checkpoints = CheckpointFolder(run.checkpoints)
+        so_far = [read_progress(trials, c.recipe.identity, ledger, checkpoints) for c in picked]
+    config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
+    accelerator = run_setup.set_up_device(config, reporter)
+    if other := run_setup.compare_replicas(run, accelerator):
+        reporter.say(f"device: {other}")
+    with run.writing():
+        space = run_setup.effective_space(config, run, reporter)
+        data = run_setup.load_data(config, run, space, reporter)
+        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        sample = _sample_of(data, config)
+        sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
+        trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
+        recipes = [candidate.recipe for candidate in picked]
+        members, left_out = _retrain_all(recipes, so_far, trainer, run, sources, reporter)
+        aligned = blending.predict_members(trainer, members, run.members, run.predictions)
+        choice = blending.weigh(aligned["blend"], config.blend_weights)
+        if "test" in aligned:
+            labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
+            write_submission(run.submission, aligned["test"].ids, labels, sample)
+        summary = blending.summarise(
+            members,
+            aligned,
+            choice,
+            files=[
+                {split: blending.predictions_file(trainer, member, split) for split in aligned}
+                for member in members
+            ],
+            external=[_external_entry(source) for source in sources],
+            left_out=left_out,
+        )
+        summary["settings"] = _ensemble_settings(config)
+        write_json(run.blend, summary)
+    _say_blend(summary, run, reporter)
+    return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
+
+
+def _sample_of(data: ImageData, config: RunConfig) -> str | None:
+    """Return the sample submission, checked against the test images before anything is trained."""
+    sample = find_sample_submission(config.data) if config.data else None
+    test = data.manifest.split("test")
+    if len(test):
+        submission_order(list(test["id"]), sample)
+    return sample
+
+
+def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
+    names = ("top", "external", "label_map", "blend_weights", "strategy")
+    return {name: getattr(config, name) for name in names}
+
+
+def _external_sources(
+    config: RunConfig,
+    data: ImageData,
+    run: RunFolder,
+    space: Space,
+    best: Recipe,
+    reporter: Reporter,
+) -> list[external_data.Source]:
+    sources = external_data.read_sources(
+        config.external,
+        data,
+        label_map=_label_map(config),
+        probe_with=best.backbone if config.weights != NONE else None,
+        probe_weights=weights_of(config.weights, best.backbone),
+        image_size=run_setup.smallest_size(space),
+        largest_size=run_setup.largest_size(space),
+        cache=run.cache,
+        on_progress=reporter.counting,
+    )
+    for source in sources:
+        run_setup.say_problems(source.data.manifest.problems, reporter)
+        for decision in source.decisions:
+            mark = "uses" if decision.is_used else "leaves out"
+            reporter.say(
+                f"external {source.name}: {mark} {decision.external} "
+                f"({decision.num_images} images): {decision.reason}"
+            )
+        reporter.say(
+            f"external {source.name}: {source.num_used} images join the training set; "
+            f"{len(source.copies)} near copies of evaluation images were dropped"
+        )
+    return sources
+
+
+def _label_map(config: RunConfig) -> dict[str, str | None]:
+    given = config.label_map or {}
+    return read_yaml(Path(given)) if isinstance(given, str) else given
+
+
+def _retrain_all(
+    recipes: Sequence[Recipe],
+    so_far: Sequence[Progress | None],
+    trainer: Trainer,
+    run: RunFolder,
+    sources: Sequence[external_data.Source],
+    reporter: Reporter,
+) -> tuple[list[Member], list[dict[str, str]]]:
+    """Return the members, and the recipes that could not be retrained with the reason."""
+    external = external_data.join_sources(sources, recipes[0].image_size) if sources else None
+    members: list[Member] = []
+    left_out: list[dict[str, str]] = []
+    for number, (recipe, progress) in enumerate(zip(recipes, so_far, strict=True)):
+        done = f", {len(progress.epochs)} epochs of it by the search" if progress else ""
+        reporter.say(f"member {number + 1} of {len(recipes)}: {recipe.name}{done}")
+        try:
+            member = retrain(
+                trainer, recipe, run.members, external, reporter.member_epoch, progress
+            )
+        except FAILURES as error:
+            reporter.say(f"member {recipe.name} left out: {error}")
+            left_out.append({"name": recipe.name, "reason": str(error)})
+            continue
+        if member.external_failure:
+            reporter.say(f"external images stay out of {member.name}: {member.external_failure}")
+        members.append(member)
+    if not members:
+        reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in left_out)
+        raise RunError(
+            f"No recipe could be retrained ({reasons}).",
+            hint="retrain others with a larger `--top`, or search again with other settings",
+        )
+    return members, left_out
+
+
+def _external_entry(source: external_data.Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "images_used": source.num_used,
+        "near_copies_dropped": list(source.copies),
+        "classes": [dataclasses.asdict(decision) for decision in source.decisions],
+    }
+
+
+def _say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> None:
+    reporter.say(summary["reason"])
+    reporter.say(f"blend written to {run.blend}")
+    if run.submission.exists():
+        reporter.say(f"submission written to {run.submission}")

@@ -1,0 +1,170 @@
+"""The search: configuration to manifest and ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from automl_flowers import run_setup
+from automl_flowers.blending.pick import Candidate, in_order_of_picking
+from automl_flowers.config import (
+    RunConfig,
+    check_same_search,
+)
+from automl_flowers.console import Reporter
+from automl_flowers.data.prepare import ImageData, remember
+from automl_flowers.disk import DiskLimit
+from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.results import SearchResult
+from automl_flowers.run_folder import RunFolder
+from automl_flowers.starting_weights import NONE
+from automl_flowers.tuning.budget import Budget, TimedPace, affordable_epochs
+from automl_flowers.tuning.callbacks import CallbackFactory
+from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.cost import learn_costs
+from automl_flowers.tuning.oracles import make_oracle
+from automl_flowers.tuning.plans import has_rounds, make_plan
+from automl_flowers.tuning.probe import ProbeFolder, probe_all
+from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
+from automl_flowers.tuning.search import Pace, run_search
+from automl_flowers.workflows.training import bank_of, make_trainer
+from search_spaces.hyperparameters import Value
+from search_spaces.portfolio import first_recipes
+from search_spaces.recipe import Recipe
+from search_spaces.spaces import Space
+
+
+def search(
+    config: RunConfig,
+    reporter: Reporter | None = None,
+    *,
+    callbacks: Sequence[CallbackFactory] = (),
+    started: float | None = None,
+) -> SearchResult:
+    """Run a search, or go on with one that was interrupted.
+
+    Args:
+        config: Settings; what is None is filled in and written to the run.
+        reporter: Shows progress; by default on stderr.
+        callbacks: Of the user, for every trial.
+        started: When the command began, on `time.perf_counter`; None for now.
+
+    Raises:
+        UserError: If settings or data do not hold up, or the run folder cannot be used.
+    """
+    reporter = reporter or Reporter(quiet=config.quiet)
+    started = time.perf_counter() if started is None else started
+    accelerator = run_setup.set_up_device(config, reporter)
+    given, config = config, run_setup.complete(config, accelerator, reporter)
+    run = RunFolder(Path(str(config.run)))
+    config = run_setup.go_on_as_recorded(config, given, run)
+    check_same_search(config, run.config)
+    with run.writing():
+        space = run_setup.effective_space(config, run, reporter)
+        data = run_setup.load_data(config, run, space, reporter)
+        disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
+        disk.make_room(run_setup.bytes_to_decode(space, data, run))
+        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        worth, first = _look_first(config, data, run, space, reporter)
+        forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
+        typical = Recipe.from_values(first[0])
+        if config.time_budget and given.max_epochs is None and not run.config.exists():
+            epochs = affordable_epochs(
+                int(config.max_epochs or 1), typical, learn_costs((), forward), config.time_budget
+            )
+            config = config.model_copy(update={"max_epochs": epochs})
+        with Ledger(run.ledger, writable=True) as ledger:
+            config = run_setup.extend(config, ledger, reporter)
+            run_setup.write_settings(config, run, space, accelerator)
+            plan = make_plan(config)
+            costs = learn_costs(ledger.trials(), forward)
+            epoch_seconds = costs.epoch(typical) if forward else None
+            run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
+            if config.time_budget is not None:
+                reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
+            trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
+            if not has_rounds(config):
+                first = run_setup.enqueued(config, worth)  # known good ones belong to rounds
+            oracle = make_oracle(config, worth, plan, first)
+            pace = _pace(config, run, ledger, forward, started)
+            ledger.begin_session(time.time() - (time.perf_counter() - started))
+            with _saying_where_it_stopped(ledger, run, reporter):
+                trials = run_search(
+                    oracle,
+                    trainer.train,
+                    ledger,
+                    CheckpointFolder(run.checkpoints, disk.make_room),
+                    CheckpointFolder(run.best, disk.make_room),
+                    reporter,
+                    worth_keeping=lambda records: {c.trial_id for c in _picked(records, config)},
+                    pace=pace,
+                )
+            ledger.end_session()
+    reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
+    return SearchResult(run.path, tuple(trials), config.objective)
+
+
+@contextlib.contextmanager
+def _saying_where_it_stopped(ledger: Ledger, run: RunFolder, reporter: Reporter) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = sum(trial.status == "completed" for trial in ledger.trials())
+        reporter.close()
+        reporter.say(f"stopped by hand; {done} completed trials so far in {run.path}")
+        raise
+
+
+def _pace(
+    config: RunConfig,
+    run: RunFolder,
+    ledger: Ledger,
+    forward: Mapping[tuple[str, int], float],
+    started: float,
+) -> Pace | None:
+    """Return what ends the search when its time is over, or None without a budget."""
+    if config.time_budget is None:
+        return None
+    checkpoints = CheckpointFolder(run.checkpoints)
+
+    def has_state(trial_id: str) -> bool:
+        found = ledger.checkpoint_of(trial_id)
+        return found is not None and checkpoints.exists(found[1])
+
+    return TimedPace(
+        Budget(config.time_budget, ledger.seconds_spent(), started),
+        int(config.max_epochs or 1),
+        forward,
+        lambda trials: _picked(trials, config),
+        has_state,
+    )
+
+
+def _picked(trials: Sequence[TrialRecord], config: RunConfig) -> list[Candidate]:
+    """Return the recipes that the ensemble would take now."""
+    return in_order_of_picking(trials, config.objective)[: config.top]
+
+
+def _probes(run: RunFolder) -> list[Probe]:
+    return ProbeFolder(run.probes).all()
+
+
+def _look_first(
+    config: RunConfig, data: ImageData, run: RunFolder, space: Space, reporter: Reporter
+) -> tuple[Space, list[dict[str, Value]]]:
+    """Probe the backbones; return the space of those worth searching, and what to begin with."""
+    backbones = [str(name) for name in space.choices("backbone")]
+    if config.probe != "off" and config.weights != NONE:
+        probes = probe_all(space, data, config.weights, ProbeFolder(run.probes), reporter.probed)
+        worth = choose_backbones(probes)
+        left_out = [name for name in backbones if name not in worth]
+        if left_out and config.probe == "drop":
+            reporter.say(
+                f"left out, more than {MAX_GAP:.2f} below the best probe: {', '.join(left_out)} "
+                "(`--probe keep` keeps them)"
+            )
+            space = space.restrict(backbone=worth)
+        backbones = worth if config.probe == "drop" else [*worth, *left_out]
+    return space, [*run_setup.enqueued(config, space), *first_recipes(space, backbones)]

@@ -1,0 +1,77 @@
+"""What all workflows train with, and the settings of a run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from automl_flowers import run_setup
+from automl_flowers.accelerators import Accelerator
+from automl_flowers.config import (
+    RunConfig,
+    parse_config,
+    read_yaml,
+)
+from automl_flowers.console import Reporter
+from automl_flowers.data.prepare import ImageData
+from automl_flowers.disk import GIGABYTE, DiskLimit
+from automl_flowers.modeling.feature_bank import FeatureBank
+from automl_flowers.run_folder import RunFolder
+from automl_flowers.starting_weights import hash_files
+from automl_flowers.tuning.callbacks import CallbackFactory
+from automl_flowers.tuning.probe import ProbeFolder
+from automl_flowers.tuning.trainer import Trainer
+
+
+def make_trainer(
+    config: RunConfig,
+    run: RunFolder,
+    data: ImageData,
+    accelerator: Accelerator,
+    callbacks: Sequence[CallbackFactory],
+    logs: str,
+    reporter: Reporter,
+) -> Trainer:
+    """Return what trains recipes on a run's data.
+
+    Args:
+        config: Of the run.
+        run: Its folder.
+        data: Its images, divided.
+        accelerator: Where to train.
+        callbacks: Of the user.
+        logs: Name of the folder of TensorBoard logs.
+        reporter: Hears of what trains otherwise than planned.
+    """
+    return Trainer(
+        data,
+        accelerator,
+        num_epochs=int(config.max_epochs or run_setup.DEFAULT_EPOCHS),
+        seed=config.seed,
+        weights=config.weights,
+        heads=functools.cache(ProbeFolder(run.probes).head),
+        callbacks=callbacks,
+        logs=run.tensorboard / logs,
+        fresh_programs=config.fresh_programs,
+        say=reporter.say,
+        bank=bank_of(config, run) if config.feature_bank == "on" else None,
+    )
+
+
+def bank_of(config: RunConfig, run: RunFolder) -> FeatureBank:
+    """Return the feature bank of a run."""
+    limit = int(GIGABYTE * config.feature_bank_gigabytes)
+    return FeatureBank(run.feature_bank, limit, left=DiskLimit(run.path, config.max_bytes).left)
+
+
+def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:
+    """Return a run's configuration with the flags that were given over it.
+
+    Raises:
+        UserError: If a setting does not hold up, or a file of weights is not what it was.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    config = parse_config({**read_yaml(run.config), **given, "run": str(run.path)})
+    hash_files(config.weights, config.weights_sha256)
+    return config

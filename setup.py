@@ -22,6 +22,10 @@ TENSORFLOW = {
     "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21.1"],
 }
 DOCS = ["furo>=2025.12.19", "myst-parser>=5,<6", "sphinx>=9,<10"]
+TFDS = [
+    "importlib-resources>=6",  # tensorflow-datasets imports it and does not ask for it
+    "tensorflow-datasets>=4.9.9,<5",
+]
 TEST = [
     *DOCS,  # a test builds the documentation
     "hypothesis>=6.100",
@@ -33,6 +37,7 @@ TEST = [
     "ruff>=0.12",
     "scipy-stubs>=1.15",
     "types-PyYAML",
+    *TFDS,
 ]
 
 setup(
@@ -75,6 +80,7 @@ setup(
     extras_require={
         **TENSORFLOW,
         "docs": DOCS,
+        "tfds": TFDS,
         "test": TEST,
         "dev": [*TEST, "build>=1.2", "matplotlib>=3.9"],
     },

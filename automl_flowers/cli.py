@@ -14,12 +14,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from automl_flowers import __version__
 from automl_flowers.errors import UserError
+
+if TYPE_CHECKING:
+    from automl_flowers.data.sources.records import RecordFeatures
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -59,6 +62,10 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with settings; flags win over it."),
 ]
+RecordNames = Annotated[
+    str | None,
+    typer.Option(metavar="label=NAME,id=NAME", help="What TFRecords call these, if unusual."),
+]
 Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
 Bank = Annotated[
     str | None,
@@ -96,6 +103,7 @@ def search(
     run: Annotated[
         str | None, typer.Option(help="Run folder; the same folder goes on where it stopped.")
     ] = None,
+    record_features: RecordNames = None,
     config: ConfigFile = None,
     space: Annotated[
         str | None, typer.Option(help="Search space: demo, small, petals or a YAML file.")
@@ -280,6 +288,7 @@ def doctor(
 @data_app.command("describe", epilog="Example: automl-flowers data describe photos/")
 def data_describe(
     address: Annotated[str, typer.Argument(help="Anything that `search --data` reads.")],
+    record_features: RecordNames = None,
     json_output: Json = None,
 ) -> None:
     """Print classes, counts, imbalance and problems of a data set."""
@@ -288,7 +297,11 @@ def data_describe(
         from automl_flowers.data import explore
         from automl_flowers.data.locate import locate
 
-        _print_result(explore.describe(locate(address, _say)), bool(json_output), explore.lines)
+        _print_result(
+            explore.describe(locate(address, _say), _features(record_features)),
+            bool(json_output),
+            explore.lines,
+        )
 
     _run(go)
 
@@ -368,6 +381,7 @@ def data_convert(
     size: Annotated[
         int | None, typer.Option(help="Resize to this many pixels; without it, bytes are kept.")
     ] = None,
+    record_features: RecordNames = None,
     json_output: Json = None,
 ) -> None:
     """Write any data set as TFRecords in the competition's layout."""
@@ -376,10 +390,19 @@ def data_convert(
         from automl_flowers.data import convert
         from automl_flowers.data.locate import locate
 
-        made = convert.convert(locate(address, _say), out, image_size=size)
+        made = convert.convert(
+            locate(address, _say), out, image_size=size, features=_features(record_features)
+        )
         _print_result(dataclasses.asdict(made), bool(json_output), _fact_lines)
 
     _run(go)
+
+
+def _features(names: str | None) -> RecordFeatures:
+    from automl_flowers.config import make_config
+    from automl_flowers.data.sources.records import RecordFeatures
+
+    return RecordFeatures.named(make_config({"record_features": names}).record_features)
 
 
 def _say(text: str) -> None:

@@ -40,6 +40,14 @@ def _as_seconds(value: object) -> float:
         raise PydanticCustomError("seconds", "{sentence}", {"sentence": str(error)}) from None
 
 
+def _as_pairs(value: object) -> object:
+    """Let `label=flower,id=name` stand for a mapping."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",")]
+    return {name.strip(): meaning.strip() for name, _, meaning in pairs}
+
+
 def _as_switch(value: object) -> object:
     """Let YAML's own reading of a bare `on` and `off` be the words that they are."""
     return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
@@ -60,6 +68,7 @@ DEFAULT_MAX_EPOCHS = {"demo": 4, "small": 6, "petals": 20}
 
 SEARCH_SETTINGS = (
     "data",
+    "record_features",
     "seed",
     "space",
     "backbones",
@@ -84,6 +93,8 @@ class RunConfig(pydantic.BaseModel):
     Attributes:
         data: Folder, TFRecords or glob; None for the embedded default.
         run: Run folder; None for one below `runs/` that is named after the settings.
+        record_features: What TFRecords call the index of a class (`label`) and the `id`, where
+            these have unusual names; also written `label=flower,id=name`.
         seed: Any integer.
         space: Preset, YAML file or the content of one; None for `demo` with the embedded
             default, else `petals` with an accelerator and `small` without.
@@ -123,6 +134,9 @@ class RunConfig(pydantic.BaseModel):
 
     data: str | None = None
     run: str | None = None
+    record_features: Annotated[dict[Literal["label", "id"], str], BeforeValidator(_as_pairs)] = (
+        Field(default_factory=dict)
+    )
     seed: int = 0
     space: str | dict[str, Any] | None = None
     backbones: Names | None = None

@@ -27,6 +27,7 @@ from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
 from automl_flowers.data.sources import data_set_name, storage
+from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.disk import folder_bytes
 from automl_flowers.durations import say_seconds
 from automl_flowers.environment import describe_environment
@@ -300,6 +301,7 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
         seed=config.seed,
         image_size=smallest_size(space),
         largest_size=largest_size(space),
+        features=RecordFeatures.named(config.record_features),
         cache=run.cache,
         on_progress=reporter.counting,
     )

@@ -22,6 +22,7 @@ from automl_flowers.data.cache import content_hash
 from automl_flowers.data.label_mapping import ClassDecision
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData, OnProgress, read
+from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.modeling import features
 from automl_flowers.starting_weights import IMAGENET
 
@@ -68,6 +69,7 @@ def read_sources(
     image_size: int,
     cache: Path,
     largest_size: int | None = None,
+    record_features: RecordFeatures = USUAL_FEATURES,
     on_progress: OnProgress,
 ) -> list[Source]:
     """Read external data sets and decide what of them may be trained on.
@@ -81,6 +83,7 @@ def read_sources(
         image_size: At which to compare and probe, in pixels.
         cache: Folder of decoded images.
         largest_size: As for `automl_flowers.data.prepare.prepare`.
+        record_features: What TFRecords call their label and id.
         on_progress: Hears of decoding.
 
     Raises:
@@ -93,6 +96,7 @@ def read_sources(
             image_size=image_size,
             cache=cache,
             largest_size=largest_size,
+            features=record_features,
             on_progress=on_progress,
         )
         for address in addresses

@@ -33,7 +33,7 @@ from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem
 from automl_flowers.data.sources import SAMPLE_SUBMISSION_FILE, layouts, open_data, storage
 from automl_flowers.data.sources.csv_file import is_csv
 from automl_flowers.data.sources.images import decode_image, read_image_bytes
-from automl_flowers.data.sources.records import write_record
+from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures, write_record
 from automl_flowers.data.sources.tfrecords import (
     CLASSES_FILE,
     TEST_LABELS_FILE,
@@ -80,7 +80,12 @@ class _Target:
 
 
 def convert(
-    address: str, out: Path, *, image_size: int | None = None, shard_size: int = 800
+    address: str,
+    out: Path,
+    *,
+    image_size: int | None = None,
+    shard_size: int = 800,
+    features: RecordFeatures = USUAL_FEATURES,
 ) -> Summary:
     """Write a data set as TFRecords in the competition's layout.
 
@@ -90,6 +95,7 @@ def convert(
         image_size: Pixels of a side; images become JPEGs of that size, quality 95. None keeps
             every image's bytes as they are, under `tfrecords-jpeg-original`.
         shard_size: Most images in one file.
+        features: As for `open_data`.
 
     Returns:
         What was written. `open_data(out)` gives the ids, labels and splits of the source, but
@@ -102,7 +108,7 @@ def convert(
     """
     out = Path(storage.normalise(str(out)))
     _check_arguments(address, out, image_size, shard_size)
-    manifest = open_data(address, image_size=image_size)
+    manifest = open_data(address, image_size=image_size, features=features)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         summary = _write(manifest, _Target(temporary, image_size, shard_size))

@@ -7,23 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from automl_flowers.data.sources import open_data
+from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 
 _MOST_SHOWN = 20
 _MOST_NAMED = 5
 
 
-def describe(address: str) -> dict[str, Any]:
+def describe(address: str, features: RecordFeatures = USUAL_FEATURES) -> dict[str, Any]:
     """Return what a data set holds, without decoding it.
 
     Args:
         address: As for `automl_flowers.data.sources.open_data`.
+        features: As there.
 
     Returns:
         Plain data: `classes`, `images` by split, `per_class` counts of labelled images by class
         name and split, `absent` (for each split, the classes of which it has no image),
         `imbalance` (largest class over smallest), `problems`.
     """
-    manifest = open_data(address)
+    manifest = open_data(address, features=features)
     rows = manifest.rows[manifest.rows["label"] >= 0]
     per_class: dict[str, dict[str, int]] = {name: {} for name in manifest.class_names}
     counts = Counter(zip(rows["label"], rows["split"], strict=True))

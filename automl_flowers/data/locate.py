@@ -2,6 +2,7 @@
 
 Looked for in this order:
 
+    tfds:oxford_flowers102      a name in TensorFlow Datasets, where that package is installed
     gs://bucket/petals          an address with a scheme: as it is
     photos, ~/photos/*.tfrec    a file, a folder or a glob that matches something here
     tpu-getting-started         below /kaggle/input, where a Kaggle notebook finds what is added
@@ -28,6 +29,7 @@ from typing import Any
 
 from automl_flowers.data.nearest import nearest
 from automl_flowers.data.sources import layouts, storage
+from automl_flowers.data.tfds import PREFIX, prepare_tfds
 from automl_flowers.errors import DataError
 
 Say = Callable[[str], None]
@@ -53,7 +55,7 @@ def locate(address: str, say: Say = _quietly, *, kaggle_input: Path | None = Non
 
     Args:
         address: What a person typed: a path, a glob, an address with a scheme, the name of a
-            Kaggle competition, or `owner/dataset`.
+            Kaggle competition, `owner/dataset`, or `tfds:NAME`.
         say: Hears where a name was found, and of a download before it starts.
         kaggle_input: Where Kaggle's data lie; by default what the environment says, or
             `/kaggle/input`.
@@ -67,6 +69,8 @@ def locate(address: str, say: Say = _quietly, *, kaggle_input: Path | None = Non
     """
     if not address.strip():
         raise DataError("The address of a data set is empty.", hint=_ADDRESS_HINT)
+    if address.startswith(PREFIX):
+        return prepare_tfds(address, say)
     if storage.is_remote(address):
         return address
     here = storage.normalise(address)

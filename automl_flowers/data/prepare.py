@@ -22,6 +22,7 @@ from automl_flowers.data.cache import Pictures, content_hash, load_pictures
 from automl_flowers.data.manifest import SPLITS, Manifest, Problem, save_manifest
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources import open_data
+from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.errors import DataError, RunError
 from automl_flowers.files import read_json, write_json
 
@@ -91,6 +92,7 @@ def prepare(
     cache: Path,
     source: str | None = None,
     largest_size: int | None = None,
+    features: RecordFeatures = USUAL_FEATURES,
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set and divide it into train, val, blend and test.
@@ -104,6 +106,7 @@ def prepare(
         largest_size: The largest size that will be asked for, in pixels. Where the data set
             comes in several sizes, the smallest of them that is big enough is read for all
             sizes; by default the largest, so that nothing is ever scaled up.
+        features: What TFRecords call their label and id.
         on_progress: Hears of decoding.
 
     Returns:
@@ -118,6 +121,7 @@ def prepare(
         cache=cache,
         source=source,
         largest_size=largest_size,
+        features=features,
         on_progress=on_progress,
     )
     manifest = _divide(data, image_size=image_size, seed=seed)
@@ -132,6 +136,7 @@ def read(
     cache: Path,
     source: str | None = None,
     largest_size: int | None = None,
+    features: RecordFeatures = USUAL_FEATURES,
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set as it comes, without the images that cannot be decoded.
@@ -142,12 +147,13 @@ def read(
         cache: Folder of decoded images.
         source: Short name of the data set; by default from the address.
         largest_size: As for `prepare`.
+        features: As for `prepare`.
         on_progress: Hears of decoding.
 
     Raises:
         DataError: If there is nothing to read, or most images cannot be decoded.
     """
-    manifest = open_data(address, image_size=largest_size, source=source)
+    manifest = open_data(address, image_size=largest_size, source=source, features=features)
     data = ImageData(manifest, manifest.rows, cache, on_progress)
     pictures = data.pictures(image_size)
     if len(pictures.problems) > _MOST_UNREADABLE * len(manifest.rows):

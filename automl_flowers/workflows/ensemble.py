@@ -26,6 +26,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
+from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger
@@ -131,6 +132,7 @@ def _external_sources(
         image_size=run_setup.smallest_size(space),
         largest_size=run_setup.largest_size(space),
         cache=run.cache,
+        record_features=RecordFeatures.named(config.record_features),
         on_progress=reporter.counting,
     )
     for source in sources:

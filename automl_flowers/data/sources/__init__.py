@@ -13,6 +13,7 @@ from automl_flowers.data.manifest import Manifest
 from automl_flowers.data.sources import layouts, storage
 from automl_flowers.data.sources.csv_file import is_csv, read_csv
 from automl_flowers.data.sources.folders import read_folder
+from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.data.sources.tfrecords import read_tfrecords
 from automl_flowers.errors import DataError
 
@@ -22,7 +23,11 @@ SAMPLE_SUBMISSION_FILE = "sample_submission.csv"
 
 
 def open_data(
-    address: str, *, image_size: int | None = None, source: str | None = None
+    address: str,
+    *,
+    image_size: int | None = None,
+    source: str | None = None,
+    features: RecordFeatures = USUAL_FEATURES,
 ) -> Manifest:
     """Read a data set, TFRecords, folders or a CSV file, into a manifest.
 
@@ -33,6 +38,7 @@ def open_data(
         image_size: Wanted pixels, where the data set comes in several sizes.
         source: Short name of the data set; by default the last part of the address that is not
             a wildcard, split or size folder.
+        features: What TFRecords call their label and id.
 
     Returns:
         The manifest.
@@ -48,7 +54,7 @@ def open_data(
     if is_csv(address) and storage.exists(storage.normalise(address)):
         return read_csv(address, source=name)
     if _holds_tfrecords(address):
-        return read_tfrecords(address, source=name, image_size=image_size)
+        return read_tfrecords(address, source=name, image_size=image_size, features=features)
     if Path(storage.normalise(address)).is_dir():
         return read_folder(address, source=name)
     is_there = storage.exists(storage.normalise(address))
@@ -87,6 +93,6 @@ def _holds_tfrecords(address: str) -> bool:
     return (
         storage.is_remote(address)
         or storage.is_pattern(address)
-        or address.endswith(layouts.SUFFIX)
+        or layouts.is_shard(address)
         or layouts.first_shard_below(address) is not None
     )

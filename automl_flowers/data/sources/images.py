@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from automl_flowers.data.sources import storage
-from automl_flowers.data.sources.records import bytes_feature, parse_example, read_payload
+from automl_flowers.data.sources.records import image_feature, parse_example, read_payload
 from automl_flowers.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
@@ -40,7 +40,7 @@ def read_image_bytes(row: Any) -> bytes:
             `rows.itertuples()`.
 
     Returns:
-        The whole file, or the `image` of the record at `offset`, its checksum verified.
+        The whole file, or the picture of the record at `offset`, its checksum verified.
 
     Raises:
         DataError: If the file cannot be read, or the record is damaged or holds no image.
@@ -88,7 +88,7 @@ def decode_image(data: bytes, image_size: int) -> NDArray[np.uint8]:
 
 
 def _image_of(payload: bytes) -> bytes:
-    image = bytes_feature(parse_example(payload), "image")
+    image = image_feature(parse_example(payload))
     if image is None:
         raise DataError("The record's `image` must be one string of bytes.")
     return image

@@ -20,6 +20,8 @@ from automl_flowers.data.sources import storage
 from automl_flowers.errors import DataError
 
 SUFFIX = ".tfrec"
+"""Of the shards that are written; `.tfrecord` and `.tfrecords` are read, too."""
+
 CSV_SUFFIX = ".csv"
 ORIGINAL_LAYOUT = "tfrecords-jpeg-original"
 
@@ -36,6 +38,8 @@ SPLIT_FOLDERS: Mapping[str, str] = MappingProxyType(
 )
 
 _SIZE_FOLDER = re.compile(r"tfrecords-jpeg-(?:(\d+)x(\d+)|original)")
+_SHARD = re.compile(r"\.tfrec(?:ords?)?(?:-\d+-of-\d+)?$")
+_SPLIT_IN_NAME = re.compile(r"-(\w+)\.tfrecord-\d+-of-\d+$")
 _COUNT = re.compile(r"(?<!-of)-(\d+)\.tfrec$")
 
 
@@ -44,9 +48,26 @@ def parent_of(path: str) -> str:
     return path.rstrip("/").rpartition("/")[0] or "/"
 
 
+def is_shard(path: str) -> bool:
+    """Return whether a file has the name of TFRecords.
+
+    Example:
+        >>> is_shard("a/00-192x192-798.tfrec"), is_shard("flowers-test.tfrecord-00000-of-00001")
+        (True, True)
+    """
+    return _SHARD.search(path) is not None
+
+
 def split_of(path: str) -> str:
-    """Return the split of a shard from the name of its folder; `train` if that names none."""
-    return SPLIT_FOLDERS.get(_parts(path)[-2].casefold(), "train")
+    """Return the split of a shard from its folder's name or its own; `train` if neither names one.
+
+    Example:
+        >>> split_of("p/valid/0.tfrec"), split_of("p/flowers-test.tfrecord-00000-of-00001")
+        ('val', 'test')
+    """
+    in_name = _SPLIT_IN_NAME.search(path)
+    word = in_name[1] if in_name else _parts(path)[-2]
+    return SPLIT_FOLDERS.get(word.casefold(), "train")
 
 
 def layout_of(path: str) -> str:
@@ -96,7 +117,7 @@ def find_beside(address: str, name: str) -> str | None:
 def fixed_part(address: str) -> str:
     """Return the folder of a file, of a glob up to its first wildcard, or `address` itself."""
     folder = storage.normalise(address)
-    while storage.is_pattern(folder) or folder.casefold().endswith((SUFFIX, CSV_SUFFIX)):
+    while storage.is_pattern(folder) or is_shard(folder) or folder.casefold().endswith(CSV_SUFFIX):
         folder = parent_of(folder)
     return folder
 
@@ -112,8 +133,8 @@ def find_shards(address: str, image_size: int | None) -> tuple[list[str], list[P
         DataError: If there is no shard.
     """
     address = storage.normalise(address)
-    if storage.is_pattern(address) or address.endswith(SUFFIX):
-        shards = [path for path in storage.match(address) if path.endswith(SUFFIX)]
+    if storage.is_pattern(address) or is_shard(address):
+        shards = [path for path in storage.match(address) if is_shard(path)]
         problems: list[Problem] = []
     else:
         shards, problems = _shards_in(_choose_layout(address, image_size))
@@ -126,7 +147,7 @@ def first_shard_below(folder: str) -> str | None:
     """Return a shard anywhere below a local folder, hidden folders left out; None without one."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        shards = sorted(name for name in names if name.endswith(SUFFIX))
+        shards = sorted(name for name in names if is_shard(name))
         if shards:
             return storage.join(parent, shards[0])
     return None
@@ -168,7 +189,7 @@ def _shards_in(layout: str) -> tuple[list[str], list[Problem]]:
 
 
 def _shard_paths(folder: str, names: list[str]) -> list[str]:
-    return [storage.join(folder, name) for name in names if name.endswith(SUFFIX)]
+    return [storage.join(folder, name) for name in names if is_shard(name)]
 
 
 def _where_instead(address: str) -> str:

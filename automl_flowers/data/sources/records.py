@@ -18,7 +18,7 @@ Reference:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -32,6 +32,35 @@ _CHECKSUM = struct.Struct("<I")
 HEADER_SIZE = _LENGTH.size + _CHECKSUM.size
 FOOTER_SIZE = _CHECKSUM.size
 _MASK_DELTA = 0xA282EAD8
+
+
+@dataclass(frozen=True)
+class RecordFeatures:
+    """What records call what they hold; of several names the first that a record has counts.
+
+    Attributes:
+        label: Names of the class index, an integer.
+        id: Names of the id, one line of text.
+    """
+
+    label: tuple[str, ...] = ("class", "label", "image/class/label")
+    id: tuple[str, ...] = ("id",)
+
+    @classmethod
+    def named(cls, names: Mapping[Any, str]) -> RecordFeatures:
+        """Return the usual names behind those that a person gave, by `label` and `id`."""
+        usual = cls()
+        label, id_ = ([names[what]] if what in names else [] for what in ("label", "id"))
+        return cls((*label, *usual.label), (*id_, *usual.id))
+
+
+USUAL_FEATURES = RecordFeatures()
+
+IMAGE_NAMES = ("image", "image/encoded")
+"""What records call their picture: in the competition and TensorFlow Datasets, and in TensorFlow's
+models."""
+
+_PICTURES_BEGIN_WITH = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"BM")
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -133,6 +162,19 @@ def bytes_feature(features: Any, name: str) -> bytes | None:
     """Return the only value of a bytes feature, or None if there is not exactly one."""
     values: Sequence[bytes] = features[name].bytes_list.value if name in features else ()
     return bytes(values[0]) if len(values) == 1 else None
+
+
+def image_feature(features: Any) -> bytes | None:
+    """Return the encoded picture in a record's features, or None if it is not clear which it is.
+
+    That is the one with a usual name; of none has, the only feature that begins as a picture does.
+    """
+    for name in IMAGE_NAMES:
+        if value := bytes_feature(features, name):
+            return value
+    values = [bytes_feature(features, name) for name in sorted(features)]
+    pictures = [value for value in values if value and value.startswith(_PICTURES_BEGIN_WITH)]
+    return pictures[0] if len(pictures) == 1 else None
 
 
 def integer_feature(features: Any, name: str) -> int | None:

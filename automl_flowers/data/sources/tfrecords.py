@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,9 +29,12 @@ from automl_flowers.data.sources.layouts import (
     split_of,
 )
 from automl_flowers.data.sources.records import (
+    USUAL_FEATURES,
     Damage,
     Record,
+    RecordFeatures,
     bytes_feature,
+    image_feature,
     integer_feature,
     parse_example,
     scan_records,
@@ -39,6 +42,7 @@ from automl_flowers.data.sources.records import (
 from automl_flowers.errors import DataError
 
 CLASSES_FILE = "classes.txt"
+TFDS_CLASSES_FILE = "label.labels.txt"
 TEST_LABELS_FILE = "test_labels.csv"
 MAX_UNNAMED_CLASSES = 100_000
 NUM_COMPETITION_CLASSES = 104
@@ -66,10 +70,17 @@ class _Shard:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_tfrecords(pattern_or_root: str, *, source: str, image_size: int | None = None) -> Manifest:
+def read_tfrecords(
+    pattern_or_root: str,
+    *,
+    source: str,
+    image_size: int | None = None,
+    features: RecordFeatures = USUAL_FEATURES,
+) -> Manifest:
     """Index TFRecords into a manifest.
 
-    Class names come from `classes.txt` beside the split folders or one folder up; without it,
+    Class names come from `classes.txt` beside the split folders or one folder up, or from the
+    `label.labels.txt` of TensorFlow Datasets; without them,
     the competition's layout means the competition's 104 classes, anything else `class_000` and
     so on. A `test_labels.csv` in the same place gives test images their labels.
 
@@ -80,6 +91,7 @@ def read_tfrecords(pattern_or_root: str, *, source: str, image_size: int | None 
         source: Short name of the data set, for the manifest's `source` column.
         image_size: Wanted pixels. Of several sizes the smallest that is big enough is read, or
             the largest if none is or this is None.
+        features: What the records call their label and id.
 
     Returns:
         The manifest. A record without an `id` is called `SHARD#NUMBER`, with the shard's path
@@ -91,14 +103,15 @@ def read_tfrecords(pattern_or_root: str, *, source: str, image_size: int | None 
     """
     shards, problems = find_shards(pattern_or_root, image_size)
     layouts = sorted({layout_of(path) for path in shards})
-    read = _read_shards(shards, base=os.path.commonpath(layouts))
+    read = _read_shards(shards, os.path.commonpath(layouts), features)
     problems += [problem for shard in read for problem in shard.problems]
     entries = [entry for shard in read for entry in shard.entries]
     if not entries:
         raise DataError(
             f"None of the {len(shards)} TFRecord files at `{pattern_or_root}` holds an image that "
             f"can be used. The first problem, at `{problems[0].path}`: {problems[0].reason}",
-            hint="every record needs the features `image` and, but for test images, `class`",
+            hint="every record needs a picture and, but for test images, the index of its class; "
+            "if that has another name here, say which with `--record-features label=NAME`",
         )
     entries = _with_test_labels(entries, shards)
     names = _class_names(shards, num_labels=1 + max(entry.label for entry in entries))
@@ -125,12 +138,12 @@ def parse_class_names(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_shards(shards: list[str], base: str) -> list[_Shard]:
+def _read_shards(shards: list[str], base: str, features: RecordFeatures) -> list[_Shard]:
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(partial(_read_shard, base=base), shards))
+        return list(pool.map(partial(_read_shard, base=base, names=features), shards))
 
 
-def _read_shard(path: str, base: str) -> _Shard:
+def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
     shard, count, is_cut = _Shard(), 0, False
     with storage.open_binary(path) as file:
         for item in scan_records(file, storage.num_bytes(path)):
@@ -139,7 +152,7 @@ def _read_shard(path: str, base: str) -> _Shard:
                 is_cut = item.ends_file
                 shard.problems.append(_damage_problem(path, item))
             else:
-                _add_record(shard, path, base, item)
+                _add_record(shard, path, base, item, names)
     if not is_cut:
         shard.problems.extend(_count_problems(path, count))
     return shard
@@ -166,20 +179,22 @@ def _damage_problem(path: str, damage: Damage) -> Problem:
     return Problem(f"{path}#{damage.number}", reason)
 
 
-def _add_record(shard: _Shard, path: str, base: str, record: Record) -> None:
+def _add_record(shard: _Shard, path: str, base: str, record: Record, names: RecordFeatures) -> None:
     try:
-        shard.entries.append(_entry(path, base, record))
+        shard.entries.append(_entry(path, base, record, names))
     except DataError as error:
         shard.problems.append(Problem(f"{path}#{record.number}", str(error)))
 
 
-def _entry(path: str, base: str, record: Record) -> _Entry:
+def _entry(path: str, base: str, record: Record, names: RecordFeatures) -> _Entry:
     features, split = parse_example(record.payload), split_of(path)
-    if not bytes_feature(features, "image"):
-        raise DataError("The record's `image` must be one string of bytes.")
+    if not image_feature(features):
+        raise DataError(
+            f"The record's `image` must be one string of bytes.{_what_there_is(features)}"
+        )
     return _Entry(
-        id=_id_of(features) or f"{PurePosixPath(path).relative_to(base)}#{record.number}",
-        label=_label_of(features, is_optional=split == "test"),
+        id=_id_of(features, names) or f"{PurePosixPath(path).relative_to(base)}#{record.number}",
+        label=_label_of(features, names, is_optional=split == "test"),
         split=split,
         path=path,
         offset=record.offset,
@@ -187,24 +202,36 @@ def _entry(path: str, base: str, record: Record) -> _Entry:
     )
 
 
-def _id_of(features: Any) -> str | None:
-    """Return the record's `id`, or None if it has none."""
-    if "id" not in features:
+def _id_of(features: Any, names: RecordFeatures) -> str | None:
+    """Return the record's id, or None if it has none."""
+    name = _first_present(features, names.id)
+    if name is None:
         return None
-    name = (bytes_feature(features, "id") or b"").decode(errors="replace")
-    if not name or any(character in name for character in _NOT_IN_IDS):
-        raise DataError("The record's `id` must be one line of UTF-8 text that is not empty.")
-    return name
+    text = (bytes_feature(features, name) or b"").decode(errors="replace")
+    if not text or any(character in text for character in _NOT_IN_IDS):
+        raise DataError(f"The record's `{name}` must be one line of UTF-8 text that is not empty.")
+    return text
 
 
-def _label_of(features: Any, *, is_optional: bool) -> int:
-    """Return the record's `class`, or `UNKNOWN` where that is allowed."""
-    if is_optional and "class" not in features:
+def _label_of(features: Any, names: RecordFeatures, *, is_optional: bool) -> int:
+    """Return the index of the record's class, or `UNKNOWN` where that is allowed."""
+    name = _first_present(features, names.label)
+    label = None if name is None else integer_feature(features, name)
+    if is_optional and (name is None or label == UNKNOWN):
         return UNKNOWN
-    label = integer_feature(features, "class")
     if label is None or label < 0:
-        raise DataError("The record's `class` must be one integer that is not negative.")
+        there = "" if name else _what_there_is(features)
+        name = name or names.label[0]
+        raise DataError(f"The record's `{name}` must be one integer that is not negative.{there}")
     return label
+
+
+def _first_present(features: Any, names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in features), None)
+
+
+def _what_there_is(features: Any) -> str:
+    return f" It has: {', '.join(sorted(features)) or 'nothing'}."
 
 
 def _find_all_beside(shards: list[str], name: str) -> list[str]:
@@ -240,6 +267,7 @@ def _read_labels(path: str) -> Iterator[tuple[str, int]]:
 
 def _class_names(shards: list[str], num_labels: int) -> tuple[str, ...]:
     paths = _find_all_beside(shards, CLASSES_FILE)
+    paths = paths or _find_all_beside(shards, TFDS_CLASSES_FILE)
     listed = {parse_class_names(storage.read_text(path)) for path in paths}
     if len(listed) > 1:
         raise DataError(

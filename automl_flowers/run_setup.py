@@ -116,7 +116,8 @@ def go_on_as_recorded(config: RunConfig, given: RunConfig, run: RunFolder) -> Ru
     if not run.config.exists():
         return config
     recorded = parse_config(read_yaml(run.config))
-    names = [n for n in ("max_epochs", "time_budget") if getattr(given, n) is None]
+    chosen = ("max_epochs", "factor", "time_budget")
+    names = [n for n in chosen if n not in given.model_fields_set or getattr(given, n) is None]
     update: dict[str, Any] = {name: getattr(recorded, name) for name in names}
     return config.model_copy(update={**update, "extended": recorded.extended})
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from search_spaces.augmentation import AUGMENTATIONS
 from search_spaces.hyperparameters import Value
 from search_spaces.parameters import Choice, Domain, Range, unknown_name
 from search_spaces.schedules import SCHEDULES
@@ -21,11 +22,21 @@ from search_spaces.spaces import PARAMETERS, Space
 PORTFOLIO: tuple[Mapping[str, Value], ...] = (
     {
         "trainable_fraction": 0.5,
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "dropout": 0.2,
         "l2": 1e-6,
         "label_smoothing": 0.1,
         "augmentation": "medium",
+        "schedule": "cosine",
+        "cosine/warmup": 0.1,
+    },
+    {
+        "trainable_fraction": 0.25,
+        "learning_rate": 2e-3,
+        "dropout": 0.2,
+        "l2": 1e-6,
+        "label_smoothing": 0.05,
+        "augmentation": "light",
         "schedule": "cosine",
         "cosine/warmup": 0.1,
     },
@@ -39,21 +50,15 @@ PORTFOLIO: tuple[Mapping[str, Value], ...] = (
         "schedule": "one_cycle",
         "one_cycle/warmup": 0.3,
     },
-    {
-        "trainable_fraction": 0.25,
-        "learning_rate": 2e-3,
-        "dropout": 0.2,
-        "l2": 1e-6,
-        "label_smoothing": 0.05,
-        "augmentation": "light",
-        "schedule": "cosine",
-        "cosine/warmup": 0.1,
-    },
 )
-"""The best first. What an entry does not name is the first value of the space."""
+"""The best first, but the one that trains all blocks, and so takes longest, last. What an entry
+does not name is the first value of the space."""
 
 CHANGED_SHARE = 0.3
 """Share of the hyperparameters that a recipe near another one has changed."""
+
+_LADDER = tuple(AUGMENTATIONS)
+"""Words that have an order: the strengths of augmentation, weakest first."""
 
 _STEP = 0.2
 """Typical move of a number, as a share of its range."""
@@ -97,7 +102,8 @@ def nearest(domain: Domain, wanted: Value | None) -> Value:
 
     Args:
         domain: What may be chosen.
-        wanted: A number or a word; None for the first value, or the middle of a range.
+        wanted: A number or a word; None for the first value, or the middle of a range. Of words
+            only strengths of augmentation are near one another.
     """
     if isinstance(domain, Range):
         if domain.step is not None:
@@ -106,6 +112,9 @@ def nearest(domain: Domain, wanted: Value | None) -> Value:
         return min(max(number, domain.low), domain.high)
     if wanted in domain.values:
         return next(value for value in domain.values if value == wanted)
+    if wanted in _LADDER and set(domain.values) <= set(_LADDER):
+        rung = _LADDER.index(str(wanted))
+        return min(domain.values, key=lambda value: abs(_LADDER.index(str(value)) - rung))
     if wanted is None or isinstance(wanted, str) or isinstance(domain.values[0], str):
         return domain.values[0]
     return min(domain.values, key=lambda value: abs(float(value) - float(wanted)))

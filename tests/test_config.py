@@ -23,6 +23,7 @@ from search_spaces.spaces import list_presets
 
 OTHER_VALUES = {
     "data": "photos",
+    "record_features": {"label": "flower"},
     "seed": 1,
     "space": "small",
     "backbones": ["vgg16"],

@@ -20,6 +20,25 @@ from search_spaces.recipe import Recipe
 SHARE_FOR_OTHERS = 1 / 3
 """Share of the budget that the final fits of members after the first may have."""
 
+FEWEST_TRAININGS = 4
+"""With time for fewer trainings than these, none is cut into rounds."""
+
+SHARE_OF_THE_FIRST = 0.6
+"""Share of what is left that the first of few trainings may take."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How long a finished training is.
+
+    Attributes:
+        epochs: From the start.
+        in_rounds: Whether only the best get there, round by round.
+    """
+
+    epochs: int
+    in_rounds: bool
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -66,22 +85,25 @@ def reserve(picked: Sequence[Candidate], horizon: int, costs: Costs, seconds: fl
     return first + others
 
 
-def affordable_epochs(default: int, recipe: Recipe, costs: Costs, seconds: float) -> int:
-    """Return how many epochs a finished training should have under a time budget.
+def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -> Horizon:
+    """Return how long a finished training should be under a time budget, and whether in rounds.
 
-    As many as let about ten trainings fit in; but no fewer than the default, unless a single one
-    would take more than half of the budget; and at most twice the default.
+    With time for a few trainings only, every one goes to the end at once: rounds of short ones
+    would cost more than they tell, and the length of the training decides more than its recipe.
+    With more time, as many epochs as let about ten trainings fit in, and at most twice the default.
 
     Args:
         default: Epochs without a budget.
         recipe: A typical one.
         costs: Of this run.
-        seconds: The whole budget.
+        seconds: What is left of the budget.
     """
     epoch = costs.epoch(recipe)
+    if seconds < FEWEST_TRAININGS * costs.training(recipe, default):
+        fitting = int((SHARE_OF_THE_FIRST * seconds - costs.build(recipe)) / epoch)
+        return Horizon(max(min(default, fitting), 1), in_rounds=False)
     for_ten = int(seconds / (10 * epoch))
-    for_one = int((seconds / 2 - costs.build(recipe)) / epoch)
-    return min(2 * default, max(for_ten, min(default, for_one), 1))
+    return Horizon(min(2 * default, max(for_ten, default)), in_rounds=True)
 
 
 def _only_running(trials: Sequence[TrialRecord]) -> bool:

@@ -15,10 +15,10 @@ from automl_flowers.ledger import TrialRecord
 from search_spaces.backbones import get_backbone
 from search_spaces.recipe import Recipe
 
-FIRST_BUILD_SECONDS = 20.0
+FIRST_BUILD_SECONDS = 10.0
 """Building and tracing a program, before one was measured."""
 
-SECONDS_PER_SECOND_OF_WORK = 2.0
+SECONDS_PER_SECOND_OF_WORK = 1.5
 """An epoch's seconds over those of its work at the speed of the probe, before one was measured:
 training does more than passing forward, such as augmenting images and scoring `val`."""
 

@@ -20,10 +20,10 @@ from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.results import SearchResult
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE
-from automl_flowers.tuning.budget import Budget, TimedPace, affordable_epochs
+from automl_flowers.tuning.budget import Budget, TimedPace, choose_horizon
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from automl_flowers.tuning.cost import learn_costs
+from automl_flowers.tuning.cost import Costs, learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import ProbeFolder, probe_all
@@ -71,10 +71,7 @@ def search(
         forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
         typical = Recipe.from_values(first[0])
         if config.time_budget and given.max_epochs is None and not run.config.exists():
-            epochs = affordable_epochs(
-                int(config.max_epochs or 1), typical, learn_costs((), forward), config.time_budget
-            )
-            config = config.model_copy(update={"max_epochs": epochs})
+            config = _with_horizon(config, given, typical, learn_costs((), forward), started)
         with Ledger(run.ledger, writable=True) as ledger:
             config = run_setup.extend(config, ledger, reporter)
             run_setup.write_settings(config, run, space, accelerator)
@@ -104,6 +101,21 @@ def search(
             ledger.end_session()
     reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
     return SearchResult(run.path, tuple(trials), config.objective)
+
+
+def _with_horizon(
+    config: RunConfig, given: RunConfig, typical: Recipe, costs: Costs, started: float
+) -> RunConfig:
+    """Return the settings with as many epochs as the time budget is worth.
+
+    A factor above them makes Hyperband's brackets single rounds.
+    """
+    left = Budget(config.time_budget or 0.0, started=started).left
+    horizon = choose_horizon(int(config.max_epochs or 1), typical, costs, left)
+    update = {"max_epochs": horizon.epochs}
+    if not horizon.in_rounds and "factor" not in given.model_fields_set:
+        update["factor"] = horizon.epochs + 1
+    return config.model_copy(update=update)
 
 
 @contextlib.contextmanager

@@ -30,8 +30,8 @@ BUILD = textwrap.dedent(
             return self.dataset_info_from_configs(features=features)
 
         def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples(4, 0), "validation": self._generate_examples(2, 50),
-                    "test": self._generate_examples(2, 90)}
+            make = self._generate_examples
+            return {"train": make(4, 0), "validation": make(2, 50), "test": make(2, 90)}
 
         def _generate_examples(self, count, first):
             for number in range(count):

@@ -16,6 +16,7 @@ from automl_flowers.data.sources.layouts import promised_count
 from automl_flowers.data.sources.records import (
     Damage,
     Record,
+    RecordFeatures,
     masked_crc,
     read_payload,
     scan_records,
@@ -366,6 +367,69 @@ def test_a_record_that_is_no_labelled_image_is_left_out(
     assert _reason(manifest).startswith(reason)
 
 
+JPEG = b"\xff\xd8\xff pixels"
+
+
+def serialise_named(**features):
+    """Return a serialised example with features of any names; `__` stands for a slash."""
+    import tensorflow as tf
+
+    example = tf.train.Example()
+    for name, value in features.items():
+        feature = example.features.feature[name.replace("__", "/")]
+        values = feature.bytes_list if isinstance(value, bytes) else feature.int64_list
+        values.value.append(value)
+    return example.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("features", "names", "row"),
+    [
+        ({"image__encoded": JPEG, "image__class__label": 3}, {}, ("a.tfrec#0", 3)),
+        ({"image": JPEG, "label": 2, "file_name": b"x"}, {}, ("a.tfrec#0", 2)),
+        ({"photo": JPEG, "class": 1, "note": b"rose"}, {}, ("a.tfrec#0", 1)),
+        ({"image": JPEG, "flower": 4, "class": 0}, {"label": "flower"}, ("a.tfrec#0", 4)),
+        ({"image": JPEG, "class": 1, "name": b"r"}, {"id": "name"}, ("r", 1)),
+        ({"image": JPEG, "class": 1, "id": b"i"}, {"id": "name", "label": "flower"}, ("i", 1)),
+    ],
+)
+def test_records_of_other_projects_are_read(tmp_path, write_records, features, names, row):
+    write_records(tmp_path / "train/a.tfrec", [serialise_named(**features)])
+
+    manifest = open_data(str(tmp_path), features=RecordFeatures.named(names))
+
+    assert table(manifest) == [(f"train/{row[0]}" if "#" in row[0] else row[0], row[1], "train")]
+    assert images.read_image_bytes(manifest.rows.iloc[0]) == JPEG
+
+
+def test_it_is_said_what_a_record_has_instead(tmp_path, write_records, serialise):
+    two_pictures = serialise_named(left=JPEG, right=JPEG, label=0)
+    no_label = serialise_named(image=JPEG, flower=0)
+    write_records(tmp_path / "a.tfrec", [serialise(label=0), two_pictures, no_label])
+
+    problems = read_tfrecords(str(tmp_path), source="petals").problems
+
+    assert [problem.reason for problem in problems] == [
+        "The record's `image` must be one string of bytes. It has: label, left, right.",
+        "The record's `class` must be one integer that is not negative. It has: flower, image.",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".tfrecord", ".tfrecords", ".tfrecord-00000-of-00002"])
+def test_other_suffixes_are_tfrecords_too(tmp_path, write_records, serialise, suffix):
+    write_records(tmp_path / f"garden-test{suffix}", [serialise(label=0, id_=b"a")])
+
+    split = "test" if suffix.endswith("2") else "train"
+    assert table(open_data(str(tmp_path))) == [("a", 0, split)]
+
+
+def test_a_test_image_without_a_label_may_say_minus_one(tmp_path, write_records, serialise):
+    write_records(tmp_path / "train/a.tfrec", [serialise(label=0, id_=b"a")])
+    write_records(tmp_path / "test/b.tfrec", [serialise(label=-1, id_=b"b")])
+
+    assert table(open_data(str(tmp_path))) == [("a", 0, "train"), ("b", -1, "test")]
+
+
 def test_a_record_that_holds_something_else_is_left_out(tmp_path, write_records, serialise):
     write_records(tmp_path / "a.tfrec", [b"\xff\xff", serialise(label=0)])
 
@@ -477,8 +541,8 @@ def labels_without_header(root, write, serialise):
         (deeper, r"Found no `\.tfrec` file at", "there are some in `.*oxford/shards`"),
         (missing_remote, r"Found no `\.tfrec` file at `ram://nowhere/data`", "or a pattern"),
         (unknown_scheme, "Cannot read `gopher://.*not implemented", "check the address"),
-        (compressed, "None of the 1 TFRecord files .* compressed, unpack it", "features `image`"),
-        (all_empty, "None of the 1 TFRecord files .* holds no record", "features `image`"),
+        (compressed, "None of the 1 TFRecord files .* compressed, unpack it", "needs a picture"),
+        (all_empty, "None of the 1 TFRecord files .* holds no record", "needs a picture"),
         (twice, "1 ids appear twice, for example 'same'", "remove the second copy"),
         (huge_label, "the largest is 1099511627776", "list the class names"),
         (label_beyond_the_list, r"Labels must lie in 0\.\.1", "list all class names"),

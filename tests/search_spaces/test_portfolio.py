@@ -85,6 +85,8 @@ def test_first_recipes_lie_in_every_preset_and_differ(preset):
         (Choice((32, 64, 128)), None, 32),
         (Choice(("adam", "nadam")), "adamw", "adam"),
         (Choice(("adam", "nadam")), "nadam", "nadam"),
+        (Choice(("none", "light")), "medium", "light"),
+        (Choice(("none", "strong")), "medium", "strong"),
         (Range(0.0, 0.5), 0.7, 0.5),
         (Range(0.0, 0.5), 0.3, 0.3),
         (Range(0.0, 0.5, 0.1), 0.26, 0.3),

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from automl_flowers.blending.pick import Candidate, in_order_of_picking
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
-from automl_flowers.tuning.budget import Budget, TimedPace, affordable_epochs, reserve
+from automl_flowers.tuning.budget import (
+    FEWEST_TRAININGS,
+    Budget,
+    Horizon,
+    TimedPace,
+    choose_horizon,
+    reserve,
+)
 from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.cost import (
     EPOCH_OVERHEAD_SECONDS,
@@ -71,7 +78,9 @@ def test_another_architecture_is_scaled_by_its_work_and_must_be_built():
     costs = learn_costs([make_trial()], {("vgg16", 96): 2.0, ("vgg16", 192): 8.0})
     deeper = replace(RECIPE, trainable_blocks=5)
 
-    assert costs.epoch(deeper) == pytest.approx(8 * (1 + 2 * 6) / (1 + 2 * 2 * (1 + 2 / 5)))
+    per_work = SECONDS_PER_SECOND_OF_WORK * 2.0
+    ratio = (1 + per_work * 3) / (1 + per_work * (1 + 2 / 5))
+    assert costs.epoch(deeper) == pytest.approx(8 * ratio)
     assert 3 * 8 < costs.epoch(replace(RECIPE, image_size=192)) < 4 * 8
     assert costs.training(deeper, 0) == 7
 
@@ -135,10 +144,30 @@ def test_nothing_is_reserved_for_what_is_finished_or_not_there():
 
 @pytest.mark.parametrize(
     ("seconds", "epochs"),
-    [(10, 1), (40, 2), (100, 5), (300, 6), (800, 8), (10_000, 12)],
+    [(10, 1), (40, 2), (90, 5), (200, 6), (239, 6), (240, 6), (800, 8), (10_000, 12)],
 )
 def test_the_horizon_follows_the_budget(seconds, epochs):
-    assert affordable_epochs(6, RECIPE, KNOWN, seconds) == epochs
+    horizon = choose_horizon(6, RECIPE, KNOWN, seconds)
+
+    assert horizon == Horizon(epochs, in_rounds=seconds >= FEWEST_TRAININGS * 60)
+
+
+@given(st.floats(1, 1e5), st.floats(1, 1e5))
+def test_more_time_never_makes_trainings_shorter(one, other):
+    less, more = sorted([one, other])
+    shorter, longer = (choose_horizon(6, RECIPE, KNOWN, seconds) for seconds in (less, more))
+
+    assert shorter.epochs <= longer.epochs
+    assert shorter.in_rounds <= longer.in_rounds
+
+
+def test_few_trainings_are_brackets_of_one_round():
+    plan = plan_brackets(8, 9, endless=True)
+
+    assert len(plan) > 100
+    assert {tuple((r.first_epoch, r.last_epoch) for r in bracket) for bracket in plan} == {
+        ((0, 8),)
+    }
 
 
 # The search under a clock.

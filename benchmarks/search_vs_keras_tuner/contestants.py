@@ -15,10 +15,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
+from automl_flowers.files import read_json
 from automl_flowers.run_folder import RunFolder
 
-from . import measure, ours, outcomes, splits
+from . import measure, ours, outcomes
 from .job import Job, write_job
 from .outcomes import Outcome
 from .settings import Settings
@@ -80,28 +82,20 @@ def run_ours_equal(repeat: Repeat) -> Outcome:
 
 def run_ours_blend(repeat: Repeat) -> Outcome:
     """The best recipes of `ours_equal`, blended; its search counts."""
-    commands = _commands(repeat, "ours_equal")
-    run = RunFolder(commands.run)
+    run = RunFolder(repeat.folder / "ours_equal")
     before = outcomes.load(repeat.outcome_file("ours_equal"))
-    num_recipes = ours.count_recipes(commands.run)
+    top = min(TOP, ours.count_recipes(run.path))
     for folder in (run.members, run.predictions):  # of the single best; this blend is the first
         shutil.rmtree(folder, ignore_errors=True)
-    ensemble = commands.ensemble(min(TOP, num_recipes))
-    predict, predicted = commands.predict()
-    return Outcome(
-        ids=splits.test_rows(repeat.folder)["id"].to_numpy(str),
-        predicted=predicted,
-        parts={
-            "search": before.parts["search"],
-            "ensemble": ensemble.seconds,
-            "predict": predict.seconds,
-        },
-        disk_bytes=measure.disk_bytes(commands.run),
-        peak_memory_bytes=max(
-            before.peak_memory_bytes, ensemble.peak_memory_bytes, predict.peak_memory_bytes
-        ),
+    job = _job(repeat, run.path, budget_seconds=0.0, top=top)
+    measured = _run(job, "ours", "ours_blend")
+    parts = {**_parts(job, measured), "search": before.parts["search"]}
+    return _outcome(
+        job,
+        parts=parts,
+        peak_memory_bytes=max(before.peak_memory_bytes, measured.peak_memory_bytes),
         curve=before.curve,
-        notes={"members": min(TOP, num_recipes)},
+        notes={"members": top},
     )
 
 
@@ -126,9 +120,40 @@ def tidy(repeat: Repeat) -> None:
 
 
 def _run_plain(repeat: Repeat, name: str, *, budget_seconds: float) -> Outcome:
-    project = _fresh_folder(repeat, name)
+    job = _job(repeat, _fresh_folder(repeat, name), budget_seconds=budget_seconds)
+    job.epoch_log.unlink(missing_ok=True)
+    measured = _run(job, name, name)
+    curve = job.curve()
+    return _outcome(
+        job,
+        parts={"search": measured.seconds},
+        peak_memory_bytes=measured.peak_memory_bytes,
+        curve=curve,
+        notes={"epochs": len(curve)},
+    )
+
+
+def _run_ours(repeat: Repeat, name: str, budget_seconds: float) -> Outcome:
+    job = _job(repeat, _fresh_folder(repeat, name), budget_seconds=budget_seconds)
+    measured = _run(job, "ours", name)
+    curve = ours.read_curve(job.project, job.started)
+    return _outcome(
+        job,
+        parts=_parts(job, measured),
+        peak_memory_bytes=measured.peak_memory_bytes,
+        curve=curve,
+        notes={
+            "budget_seconds": round(budget_seconds, 1),
+            "max_epochs": ours.chosen_epochs(job.project),
+            "recipes": ours.count_recipes(job.project),
+            "epochs": len(curve),
+        },
+    )
+
+
+def _job(repeat: Repeat, project: Path, *, budget_seconds: float, top: int = 1) -> Job:
     settings = repeat.settings
-    job = Job(
+    return Job(
         repeat=repeat.folder,
         project=project,
         space_file=repeat.space_file,
@@ -138,58 +163,45 @@ def _run_plain(repeat: Repeat, name: str, *, budget_seconds: float) -> Outcome:
         seed=1 + repeat.seed % 2**31,
         started=time.time(),
         budget_seconds=budget_seconds,
+        top=top,
     )
-    job.epoch_log.unlink(missing_ok=True)
-    job_file = project.with_suffix(".job.json")
+
+
+def _run(job: Job, module: str, name: str) -> measure.Measured:
+    """Run a module of this package with a job, as a process of its own."""
+    job_file = job.repeat / f"{name}.job.json"
     write_job(job, job_file)
-    measured = measure.run(
-        [sys.executable, "-m", f"{__package__.rpartition('.')[2]}.{name}", str(job_file)],
-        log=project.with_suffix(".log"),
+    return measure.run(
+        [sys.executable, "-m", f"{__package__.rpartition('.')[2]}.{module}", str(job_file)],
+        log=job.repeat / f"{name}.log",
         environment={"PYTHONPATH": os.pathsep.join(filter(None, _PYTHON_PATH))},
     )
-    curve = job.curve()
+
+
+def _parts(job: Job, measured: measure.Measured) -> dict[str, float]:
+    """Return the seconds of each part of our process; what is not told of is its end."""
+    parts: dict[str, float] = read_json(job.parts)
+    return {**parts, "end": max(measured.seconds - sum(parts.values()), 0.0)}
+
+
+def _outcome(
+    job: Job,
+    *,
+    parts: Mapping[str, float],
+    peak_memory_bytes: int,
+    curve: npt.NDArray[np.float64],
+    notes: Mapping[str, float],
+) -> Outcome:
     with np.load(job.predictions, allow_pickle=False) as predictions:
         return Outcome(
             ids=predictions["ids"],
             predicted=predictions["predicted"],
-            parts={"search": measured.seconds},
-            disk_bytes=measure.disk_bytes(project),
-            peak_memory_bytes=measured.peak_memory_bytes,
+            parts=dict(parts),
+            disk_bytes=measure.disk_bytes(job.project),
+            peak_memory_bytes=peak_memory_bytes,
             curve=curve,
-            notes={"epochs": len(curve)},
+            notes=dict(notes),
         )
-
-
-def _run_ours(repeat: Repeat, name: str, budget_seconds: float) -> Outcome:
-    commands = _commands(repeat, name)
-    _fresh_folder(repeat, name)
-    started = time.time()
-    steps = {
-        "search": commands.search(
-            repeat.space_file, seed=repeat.seed, budget_seconds=budget_seconds
-        ),
-        "ensemble": commands.ensemble(1),
-    }
-    steps["predict"], predicted = commands.predict()
-    curve = ours.read_curve(commands.run, started)
-    return Outcome(
-        ids=splits.test_rows(repeat.folder)["id"].to_numpy(str),
-        predicted=predicted,
-        parts={step: measured.seconds for step, measured in steps.items()},
-        disk_bytes=measure.disk_bytes(commands.run),
-        peak_memory_bytes=max(measured.peak_memory_bytes for measured in steps.values()),
-        curve=curve,
-        notes={
-            "budget_seconds": round(budget_seconds, 1),
-            "max_epochs": ours.chosen_epochs(commands.run),
-            "recipes": ours.count_recipes(commands.run),
-            "epochs": len(curve),
-        },
-    )
-
-
-def _commands(repeat: Repeat, name: str) -> ours.Commands:
-    return ours.Commands(repeat.folder / name, repeat.folder, repeat.folder / f"{name}.log")
 
 
 def _fresh_folder(repeat: Repeat, name: str) -> Path:

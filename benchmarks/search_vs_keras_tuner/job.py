@@ -1,4 +1,4 @@
-"""What a plain contestant's process is told: one JSON file, named by its only argument."""
+"""What a contestant's process is told: one JSON file, named by its only argument."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Job:
         seed: Above 0.
         started: When the process was started, in seconds since 1970.
         budget_seconds: How long it may take, if it asks.
+        top: Members of the ensemble, for this project.
     """
 
     repeat: Path
@@ -39,6 +40,7 @@ class Job:
     seed: int
     started: float
     budget_seconds: float
+    top: int = 1
 
     @property
     def space(self) -> Space:
@@ -65,6 +67,11 @@ class Job:
         lines = self.epoch_log.read_text(encoding="utf-8").splitlines()
         times_and_scores = np.array([json.loads(line) for line in lines], dtype=np.float64)
         return times_and_scores.reshape(-1, 2) - [self.started, 0]
+
+    @property
+    def parts(self) -> Path:
+        """Where the seconds of each part go, for this project."""
+        return self.project.with_suffix(".parts.json")
 
     @property
     def predictions(self) -> Path:

@@ -1,75 +1,70 @@
-"""This project as a contestant: the commands that a person types, and what they leave."""
+"""This project as a contestant: its Python interface in one process, as in a notebook."""
 
 from __future__ import annotations
 
-import csv
-import sys
-from dataclasses import dataclass
+import itertools
+import time
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+import automl_flowers
 from automl_flowers.blending.pick import candidates
 from automl_flowers.config import read_yaml
+from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RunFolder
 
-from . import measure, splits
+from . import splits
+from .job import Job, job_from_arguments
 
-PROGRAM = (sys.executable, "-m", "automl_flowers")
 PRECISION = "float32"
 """That of the others, on every device."""
 
+HAND_OVER_SECONDS = 10.0
+"""Of the budget, kept for what comes after the search: taking over the best, and predicting."""
 
-@dataclass(frozen=True)
-class Commands:
-    """The commands of one run.
 
-    Attributes:
-        run: The run folder.
-        repeat: Folder with the division of the pictures.
-        log: What the commands say.
+def contest(job: Job) -> None:
+    """Search for as long as there is time, take over the best, and predict the test pictures.
+
+    A job without a budget does without a search: another one has left its run.
     """
-
-    run: Path
-    repeat: Path
-    log: Path
-
-    def search(self, space_file: Path, *, seed: int, budget_seconds: float) -> measure.Measured:
-        """Search for so many seconds, everything included."""
-        data = self.repeat / splits.SEARCH_FILE
-        return self._call(*search_words(data, space_file, seed, budget_seconds))
-
-    def ensemble(self, top: int) -> measure.Measured:
-        """Take over the best recipes."""
-        return self._call(*ensemble_words(top))
-
-    def predict(self) -> tuple[measure.Measured, npt.NDArray[np.int64]]:
-        """Return what it took, and the classes of the test pictures in the order of the links."""
-        answers = self.run.with_suffix(".predictions.csv")
-        measured = self._call("predict", str(self.repeat / splits.TEST_FOLDER), stdout=answers)
-        with answers.open(encoding="utf-8", newline="") as file:
-            rows = {Path(row["path"]).name: int(row["class_name"]) for row in csv.DictReader(file)}
-        return measured, np.array([rows[name] for name in sorted(rows)], dtype=np.int64)
-
-    def _call(self, *words: str, stdout: Path | None = None) -> measure.Measured:
-        command = [*PROGRAM, *words, "--run", str(self.run), "--quiet"]
-        return measure.run(command, log=self.log, stdout=stdout)
+    ended = {"start": time.time()}
+    if job.budget_seconds:
+        automl_flowers.search(
+            job.repeat / splits.SEARCH_FILE,
+            run=job.project,
+            space=job.space_file,
+            seed=job.seed,
+            precision=PRECISION,
+            time_budget=seconds_for_search(job, now=time.time()),
+            quiet=True,
+        )
+    ended["search"] = time.time()
+    automl_flowers.ensemble(run=job.project, top=job.top, precision=PRECISION, quiet=True)
+    ended["ensemble"] = time.time()
+    hand_over(job)
+    ended["predict"] = time.time()
+    names = list(ended)
+    parts = {name: ended[name] - ended[before] for before, name in itertools.pairwise(names)}
+    write_json(job.parts, {"start": ended["start"] - job.started, **parts})
 
 
-def search_words(data: Path, space_file: Path, seed: int, seconds: float) -> tuple[str, ...]:
-    """Return the command that searches; how long it trains a recipe follows from the budget."""
-    return (
-        *("search", "--data", str(data), "--space", str(space_file)),
-        *("--time-budget", f"{max(int(seconds), 1)}s"),
-        *("--seed", str(seed), "--precision", PRECISION),
-    )
+def seconds_for_search(job: Job, now: float) -> float:
+    """Return what is left of a job's budget for the search; a second at least."""
+    return max(job.budget_seconds - (now - job.started) - HAND_OVER_SECONDS, 1.0)
 
 
-def ensemble_words(top: int) -> tuple[str, ...]:
-    """Return the command that takes over the best recipes."""
-    return ("ensemble", "--top", str(top), "--precision", PRECISION)
+def hand_over(job: Job) -> None:
+    """Write the classes that the ensemble gives the test pictures, which are first read here."""
+    answers = automl_flowers.predict(job.repeat / splits.TEST_FOLDER, run=job.project, quiet=True)
+    class_of = {Path(answer.path).name: int(answer.class_name) for answer in answers}
+    ids = splits.test_rows(job.repeat)["id"].to_numpy(str)
+    predicted = np.array([class_of[name] for name in sorted(class_of)], dtype=np.int64)
+    with job.predictions.open("wb") as opened:
+        np.savez(opened, ids=ids, predicted=predicted)
 
 
 def read_curve(run: Path, started: float) -> npt.NDArray[np.float64]:
@@ -96,3 +91,7 @@ def count_recipes(run: Path) -> int:
     """Return how many distinct recipes of a run have finished a trial."""
     with Ledger(RunFolder(run).ledger) as ledger:
         return len(candidates(ledger.trials(), maximise=True))
+
+
+if __name__ == "__main__":
+    contest(job_from_arguments())

@@ -3,15 +3,12 @@
 import json
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import numpy as np
 import pytest
-import typer.main
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_flowers import cli
 from automl_flowers.data.sources import open_data
 from automl_flowers.errors import DataError, RunError
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
@@ -27,6 +24,7 @@ from benchmarks.search_vs_keras_tuner import (
     splits,
 )
 from benchmarks.search_vs_keras_tuner.contestants import CONTESTANTS
+from benchmarks.search_vs_keras_tuner.job import Job, read_job, write_job
 from benchmarks.search_vs_keras_tuner.outcomes import Outcome
 from benchmarks.search_vs_keras_tuner.settings import Settings
 from ensembles.metrics import macro_f1_of_classes
@@ -410,29 +408,32 @@ def test_links_weigh_nothing_of_what_they_lead_to(tmp_path):
     assert 1000 <= measure.disk_bytes(tmp_path / "a") < 2000
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ours.search_words(Path("a.csv"), Path("b.yaml"), 0, 151.9),
-        ours.ensemble_words(3),
-        ("predict", "pictures"),
-    ],
-    ids=lambda words: words[0],
-)
-def test_the_command_line_knows_what_is_typed(words):
-    command_line = typer.main.get_command(cli.app).commands[words[0]]
-
-    given = command_line.make_context(words[0], [*words[1:], "--run", "run", "--quiet"]).params
-
-    assert given["quiet"] is True
-    assert given["run"] == "run"
+def make_job(folder, **changes):
+    values = {
+        "repeat": folder,
+        "project": folder / "run",
+        "space_file": folder / "space.yaml",
+        "num_classes": 3,
+        "max_epochs": 9,
+        "factor": 3,
+        "seed": 1,
+        "started": 1000.0,
+        "budget_seconds": 100.0,
+    }
+    return Job(**{**values, **changes})
 
 
-@pytest.mark.parametrize(("seconds", "budget"), [(151.9, "151s"), (0.3, "1s")])
-def test_a_search_is_limited_by_whole_seconds(seconds, budget):
-    words = ours.search_words(Path("a.csv"), Path("b.yaml"), 0, seconds)
+@pytest.mark.parametrize(("now", "left"), [(1002.0, 88.0), (1089.5, 1.0), (2000.0, 1.0)])
+def test_our_search_leaves_time_to_hand_over(tmp_path, now, left):
+    assert ours.seconds_for_search(make_job(tmp_path), now) == left
 
-    assert words[words.index("--time-budget") + 1] == budget
+
+def test_a_job_is_read_as_it_was_written(tmp_path):
+    job = make_job(tmp_path, top=3)
+
+    write_job(job, tmp_path / "job.json")
+
+    assert read_job(tmp_path / "job.json") == job
 
 
 def trial(number, identity, started):

@@ -32,6 +32,7 @@ from automl_flowers.data.augmentation import (
 from search_spaces.augmentation import AUGMENTATIONS, AugmentationStrength
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tfa_augmentation.npz"
+GOLDEN_RUNGS = GOLDEN.with_name("augmentation_rungs.npz")
 HEIGHT, WIDTH = 40, 48
 
 RUNGS = pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -188,6 +189,28 @@ def test_negative_number_of_examples_is_refused():
 def test_seed_of_more_than_64_bits_is_refused(seed):
     with pytest.raises(ValueError, match=f"integer of 64 bits, got {seed}"):
         sample_parameters(1, seed=seed, epoch=0)
+
+
+# What old recipes rely on.
+
+
+def test_numbers_of_a_row_are_those_that_old_recipes_had():
+    with np.load(GOLDEN_RUNGS) as golden:
+        table = sample_parameters(len(golden["numbers"]), seed=3, epoch=2).numpy()
+
+        np.testing.assert_array_equal(table[:, :15], golden["numbers"])
+
+
+@pytest.mark.parametrize("name", ["light", "medium", "strong"])
+def test_old_rungs_give_the_pictures_that_they_always_gave(name):
+    with np.load(GOLDEN_RUNGS) as golden:
+        pictures, expected = golden["pictures"], golden[name].astype(int)
+    table = sample_parameters(len(pictures), seed=3, epoch=2).numpy()
+
+    difference = np.abs(augment_eagerly(pictures, table, AUGMENTATIONS[name]) - expected)
+
+    assert difference.max() <= 1  # another processor may round a few pixels the other way
+    assert np.mean(difference != 0) < 1e-3
 
 
 # What every strength promises.

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search_spaces.hyperparameters import HyperParameters, Value
@@ -43,6 +43,7 @@ class Parameter:
         high: Largest value allowed, for numbers.
         meaning: A few words for people, with the unit.
         options: Words allowed, for names.
+        refused: Words that exist but are not allowed, with the sentence that says why.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Parameter:
     high: float | None = None
     meaning: str = ""
     options: Collection[str] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, value: object) -> Value:
         """Return `value` in the parameter's type.
@@ -62,6 +64,8 @@ class Parameter:
         if self.kind == "name":
             if value is False and "none" in self.options:  # YAML reads a bare `no` or `off` so
                 value = "none"
+            if isinstance(value, str) and value in self.refused:
+                raise ValueError(self.refused[value])
             if value not in self.options:
                 raise ValueError(unknown_name(f"`{self.name}`", value, self.options))
             return str(value)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search_spaces.augmentation import UNCHANGED
+from search_spaces.augmentation import MIXING, UNCHANGED
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import count_trainable_blocks
 from search_spaces.regularisation import ClassWeighting
@@ -32,12 +32,12 @@ class Recipe:
         l2: Penalty factor on the head's kernel.
         label_smoothing: Share of a label spread over all classes, [0, 1).
         class_weighting: How classes are weighted in the loss.
-        augmentation: Key of `search_spaces.augmentation.AUGMENTATIONS`.
+        augmentation: One of `search_spaces.augmentation.TRAINABLE`.
         optimizer: One of `search_spaces.fine_tuning.OPTIMIZERS`.
         batch_size: Images a step and replica.
         schedule: Learning rate over the whole horizon.
         views: Augmented versions of each image that the epochs take in turn; 0 for a new one
-            every epoch.
+            every epoch. Without effect where images are mixed.
     """
 
     backbone: str
@@ -68,9 +68,14 @@ class Recipe:
         return f"{self.backbone}-{self.identity[:6]}"
 
     @property
+    def mixes(self) -> bool:
+        """Whether images are mixed with others of their batch, which differ every epoch."""
+        return self.augmentation in MIXING
+
+    @property
     def repeats_views(self) -> bool:
         """Whether epochs show versions of the images that earlier ones have shown."""
-        return self.views > 0 or self.augmentation == UNCHANGED
+        return self.augmentation == UNCHANGED or (self.views > 0 and not self.mixes)
 
     def view_of(self, epoch: int) -> int:
         """Return which version of the images an epoch shows.
@@ -80,7 +85,7 @@ class Recipe:
         """
         if self.augmentation == UNCHANGED:
             return 0
-        return epoch % self.views if self.views else epoch
+        return epoch % self.views if self.repeats_views else epoch
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `from_dict` reads back."""
@@ -108,6 +113,8 @@ class Recipe:
         """
         kind = SCHEDULES[values["schedule"]]
         parameters = {p.name: values[f"{kind.name}/{p.name}"] for p in kind.parameters}
+        augmentation = values["augmentation"]
+        has_views = augmentation != UNCHANGED and augmentation not in MIXING
         return cls(
             backbone=values["backbone"],
             image_size=int(values["image_size"]),
@@ -118,11 +125,11 @@ class Recipe:
             l2=float(values["l2"]),
             label_smoothing=float(values["label_smoothing"]),
             class_weighting=values["class_weighting"],
-            augmentation=values["augmentation"],
+            augmentation=augmentation,
             optimizer=values["optimizer"],
             batch_size=int(values["batch_size"]),
             schedule=Schedule(kind.name, float(values["learning_rate"]), parameters),
-            views=0 if values["augmentation"] == UNCHANGED else int(values["views"]),
+            views=int(values["views"]) if has_views else 0,
         )
 
 

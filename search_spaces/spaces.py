@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from search_spaces import fine_tuning, regularisation
-from search_spaces.augmentation import AUGMENTATIONS
+from search_spaces.augmentation import REFUSED, TRAINABLE
 from search_spaces.backbones import get_backbone
 from search_spaces.hyperparameters import HyperParameters, Value
 from search_spaces.parameters import Choice, Domain, Parameter, parse_domain, unknown_name
@@ -38,7 +38,8 @@ PARAMETERS: Mapping[str, Parameter] = {
             "name",
             "light",
             meaning="strength",
-            options=tuple(AUGMENTATIONS),
+            options=TRAINABLE,
+            refused=REFUSED,
         ),
         Parameter("views", "int", 0, 0, MAX_VIEWS, "versions of an image in turn, 0 for ever new"),
     )

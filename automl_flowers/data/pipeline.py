@@ -6,7 +6,9 @@ they depend on no timing and no worker count, and can start at any epoch: an epo
 after a restart sees what it would have seen without.
 
 A recipe with `views` takes that many augmented versions of each image in turn. Which these are is
-the same for all trials of a run, so what a frozen part makes of them can be shared.
+the same for all trials of a run, so what a frozen part makes of them can be shared. Where a
+strength mixes images, that happens to the batch as it is trained on, so that alone depends on its
+size, and nothing of it is shared or kept.
 
 The last batch of a training epoch is filled up from the epoch's own beginning: shapes stay
 static for a TPU, every example is seen, and a data set smaller than a batch still trains.
@@ -19,14 +21,15 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from automl_flowers.data.augmentation import augment, sample_parameters
+from automl_flowers.data.augmentation import augment, mix, sample_parameters
 from automl_flowers.data.cache import Images
-from search_spaces.augmentation import AugmentationStrength, get_augmentation
+from search_spaces.augmentation import AugmentationStrength, training_augmentation
 from search_spaces.recipe import Recipe
 from search_spaces.regularisation import class_weights
 
@@ -129,17 +132,18 @@ def training_batches(
         first_epoch: First epoch, counted from the start of the trial.
         last_epoch: The epoch to stop before.
         view_seed: Of the run, for recipes with `views`.
-        kept: By view, activations that take the place of the images.
+        kept: By view, activations that take the place of the images; None where they are mixed.
 
     Returns:
         Batches `(images uint8, soft labels float32, sample weights float32)`, of shapes
         `(batch, size, size, 3)`, `(batch, num_classes)` and `(batch,)`.
     """
+    strength = training_augmentation(recipe.augmentation)
     labels = tf.constant(examples.labels)
     counts = np.bincount(examples.labels, minlength=num_classes)
     weights = tf.constant(class_weights(counts, recipe.class_weighting))
     if kept is None:
-        seed_of_views = view_seed if recipe.views else seed
+        seed_of_views = view_seed if recipe.repeats_views else seed
         reader_of = _augmented(examples, recipe.augmentation, seed_of_views)
     else:
         reader_of = _kept(kept)
@@ -157,8 +161,9 @@ def training_batches(
         view, order = tf.numpy_function(order_of, [epoch], [tf.int64, tf.int64], stateful=False)
         read = reader_of(tf.ensure_shape(view, ()))
         shape = (count_steps(len(examples), batch_size), batch_size)
+        mixed = _mixed(strength, sample_parameters(len(examples), seed=seed, epoch=epoch))
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, shape)).map(
-            lambda positions: (read(positions), *targets(positions)),
+            lambda at: mixed(at, read(at), *targets(at)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -216,7 +221,10 @@ def _augmented(
     examples: Examples, augmentation: str, seed: int
 ) -> Callable[[int | tf.Tensor], ReadBatch]:
     """Return a function from a view to what reads its images."""
-    augmented, images_at = _traced_once(get_augmentation(augmentation)), _reader(examples)
+    augmented, images_at = (
+        _traced_once(augment, training_augmentation(augmentation)),
+        _reader(examples),
+    )
 
     def reader_of(view: int | tf.Tensor) -> ReadBatch:
         table = sample_parameters(len(examples), seed=seed, epoch=view)
@@ -225,11 +233,23 @@ def _augmented(
     return reader_of
 
 
+def _mixed(
+    strength: AugmentationStrength, table: tf.Tensor
+) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Return a function from positions, images, labels and weights to the batch as it trains."""
+    if not strength.mixes:
+        return lambda _at, *batch: batch
+    traced = _traced_once(mix, strength)
+    return lambda at, *batch: traced(*batch, tf.gather(table, at))
+
+
 @functools.cache
-def _traced_once(strength: AugmentationStrength) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return `augment` as a function that is traced once a shape, not once a trial."""
-    traced: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = tf.function(
-        functools.partial(augment, strength=strength), autograph=False
+def _traced_once(
+    function: Callable[..., Any], strength: AugmentationStrength
+) -> Callable[..., Any]:
+    """Return `augment` or `mix` as a function that is traced once a shape, not once a trial."""
+    traced: Callable[..., Any] = tf.function(
+        functools.partial(function, strength=strength), autograph=False
     )
     return traced
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-INPUTS = ("x_f32_255", "x_f32_01", "x_u8")
+INPUTS = ("x_f32_255", "x_f32_01", "x_u8", "x_u8_lowcontrast")
 CASES = (
     "angles_to_projective",
     "rotate_bilinear_reflect_0",
@@ -22,6 +22,15 @@ CASES = (
     "shear_x_u8",
     "adjust_hsv_in_yiq",
     "cutout",
+    "gaussian_k3_s1.0_REFLECT",
+    "gaussian_k5_s1.5_REFLECT",
+    "mean_filter",
+    "sharpness_0.0",
+    "sharpness_0.5",
+    "sharpness_1.0",
+    "sharpness_1.9",
+    "equalize_u8",
+    "equalize_u8_lowcontrast",
 )
 
 

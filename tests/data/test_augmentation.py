@@ -14,56 +14,73 @@ from automl_flowers.data.augmentation import (
     MAX_BLOCK_OUT_ASPECT,
     MIN_BLOCK_OUT_SIDE,
     NUM_PARAMETERS,
+    Column,
     about_centre,
     augment,
     block_out,
+    blur,
     change_colours,
     compose,
+    crop_matrices,
+    equalize_tables,
     flip_matrices,
+    gamma_tables,
+    gaussian_kernels,
     hue_saturation_matrices,
+    look_up,
     mean_colours,
+    mean_filter,
+    perspective_matrices,
     rotation_matrices,
     sample_parameters,
+    saturate,
+    sharpen,
     shear_matrices,
     transform,
     translation_matrices,
     zoom_matrices,
 )
-from search_spaces.augmentation import AUGMENTATIONS, AugmentationStrength
+from search_spaces.augmentation import AUGMENTATIONS, LADDER, AugmentationStrength
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tfa_augmentation.npz"
 GOLDEN_RUNGS = GOLDEN.with_name("augmentation_rungs.npz")
 HEIGHT, WIDTH = 40, 48
 
-RUNGS = pytest.mark.parametrize("name", AUGMENTATIONS)
-ACTIVE_RUNGS = pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "none"])
+RUNGS = pytest.mark.parametrize("name", LADDER)
+ACTIVE_RUNGS = pytest.mark.parametrize("name", [name for name in LADDER if name != "none"])
 
 EXTREME = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0 - 2.0**-24])
 """Numbers that drive an operation to the ends and the middle of its range."""
 
 
-COLUMNS = {
-    name: index
-    for index, name in enumerate(
-        (
-            "flip",
-            "rotation",
-            "shear",
-            "zoom",
-            "shift_x",
-            "shift_y",
-            "brightness",
-            "contrast",
-            "saturation",
-            "hue",
-            "block_out",
-            "block_out_side",
-            "block_out_aspect",
-            "block_out_x",
-            "block_out_y",
-        )
-    )
-}
+COLUMNS = {column.name.lower(): int(column) for column in Column}
+
+EVERYTHING = AugmentationStrength(
+    flip=0.5,
+    rotation=30.0,
+    shear=5.0,
+    zoom=0.2,
+    shift=0.1,
+    brightness=0.1,
+    contrast=0.2,
+    saturation=0.3,
+    hue=0.05,
+    block_out=0.5,
+    block_out_area=0.2,
+    flip_vertical=0.5,
+    perspective=0.2,
+    crop=0.3,
+    crop_least=0.1,
+    gamma=0.5,
+    equalize=0.5,
+    vivid=1.0,
+    fade=0.2,
+    blur=0.02,
+    mean_filter=0.05,
+    sharpness=1.0,
+    grid_mask=0.5,
+)
+"""Every operation that turns one picture into another."""
 
 
 def augment_graph(strength):
@@ -79,7 +96,10 @@ def augment_graph(strength):
     return tf.function(run, input_signature=signature)
 
 
-GRAPHS = {name: augment_graph(strength) for name, strength in AUGMENTATIONS.items()}
+GRAPHS = {
+    name: augment_graph(strength)
+    for name, strength in {**LADDER, "v2": AUGMENTATIONS["v2"], "everything": EVERYTHING}.items()
+}
 
 
 def augment_eagerly(images, parameters, strength):
@@ -238,9 +258,9 @@ def test_dtype_and_shape_are_kept(name, seed, num_images):
     assert augmented.shape == images.shape
 
 
-@ACTIVE_RUNGS
+@pytest.mark.parametrize("name", [name for name in GRAPHS if name != "none"])
 @given(seed=st.integers(0, 2**32 - 1), batch_size=st.integers(1, 12), start=st.integers(0, 11))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 def test_same_row_gives_the_same_picture_in_any_batch(name, seed, batch_size, start):
     images = noise(seed, 12)
     parameters = sample_parameters(12, seed=seed, epoch=3).numpy()
@@ -253,7 +273,7 @@ def test_same_row_gives_the_same_picture_in_any_batch(name, seed, batch_size, st
 
 
 def test_same_row_gives_the_same_picture_at_odd_sizes():
-    strength = AUGMENTATIONS["strong"]
+    strength = EVERYTHING
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, 33, 31, 3), dtype=np.uint8)
     parameters = sample_parameters(64, seed=0, epoch=0).numpy()
@@ -277,7 +297,7 @@ def test_no_rung_destroys_the_picture(name, row):
     difference = np.abs(augmented - pictures).mean(axis=(1, 2, 3))
     clipped = np.mean((augmented == 0) | (augmented == 255), axis=(1, 2, 3))
     spread = augmented.std(axis=(1, 2)).max(axis=1) / pictures.std(axis=(1, 2)).max(axis=1)
-    assert difference.max() < 60.0
+    assert difference.max() < (80.0 if name == "heavy" else 60.0)
     assert clipped.max() < 0.15
     assert spread.min() > 0.25
 
@@ -294,7 +314,7 @@ def test_every_rung_keeps_brightness_on_average(name):
 @RUNGS
 def test_middle_of_every_range_but_no_chance_is_no_change(name):
     images = noise(seed=2)
-    rows = parameters_of(len(images), flip=0.999, block_out=0.999)
+    rows = parameters_of(len(images), flip=0.999, block_out=0.999, grid_mask=0.999, crop=0, blur=0)
 
     augmented = GRAPHS[name](images, rows)
 
@@ -332,6 +352,8 @@ def test_operations_out_of_range_are_not_in_the_graph():
     assert "ImageProjectiveTransformV3" in kinds["light"]
     assert "Einsum" not in kinds["light"]
     assert "Einsum" in kinds["medium"]
+    assert not {"DenseBincount", "AvgPool", "Floor"} & kinds["strong"]
+    assert {"DenseBincount", "AvgPool", "Floor"} <= kinds["everything"]
 
 
 @pytest.mark.parametrize(
@@ -438,7 +460,174 @@ def test_flip_matrix_mirrors_only_flagged_images():
     np.testing.assert_array_equal(matrices[1], np.eye(3))
 
 
+@pytest.mark.parametrize("other", [{}, {"rotation": 1.0}], ids=["alone", "within the warp"])
+def test_vertical_flip_mirrors_exact_pixels_where_the_number_says_so(other):
+    images = noise(seed=0, num_images=3)
+    rows = parameters_of(3)
+    rows[:, COLUMNS["flip_vertical"]] = [0.0, 0.29, 0.3]
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(flip_vertical=0.3, **other))
+
+    np.testing.assert_array_equal(augmented[:2], images[:2, ::-1])
+    np.testing.assert_array_equal(augmented[2], images[2])
+
+
+@given(cut=st.integers(0, 20), x=st.sampled_from([0.0, 0.5, 1.0]))
+@settings(deadline=None, max_examples=20)
+def test_crop_is_cut_and_resized_by_tf_image(cut, x):
+    images = noise(seed=0, num_images=1)[:, :, :HEIGHT]
+    start, side = round(x * cut), HEIGHT - cut
+    scale, left = tf.constant([side / HEIGHT]), tf.constant([float(start)])
+
+    cropped = transform(images.astype(np.float32), crop_matrices(scale, left, left))
+
+    part = images[:, start : start + side, start : start + side]
+    expected = tf.image.resize(part.astype(np.float32), (HEIGHT, HEIGHT)).numpy()
+    np.testing.assert_allclose(cropped[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=0.02)
+
+
+@given(numbers=st.lists(EXTREME, min_size=3, max_size=3), crop=st.floats(0.0, 0.7))
+@settings(deadline=None, max_examples=30)
+def test_crop_shows_nothing_beyond_the_picture(numbers, crop):
+    columns = dict(zip(("crop", "crop_x", "crop_y"), numbers, strict=True))
+    ramp = np.broadcast_to(np.arange(WIDTH, dtype=np.uint8)[:, np.newaxis], (1, HEIGHT, WIDTH, 3))
+
+    shown = augment_eagerly(ramp, parameters_of(1, **columns), AugmentationStrength(crop=crop))
+
+    assert (np.diff(shown[0, 0, :, 0].astype(int)) >= 0).all()  # not mirrored anywhere
+    assert np.ptp(shown[0, 0, :, 0]) >= (1 - crop) * (WIDTH - 1) - 2
+
+
+def test_perspective_keeps_the_middle_and_straight_lines():
+    x, y = tf.constant([0.004]), tf.constant([-0.006])
+
+    matrix = about_centre(perspective_matrices(x, y), HEIGHT, WIDTH).numpy()[0]
+    line = [matrix @ [column, 0.4 * column + 3, 1] for column in (2, 20, 40)]
+
+    centre = matrix @ [(WIDTH - 1) / 2, (HEIGHT - 1) / 2, 1.0]
+    np.testing.assert_allclose(centre, [(WIDTH - 1) / 2, (HEIGHT - 1) / 2, 1.0], atol=1e-5)
+    assert np.linalg.det(line) == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("number", "smaller"), [(0.0, "right"), (1.0 - 2.0**-24, "left")])
+def test_perspective_makes_one_side_smaller(number, smaller):
+    images = np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)
+    images[:, 12:-12] = 255
+    rows = parameters_of(1, perspective_x=number)
+
+    tilted = augment_eagerly(images, rows, AugmentationStrength(perspective=0.3))
+
+    left, right = ((tilted[0, :, x, 0] > 127).sum() for x in (2, WIDTH - 3))
+    assert (left < right) == (smaller == "left")
+
+
+def test_exactly_one_of_both_mirrors_and_a_crop():
+    images = smooth_pictures(seed=0, num_images=3)
+    rows = parameters_of(3, block_out=0.999)
+    rows[:, COLUMNS["flip"]] = [0.2, 0.5, 0.8]
+
+    augmented = GRAPHS["v2"](images, rows).numpy()
+
+    np.testing.assert_array_equal(augmented[0], images[0, :, ::-1])
+    np.testing.assert_array_equal(augmented[1], images[1, ::-1])
+    cut = AUGMENTATIONS["v2"].crop - AUGMENTATIONS["v2"].crop_least
+    assert cut == pytest.approx(0.2)
+    cropped = tf.image.central_crop(images[2].astype(np.float32), 0.8)
+    resized = tf.image.resize(cropped, (HEIGHT, WIDTH)).numpy()
+    assert np.abs(augmented[2].astype(float) - resized).mean() < 1.5
+
+
+# Tone.
+
+
+@given(gamma=st.floats(0.1, 2.0), column=EXTREME)
+@settings(deadline=None, max_examples=15)
+def test_gamma_is_that_of_tf_image(gamma, column):
+    images = noise(seed=0, num_images=1)
+    strength = AugmentationStrength(gamma=gamma)
+
+    augmented = augment_eagerly(images, parameters_of(1, gamma=column), strength)
+
+    exponent = (1 + gamma) ** (2 * min(int(column * 33), 32) / 32 - 1)
+    expected = 255 * tf.image.adjust_gamma(images / np.float32(255), exponent).numpy()
+    assert np.abs(augmented - expected).max() <= 0.501
+
+
+def test_gammas_are_even_about_no_change():
+    tables = gamma_tables(np.array([0.5, 1.0, 2.0]))
+
+    np.testing.assert_allclose(tables[1], np.arange(256), atol=1e-4)
+    np.testing.assert_array_equal(tables[:, [0, 255]], [[0.0, 255.0]] * 3)
+    assert (np.diff(tables, axis=1) > 0).all()
+
+
+def test_equalize_happens_where_the_number_is_below_the_probability():
+    images = smooth_pictures(seed=0, num_images=2)
+    rows = parameters_of(2)
+    rows[:, COLUMNS["equalize"]] = [0.29, 0.3]
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(equalize=0.3))
+
+    assert np.ptp(augmented[0], axis=(0, 1)).tolist() == [255, 255, 255]
+    np.testing.assert_array_equal(augmented[1], images[1])
+
+
+def test_channel_of_one_level_is_not_equalized():
+    images = np.full((1, 8, 8, 3), [10, 20, 255], np.uint8)
+
+    tables = equalize_tables(tf.constant(images))
+
+    np.testing.assert_array_equal(tables, np.broadcast_to(np.arange(256), (1, 3, 256)))
+
+
+# Filters.
+
+
+def test_blur_spreads_a_point_alike_in_all_directions():
+    images = np.zeros((1, 21, 21, 3), np.float32)
+    images[:, 10, 10] = 1.0
+
+    blurred = blur(images, tf.constant(gaussian_kernels(np.array([1.7]), 11))).numpy()[0]
+
+    np.testing.assert_allclose(blurred.sum(axis=(0, 1)), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(blurred, blurred.transpose(1, 0, 2))
+    np.testing.assert_array_equal(blurred, blurred[::-1])
+
+
+@pytest.mark.parametrize("strength", [{"blur": 0.02}, {"sharpness": 1.0}, {"mean_filter": 0.05}])
+def test_filters_leave_a_plain_picture_as_it_is(strength):
+    images = np.full((2, HEIGHT, WIDTH, 3), [7, 77, 177], np.uint8)
+    rows = parameters_of(2, blur=0.99, sharpness=0.99)
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(**strength))
+
+    np.testing.assert_array_equal(augmented, images)
+
+
+@pytest.mark.parametrize(("number", "sign"), [(0.0, -1), (0.999, 1)])
+def test_sharpness_goes_from_smooth_to_sharp(number, sign):
+    images = smooth_pictures(seed=0)
+
+    augmented = augment_eagerly(
+        images, parameters_of(6, sharpness=number), AugmentationStrength(sharpness=1.0)
+    )
+
+    edges, before = (np.abs(np.diff(p.astype(float), axis=1)).mean() for p in (augmented, images))
+    assert sign * (edges - before) > 0
+
+
 # Colour.
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 3.0, 5.0])
+def test_vivid_colours_are_those_of_tf_image(factor):
+    images = noise(seed=0, num_images=2).astype(np.float32)
+    images[0, 0] = [[0.0, 0.0, 0.0]]
+
+    vivid = saturate(tf.constant(images), tf.fill([2], factor)).numpy()
+
+    expected = 255 * tf.image.adjust_saturation(images / 255, factor).numpy()
+    np.testing.assert_allclose(vivid, expected, atol=2e-3)
 
 
 def test_brightness_is_added_and_clipped():
@@ -578,7 +767,71 @@ def test_rectangle_without_height_paints_nothing():
     np.testing.assert_array_equal(painted, images)
 
 
+# GridMask.
+
+
+@given(numbers=st.lists(EXTREME, min_size=4, max_size=4))
+@settings(deadline=None, max_examples=25)
+def test_a_grid_hides_about_a_quarter_in_the_mean_colour(numbers):
+    columns = dict(zip(("grid_cell", "grid_angle", "grid_x", "grid_y"), numbers, strict=True))
+    images = np.full((1, 100, 100, 3), [10, 20, 30], np.uint8)
+    images[:, ::2] = [30, 40, 50]
+
+    masked = augment_eagerly(
+        images, parameters_of(1, **columns), AugmentationStrength(grid_mask=1.0)
+    )
+
+    hidden = (masked != images).any(axis=-1)
+    np.testing.assert_array_equal(masked[hidden], np.broadcast_to([20, 30, 40], (hidden.sum(), 3)))
+    assert 0.1 < hidden.mean() < 0.45
+
+
+def test_a_grid_is_drawn_where_the_number_is_below_the_probability():
+    images = noise(seed=0, num_images=2)
+    rows = parameters_of(2)
+    rows[:, COLUMNS["grid_mask"]] = [0.19, 0.2]
+
+    augmented = augment_eagerly(images, rows, AugmentationStrength(grid_mask=0.2))
+
+    assert (augmented[0] != images[0]).any()
+    np.testing.assert_array_equal(augmented[1], images[1])
+
+
 # Against tensorflow-addons 0.23.
+
+
+def test_golden_blur(golden, arguments):
+    images, case = golden["x_f32_255"], arguments["gaussian_k5_s1.5_REFLECT"]
+    kernels = gaussian_kernels(np.full(len(images), case["sigma"]), case["filter_shape"])
+
+    blurred = blur(images, tf.constant(kernels))
+
+    np.testing.assert_allclose(blurred, golden["gaussian_k5_s1.5_REFLECT"], atol=1e-3)
+
+
+def test_golden_mean_filter(golden, arguments):
+    filtered = mean_filter(golden["x_f32_255"], arguments["mean_filter"]["filter_shape"])
+
+    np.testing.assert_allclose(filtered, golden["mean_filter"], atol=1e-3)
+
+
+@pytest.mark.parametrize("case", ["sharpness_0.0", "sharpness_1.9"])
+def test_golden_sharpness_but_for_what_is_truncated_there(golden, arguments, case):
+    images = tf.constant(golden["x_u8"], tf.float32)
+
+    sharpened = sharpen(images, tf.fill([len(images)], arguments[case]["factor"]))
+
+    difference = np.clip(sharpened, 0, 255) - golden[case]
+    assert np.abs(difference).max() < 1.5
+
+
+@pytest.mark.parametrize("case", ["equalize_u8", "equalize_u8_lowcontrast"])
+def test_golden_equalize(golden, case):
+    images = golden[case.replace("equalize", "x")]
+
+    equalized = look_up(images, equalize_tables(tf.constant(images)))
+
+    np.testing.assert_array_equal(equalized, golden[case])
 
 
 def test_golden_rotation_matrices(golden, arguments):

@@ -250,6 +250,61 @@ def test_views_are_those_of_the_run_and_the_order_is_that_of_the_trial():
     assert orders[0] != orders[1]
 
 
+MIXED = replace(STRONG, augmentation="medium_mixup")
+
+
+@pytest.mark.parametrize("count", [2, 8, 9])
+@pytest.mark.parametrize("name", ["medium_mixup", "medium_cutmix"])
+def test_mixed_batches_are_static_full_and_sum_to_one(name, count):
+    batches = batches_of(make_examples(count), replace(MIXED, augmentation=name), last_epoch=2)
+
+    assert len(batches) == 2 * count_steps(count, 4)
+    for images, labels, weights in batches:
+        assert (images.shape, images.dtype) == ((4, SIZE, SIZE, 3), np.uint8)
+        np.testing.assert_allclose(labels.sum(axis=1), 1.0, atol=1e-5)
+        assert np.isfinite(weights).all()
+
+
+def test_some_of_the_images_are_mixed_and_the_rest_are_as_without():
+    examples = make_examples(40)
+
+    mixed = batches_of(examples, replace(RECIPE, augmentation="medium_mixup"), batch_size=8)
+    alone = batches_of(examples, replace(RECIPE, augmentation="medium"), batch_size=8)
+
+    same = [
+        [np.array_equal(one, other) for one, other in zip(a[0], b[0], strict=True)]
+        for a, b in zip(mixed, alone, strict=True)
+    ]
+    is_hard = [labels.max(axis=1) == 1.0 for _, labels, _ in mixed]
+    assert 8 <= np.sum(same) <= 32
+    assert not (np.array(same) & ~np.array(is_hard)).any()
+
+
+def test_mixing_is_repeated_exactly_and_differs_by_epoch():
+    examples = make_examples(6)
+
+    whole = batches_of(examples, MIXED, last_epoch=3)
+
+    assert_same(
+        whole[2 * count_steps(6, 4) :], batches_of(examples, MIXED, first_epoch=2, last_epoch=3)
+    )
+    assert len({labels.tobytes() for _, labels, _ in whole}) == len(whole)
+
+
+def test_views_have_no_effect_where_images_are_mixed():
+    examples = make_examples(6)
+
+    assert_same(
+        batches_of(examples, replace(MIXED, views=2), last_epoch=3),
+        batches_of(examples, MIXED, last_epoch=3),
+    )
+
+
+def test_a_strength_that_is_only_to_be_looked_at_does_not_train():
+    with pytest.raises(ValueError, match="'v3' is not for training"):
+        batches_of(make_examples(4), replace(RECIPE, augmentation="v3"))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 def test_soft_labels_sum_to_one_and_peak_at_the_class(smoothing):
     batches = batches_of(make_examples(12), replace(RECIPE, label_smoothing=smoothing))

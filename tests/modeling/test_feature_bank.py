@@ -196,8 +196,9 @@ def test_trials_share_what_is_kept(heads, head_recipe, bank, tmp_path):
         ({"views": 0, "augmentation": "none"}, [0]),
         ({"views": 2}, [0, 1]),
         ({"views": 64}, [0, 1, 2]),
+        ({"views": 2, "augmentation": "medium_cutmix"}, None),
     ],
-    ids=["ever new", "unchanged", "two", "more than epochs"],
+    ids=["ever new", "unchanged", "two", "more than epochs", "mixed"],
 )
 def test_only_views_that_come_again_are_kept(heads, head_recipe, bank, change, training):
     kept = prepare(bank, heads, replace(head_recipe, **change))

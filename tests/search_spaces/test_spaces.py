@@ -165,7 +165,7 @@ def test_schedules_are_given_by_name_by_list_or_with_their_parameters(written, s
         ("3: 0.1", "Unknown entry in space 'mine': 3, expected one of: augmentation,"),
         ("dropout: [0.1, 1.5]", "`dropout` must lie in [0, 0.9], got 1.5."),
         ("dropout:", "`dropout` must be a number, got None."),
-        ("augmentation:", "Unknown `augmentation` None, expected one of: light, medium, none,"),
+        ("augmentation:", "Unknown `augmentation` None, expected one of: heavy, light, medium,"),
         ("augmentation: ligth", "Did you mean 'light'?"),
         ("backbone: [vgg_16]", "Did you mean 'vgg16'?"),
         ("optimizer: sgd", "Unknown `optimizer` 'sgd', expected one of: adam, adamw, nadam, rms"),

@@ -32,6 +32,13 @@ def flatten_rows(images: tf.Tensor) -> tf.Tensor:
     return tf.reshape(images, [shape[0], shape[1], shape[2] * 3])
 
 
+def as_images(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Return flattened rows in the shape of the images that they came from."""
+    made = tf.reshape(rows, tf.shape(images))
+    made.set_shape(images.shape)
+    return made
+
+
 def repeat_over_row(colours: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """Return `(batch, 3)` colours as `(batch, 1, width * 3)`, to meet flattened rows."""
     return tf.tile(colours, [1, tf.shape(images)[2]])[:, tf.newaxis, :]

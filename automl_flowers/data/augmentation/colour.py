@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from automl_flowers.data.augmentation.arrays import flatten_rows, repeat_over_row
+from automl_flowers.data.augmentation.arrays import as_images, flatten_rows, repeat_over_row
 from automl_flowers.data.augmentation.numbers import (
     Column,
     Columns,
@@ -72,7 +72,7 @@ def change_colours(images: tf.Tensor, matrices: tf.Tensor, offsets: tf.Tensor) -
     """
     multiplied = tf.einsum("bhwc,bcd->bhwd", images, matrices)
     by_row = flatten_rows(multiplied) + repeat_over_row(offsets, multiplied)
-    return tf.reshape(by_row, tf.shape(images))
+    return as_images(by_row, images)
 
 
 def mean_colours(images: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from automl_flowers.data.augmentation.arrays import flatten_rows, per_image
+from automl_flowers.data.augmentation.arrays import as_images, flatten_rows, per_image
 from automl_flowers.data.augmentation.numbers import Column, Columns, around_zero, level
 from search_spaces.augmentation import AugmentationStrength
 
@@ -78,10 +78,10 @@ def blur(images: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
     weights = [per_image(kernels[:, k]) for k in range(size)]
     rows = flatten_rows(_mirror(images, size, 1))
     rows = _sum_up([weights[k] * rows[:, k : k + height] for k in range(size)])
-    down = tf.reshape(rows, tf.shape(images))
+    down = as_images(rows, images)
     rows = flatten_rows(_mirror(down, size, size)[:, size // 2 : size // 2 + height])
     rows = _sum_up([weights[k] * rows[:, :, 3 * k : 3 * (k + width)] for k in range(size)])
-    return tf.reshape(rows, tf.shape(images))
+    return as_images(rows, images)
 
 
 def _sum_up(parts: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -127,4 +127,4 @@ def sharpen(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     middle = rows[:, 1:-1, 3:-3]
     smooth = (squares + 4.0 * middle) * (1.0 / 13.0)
     change = per_image(factors - 1.0) * (middle - smooth)
-    return tf.reshape(rows + tf.pad(change, [[0, 0], [1, 1], [3, 3]]), tf.shape(images))
+    return as_images(rows + tf.pad(change, [[0, 0], [1, 1], [3, 3]]), images)

@@ -111,7 +111,7 @@ def perspective_matrices(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Return matrices that tilt the picture about (0, 0): what lies at 0 keeps its scale.
 
     Args:
-        x: How much smaller the picture becomes a pixel to the right, as a fraction, float32,
+        x: How much larger the picture becomes a pixel to the right, as a fraction, float32,
             shape `(batch,)`.
         y: The same downwards.
 
@@ -187,7 +187,7 @@ def transform(
     Returns:
         Pixels of the same dtype and shape as `images`.
     """
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    seen = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=tf.reshape(matrices, [-1, 9])[:, :8],
         output_shape=tf.shape(images)[1:3],
@@ -195,6 +195,8 @@ def transform(
         interpolation=interpolation,
         fill_mode=fill_mode,
     )
+    seen.set_shape(images.shape)
+    return seen
 
 
 def is_warp(strength: AugmentationStrength) -> bool:

@@ -11,6 +11,7 @@ import math
 import tensorflow as tf
 
 from automl_flowers.data.augmentation.arrays import (
+    as_images,
     flatten_rows,
     per_image,
     place,
@@ -72,7 +73,7 @@ def block_out(images: tf.Tensor, rectangles: tf.Tensor, colours: tf.Tensor) -> t
     """
     hidden = inside(rectangles, images)
     painted = tf.where(hidden, repeat_over_row(colours, images), flatten_rows(images))
-    return tf.reshape(painted, tf.shape(images))
+    return as_images(painted, images)
 
 
 def inside(rectangles: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
@@ -141,7 +142,7 @@ def mask_grid(
     ratio = per_image(ratios)
     hidden = (first - tf.floor(first) < ratio) & (second - tf.floor(second) < ratio)
     painted = tf.where(hidden, repeat_over_row(colours, images), flatten_rows(images))
-    return tf.reshape(painted, tf.shape(images))
+    return as_images(painted, images)
 
 
 def _grids(

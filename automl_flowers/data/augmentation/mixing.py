@@ -18,6 +18,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from automl_flowers.data.augmentation.arrays import (
+    as_images,
     flatten_rows,
     per_image,
     place,
@@ -89,7 +90,7 @@ def blend(images: tf.Tensor, others: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
     """
     ours = flatten_rows(tf.cast(images, tf.float32))
     theirs = flatten_rows(tf.cast(others, tf.float32))
-    return tf.reshape(to_uint8(ours + per_image(shares) * (theirs - ours)), tf.shape(images))
+    return as_images(to_uint8(ours + per_image(shares) * (theirs - ours)), images)
 
 
 def paste(images: tf.Tensor, others: tf.Tensor, rectangles: tf.Tensor) -> tf.Tensor:
@@ -104,7 +105,7 @@ def paste(images: tf.Tensor, others: tf.Tensor, rectangles: tf.Tensor) -> tf.Ten
         Pixels, uint8, same shape as `images`.
     """
     pasted = tf.where(inside(rectangles, images), flatten_rows(others), flatten_rows(images))
-    return tf.reshape(pasted, tf.shape(images))
+    return as_images(pasted, images)
 
 
 def mix_labels(

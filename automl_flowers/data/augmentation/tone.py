@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from automl_flowers.data.augmentation.arrays import flatten_rows, per_image
+from automl_flowers.data.augmentation.arrays import as_images, flatten_rows, per_image
 from automl_flowers.data.augmentation.numbers import Column, Columns, level
 from search_spaces.augmentation import AugmentationStrength
 
@@ -83,7 +83,7 @@ def look_up(images: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
         Pixels of the tables' type, same shape as `images`.
     """
     found = tf.gather(tf.reshape(tables, [-1]), _places(images))
-    return tf.reshape(found, tf.shape(images))
+    return as_images(found, images)
 
 
 def _places(images: tf.Tensor) -> tf.Tensor:

@@ -398,6 +398,44 @@ def data_convert(
     _run(go)
 
 
+@data_app.command(
+    "augment",
+    epilog="Example: automl-flowers data augment --data photos/ --augmentation strong --out a.png",
+)
+def data_augment(
+    data: Annotated[
+        str | None,
+        typer.Option(help="Anything that `search --data` reads. Without it, drawn flowers."),
+    ] = None,
+    augmentation: Annotated[
+        str | None, typer.Option(help="Name of a strength; without it, all of them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Also draw pictures beside their versions.")
+    ] = None,
+    image_size: Annotated[int, typer.Option(min=16, max=1024, help="Pixels.")] = 128,
+    record_features: RecordNames = None,
+    json_output: Json = None,
+) -> None:
+    """Measure how many pictures a strength of augmentation makes unrecognisable."""
+
+    def go() -> None:
+        from automl_flowers.data import inspect_augmentation, synthetic
+        from automl_flowers.data.locate import locate
+
+        address = locate(data, _say) if data else str(synthetic.embedded_default())
+        facts = inspect_augmentation.inspect(
+            address,
+            augmentation,
+            out,
+            image_size=image_size,
+            features=_features(record_features),
+        )
+        _print_result(facts, bool(json_output), inspect_augmentation.lines)
+
+    _run(go)
+
+
 def _features(names: str | None) -> RecordFeatures:
     from automl_flowers.config import make_config
     from automl_flowers.data.sources.records import RecordFeatures

@@ -6,10 +6,12 @@ continues with other images or another space would be a mixture of two.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from automl_flowers.accelerators import Accelerator, explain_other_replicas, set_up
@@ -22,6 +24,7 @@ from automl_flowers.config import (
     write_config,
 )
 from automl_flowers.console import Reporter
+from automl_flowers.data import inspect_augmentation
 from automl_flowers.data.explore import absent_line
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
@@ -308,6 +311,20 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
     )
     say_problems(data.manifest.problems, reporter)
     return data
+
+
+def warn_about_augmentation(
+    config: RunConfig, space: Space, data: ImageData, reporter: Reporter
+) -> None:
+    """Say which strengths of a space make many of a few training pictures unrecognisable."""
+    examples = data.examples("train", smallest_size(space))
+    order = np.random.default_rng(0).permutation(len(examples))
+    images = examples.take(order[: inspect_augmentation.SAMPLE])
+    where = f"--data {shlex.quote(config.data)}" if config.data else ""
+    for name in space.choices("augmentation"):
+        measured = inspect_augmentation.measure(images, str(name))
+        if measured.is_harmful:
+            reporter.say(f"warning: {inspect_augmentation.warning(measured, where)}")
 
 
 def _embedded_default(reporter: Reporter) -> str:

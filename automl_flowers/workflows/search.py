@@ -79,6 +79,8 @@ def search(
             costs = learn_costs(ledger.trials(), forward)
             epoch_seconds = costs.epoch(typical) if forward else None
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
+            if not ledger.trials():
+                run_setup.warn_about_augmentation(config, worth, data, reporter)
             if config.time_budget is not None:
                 reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
             trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)

@@ -105,12 +105,12 @@ def test_what_is_refused_is_there_to_be_looked_at_and_can_be_forced():
     for name, why in REFUSED.items():
         assert get_augmentation(name) == training_augmentation(f"{name}_forced")
         assert name in why
-        with pytest.raises(ValueError, match=r"macro F1 on val was 0\.791 with it against 0\.960"):
+        with pytest.raises(ValueError, match=r"macro F1 on val was 0\.791 with it"):
             training_augmentation(name)
 
 
 def test_a_space_or_a_recipe_with_what_blackens_pictures_is_refused():
-    with pytest.raises(ValueError, match="it blackens about half of the pictures"):
+    with pytest.raises(ValueError, match="it leaves many pictures black or plain"):
         parse_space("mine", {"augmentation": ["light", "v3"]})
     with pytest.raises(ValueError, match="write 'v3_forced'"):
         parse_recipes([{"augmentation": "v3"}], load_space("small"))

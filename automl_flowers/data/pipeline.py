@@ -161,7 +161,7 @@ def training_batches(
         view, order = tf.numpy_function(order_of, [epoch], [tf.int64, tf.int64], stateful=False)
         read = reader_of(tf.ensure_shape(view, ()))
         shape = (count_steps(len(examples), batch_size), batch_size)
-        mixed = _mixed(strength, sample_parameters(len(examples), seed=seed, epoch=epoch))
+        mixed = _mixed(strength, len(examples), seed, epoch)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, shape)).map(
             lambda at: mixed(at, read(at), *targets(at)),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -234,12 +234,13 @@ def _augmented(
 
 
 def _mixed(
-    strength: AugmentationStrength, table: tf.Tensor
+    strength: AugmentationStrength, num_examples: int, seed: int, epoch: tf.Tensor
 ) -> Callable[..., tuple[tf.Tensor, ...]]:
-    """Return a function from positions, images, labels and weights to the batch as it trains."""
+    """Return a function from positions, images, labels and weights to a batch, mixed or not."""
     if not strength.mixes:
         return lambda _at, *batch: batch
     traced = _traced_once(mix, strength)
+    table = sample_parameters(num_examples, seed=seed, epoch=epoch)
     return lambda at, *batch: traced(*batch, tf.gather(table, at))
 
 

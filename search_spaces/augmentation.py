@@ -250,7 +250,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "v3": "Augmentation 'v3' is not for training: it leaves many pictures black or plain, "
         "about half of them in the notebook that it comes from, where macro F1 on val was 0.791 "
-        "with it against 0.960 with 'v2'. To train with it on purpose, write 'v3_forced'."
+        "with it against 0.960 with 'v2'. Who trains with it on purpose must write 'v3_forced'."
     }
 )
 """Names that are there to be looked at, and the sentence that refuses to train with each."""

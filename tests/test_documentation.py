@@ -29,6 +29,7 @@ from automl_flowers.config import RunConfig, make_config, parse_config
 from automl_flowers.data.synthetic import synthesize
 from automl_flowers.reports.page import SECTIONS
 from automl_flowers.tuning.hyperband import count_epochs, plan_brackets
+from search_spaces.augmentation import LADDER, LIMITS, TRAINABLE
 from search_spaces.parameters import Choice
 from search_spaces.portfolio import parse_recipes
 from search_spaces.schedules import SCHEDULES
@@ -378,6 +379,19 @@ def test_search_space_page_explains_every_hyperparameter():
             assert rows[name][2] == f"{parameter.low:g} to {parameter.high:g}"
             assert rows[name][3] == f"{parameter.default:g}"
     assert [row[0] for row in table_of("search_space.md", "schedule")] == list(SCHEDULES)
+
+
+def test_search_space_page_has_the_ladder_in_numbers():
+    rungs = [LADDER[name] for name in ("light", "medium", "strong", "heavy")]
+
+    rows = [[row[0], *row[2:7]] for row in table_of("search_space.md", "operation")]
+
+    assert rows == [
+        [name, *(f"{getattr(rung, name):g}" for rung in rungs), f"{limit:g}"]
+        for name, limit in LIMITS.items()
+    ]
+    mentioned = [row[0] for row in table_of("search_space.md", "strength")]
+    assert [name for name in TRAINABLE if name not in LADDER or name == "heavy"] == mentioned
 
 
 def test_brackets_of_the_hyperband_page_are_those_of_six_epochs():

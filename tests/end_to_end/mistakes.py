@@ -392,6 +392,11 @@ def _(bench):
     return bench.search_space("backbon: [efficientnet_lite0]\n")
 
 
+@mistake("A space with the augmentation that blackens pictures")
+def harmful_augmentation(bench):
+    return bench.search_space("augmentation: [light, v3]\n")
+
+
 @mistake("A range in a space that ends before it begins")
 def _(bench):
     return bench.search_space("dropout: {min: 0.5, max: 0.1}\n")

@@ -112,7 +112,7 @@ def test_what_is_refused_is_there_to_be_looked_at_and_can_be_forced():
 def test_a_space_or_a_recipe_with_what_blackens_pictures_is_refused():
     with pytest.raises(ValueError, match="it leaves many pictures black or plain"):
         parse_space("mine", {"augmentation": ["light", "v3"]})
-    with pytest.raises(ValueError, match="write 'v3_forced'"):
+    with pytest.raises(ValueError, match="must write 'v3_forced'"):
         parse_recipes([{"augmentation": "v3"}], load_space("small"))
 
     assert parse_space("mine", {"augmentation": "v3_forced"}).choices("augmentation")

@@ -196,7 +196,7 @@ LADDER: Mapping[str, AugmentationStrength] = MappingProxyType(
             _STRONG,
             perspective=0.1,
             crop=0.2,
-            gamma=0.25,
+            gamma=0.15,
             blur=0.004,
             sharpness=0.5,
             grid_mask=0.25,

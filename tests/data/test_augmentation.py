@@ -297,9 +297,10 @@ def test_no_rung_destroys_the_picture(name, row):
     difference = np.abs(augmented - pictures).mean(axis=(1, 2, 3))
     clipped = np.mean((augmented == 0) | (augmented == 255), axis=(1, 2, 3))
     spread = augmented.std(axis=(1, 2)).max(axis=1) / pictures.std(axis=(1, 2)).max(axis=1)
-    assert difference.max() < (80.0 if name == "heavy" else 60.0)
-    assert clipped.max() < 0.15
-    assert spread.min() > 0.25
+    most = {"heavy": (85.0, 0.35, 0.2)}.get(name, (60.0, 0.15, 0.25))
+    assert difference.max() < most[0]
+    assert clipped.max() < most[1]
+    assert spread.min() > most[2]
 
 
 @RUNGS

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search_spaces.augmentation import AUGMENTATIONS
+from search_spaces.augmentation import LADDER
 from search_spaces.hyperparameters import Value
 from search_spaces.parameters import Choice, Domain, Range, unknown_name
 from search_spaces.schedules import SCHEDULES
@@ -57,7 +57,7 @@ does not name is the first value of the space."""
 CHANGED_SHARE = 0.3
 """Share of the hyperparameters that a recipe near another one has changed."""
 
-_LADDER = tuple(AUGMENTATIONS)
+_LADDER = tuple(LADDER)
 """Words that have an order: the strengths of augmentation, weakest first."""
 
 _STEP = 0.2

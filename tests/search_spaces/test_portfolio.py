@@ -92,6 +92,7 @@ def test_first_recipes_lie_in_every_preset_and_differ(preset):
         (Range(0.0, 0.5, 0.1), 0.26, 0.3),
         (Range(1e-4, 1e-2, sampling="log"), None, 1e-3),
         (Range(0.0, 0.5), None, 0.25),
+        (Choice(("v2", "medium_mixup")), "medium", "v2"),
     ],
 )
 def test_the_nearest_value_of_a_domain(domain, wanted, value):

@@ -28,8 +28,8 @@ Keras 3, and with `tf.image`: golden tests compare `about_centre`, `rotation_mat
 and `crop_matrices`. Differences, all of them in what `augment` does with the primitives:
 
     - tensorflow-addons truncates interpolated uint8 pixels, half a level too dark on average;
-      `augment` interpolates in float32 and rounds. Its sharpness truncates twice, which moves
-      pixels by up to 1.4 levels.
+      `augment` interpolates in float32 and rounds. Its sharpness truncates the smooth
+      version of a picture, which moves pixels by up to 1.4 levels.
     - `tfa.image.shear_x` shears about the upper left corner, `augment` about the centre.
     - `tfa.image.random_cutout` places the rectangle's centre anywhere, so that part of it may
       lie outside; here it always lies inside.

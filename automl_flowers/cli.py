@@ -66,6 +66,12 @@ RecordNames = Annotated[
     str | None,
     typer.Option(metavar="label=NAME,id=NAME", help="What TFRecords call these, if unusual."),
 ]
+Leaks = Annotated[
+    str | None,
+    typer.Option(
+        help="drop, warn, fail or keep: training images that are copies of evaluation images."
+    ),
+]
 Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
 Bank = Annotated[
     str | None,
@@ -145,6 +151,7 @@ def search(
     enqueue: Annotated[
         str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
     ] = None,
+    leaks: Leaks = None,
     feature_bank: Bank = None,
     max_disk: Annotated[
         float | None, typer.Option(help="Gigabytes that the run folder may take while searching.")
@@ -183,6 +190,7 @@ def ensemble(
     label_map: Annotated[
         str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
     ] = None,
+    leaks: Leaks = None,
     blend_weights: Annotated[
         str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
     ] = None,

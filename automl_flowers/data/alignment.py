@@ -71,9 +71,7 @@ def maps_of_windows(windows: Floats, is_mirrored: npt.NDArray[np.bool_]) -> Maps
     return maps
 
 
-def align(
-    fixed: Thumbnails, moving: Thumbnails, maps: Maps, level: Level
-) -> tuple[Maps, Floats]:
+def align(fixed: Thumbnails, moving: Thumbnails, maps: Maps, level: Level) -> tuple[Maps, Floats]:
     """Improve maps, and say how well details agree under them.
 
     Args:
@@ -95,7 +93,8 @@ def align(
         values, covered = _sample(over, maps, points)
         error = _normalised(values, covered) - target
         error = np.clip(error, -_MAX_ERROR, _MAX_ERROR) * covered
-        maps = _compose(maps, np.clip((towards @ error[:, :, None])[:, :, 0], -_MAX_STEP, _MAX_STEP))
+        step = (towards @ error[:, :, None])[:, :, 0]
+        maps = _compose(maps, np.clip(step, -_MAX_STEP, _MAX_STEP))
     return maps, _agreement(still, over, maps, level)
 
 
@@ -106,9 +105,7 @@ def _points(side: int) -> Floats:
     return np.stack([x.ravel(), y.ravel(), np.ones(side * side, np.float32)])
 
 
-def _sample(
-    pictures: Floats, maps: Maps, points: Floats
-) -> tuple[Floats, Floats]:
+def _sample(pictures: Floats, maps: Maps, points: Floats) -> tuple[Floats, Floats]:
     """Return pictures at mapped points by bilinear interpolation, and 1 where there is one."""
     side = pictures.shape[1]
     places = ((maps @ points) + 1) * np.float32(side / 2) - np.float32(0.5)

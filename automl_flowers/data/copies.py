@@ -68,6 +68,15 @@ class Copies:
         """Return some of the pairs."""
         return Copies(**{name: values[positions] for name, values in vars(self).items()})
 
+    def join(self, other: Copies) -> Copies:
+        """Return the pairs of both."""
+        both = vars(other)
+        return Copies(**{n: np.concatenate([values, both[n]]) for n, values in vars(self).items()})
+
+    def swapped(self) -> Copies:
+        """Return the pairs with left for right."""
+        return replace(self, left=self.right, right=self.left)
+
 
 @dataclass(frozen=True)
 class _Candidates:
@@ -125,11 +134,15 @@ def find_copies_within(
     return _add_equal_bytes(pictures, pictures, replace(found, left=first, right=second))
 
 
-def group_copies(pictures: Fingerprints) -> Integers:
-    """Return a group number for each picture; copies, and copies of copies, share one."""
-    pairs = find_copies_within(pictures)
-    size = len(pictures)
-    links = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=(size, size))
+def group_copies(pairs: Copies, num_pictures: int) -> Integers:
+    """Return a group number for each picture; copies, and copies of copies, share one.
+
+    Args:
+        pairs: As from `find_copies_within`.
+        num_pictures: In the set.
+    """
+    shape = (num_pictures, num_pictures)
+    links = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=shape)
     _, groups = connected_components(links, directed=False)
     return np.asarray(groups, dtype=np.int64)
 
@@ -216,14 +229,8 @@ def _add_equal_bytes(left: Fingerprints, right: Fingerprints, found: Copies) -> 
         np.int64,
     ).reshape(-1, 2)
     certain = np.ones(len(equal), bool)
-    joined = Copies(
-        np.concatenate([equal[:, 0], found.left]),
-        np.concatenate([equal[:, 1], found.right]),
-        np.concatenate([certain.astype(np.float32), found.agreement]),
-        np.concatenate([~certain, found.is_mirrored]),
-        np.concatenate([certain, found.has_equal_bytes]),
-    )
-    return _each_once(joined)
+    pairs = Copies(equal[:, 0], equal[:, 1], certain.astype(np.float32), ~certain, certain)
+    return _each_once(pairs.join(found))
 
 
 def _each_once(found: Copies) -> Copies:

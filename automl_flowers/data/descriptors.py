@@ -52,13 +52,13 @@ def shrink(thumbnails: npt.NDArray[np.generic], side: int) -> Floats:
     """
     factor = thumbnails.shape[1] // side
     blocks = thumbnails.reshape(len(thumbnails), side, factor, side, factor)
-    return blocks.mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
 
 
 def prepare(thumbnails: Thumbnails) -> Floats:
     """Return what descriptors are computed from, `(num_images, 32, 32)`."""
     small = shrink(thumbnails, _SIDE)
-    return small - small.mean(axis=(1, 2), keepdims=True)
+    return np.asarray(small - small.mean(axis=(1, 2), keepdims=True))
 
 
 def describe(prepared: Floats, view: int) -> Floats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +56,14 @@ class Fingerprints:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows_of(self, ids: Sequence[str] | pd.Series) -> npt.NDArray[np.int64]:
-        """Return the row of each id.
+    def of(self, ids: Iterable[str]) -> Fingerprints:
+        """Return the fingerprints of some images, in their order.
 
         Raises:
             KeyError: If an id has no fingerprint.
         """
         index = {identity: row for row, identity in enumerate(self.ids)}
-        return np.array([index[identity] for identity in ids], dtype=np.int64)
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Fingerprints:
-        """Return the fingerprints in some rows."""
+        rows = np.array([index[identity] for identity in ids], dtype=np.int64)
         return Fingerprints(
             tuple(self.ids[row] for row in rows),
             tuple(self.digests[row] for row in rows),

@@ -61,7 +61,7 @@ def test_classes_of_our_names_are_used_with_our_labels(read, meadow):
         ("roses", "rose", 3, True),
     ]
     assert source.labels.tolist() == [0, 0, 0, -1, -1, -1, 1, 1, 1]
-    assert source.copies == ()
+    assert source.leaks.dropped == ()
     assert source.num_used == 6
 
 
@@ -96,7 +96,7 @@ def test_a_planted_copy_of_an_evaluation_image_is_dropped(
 
     source = read(meadow)
 
-    assert source.copies == ("roses/copy.jpg",)
+    assert source.leaks.dropped == ("roses/copy.jpg",)
     assert source.num_used == 6
     assert "meadow/roses/copy.jpg" not in source.examples_at(32).ids
 
@@ -106,14 +106,14 @@ def test_a_copy_of_a_training_image_may_stay(read, meadow, garden, ours):
 
     source = read(meadow)
 
-    assert source.copies == ()
+    assert source.leaks.dropped == ()
     assert source.num_used == 7
 
 
 def test_a_copy_in_a_class_that_is_not_used_is_not_listed(read, meadow, garden, ours):
     plant(garden, ours, "test", meadow / "nettle/copy.jpg", CHANGES["resized"])
 
-    assert read(meadow).copies == ()
+    assert read(meadow).leaks.dropped == ()
 
 
 def test_a_broken_image_moves_no_label_and_no_copy(read, meadow, garden, ours):
@@ -123,7 +123,7 @@ def test_a_broken_image_moves_no_label_and_no_copy(read, meadow, garden, ours):
     source = read(meadow)
 
     assert [problem.path for problem in source.data.manifest.problems] == ["Daisies/0.png"]
-    assert source.copies == ("roses/copy.jpg",)
+    assert source.leaks.dropped == ("roses/copy.jpg",)
     examples = source.examples_at(32)
     assert [identity.split("/")[1] for identity in examples.ids] == ["Daisies"] * 2 + ["roses"] * 3
     assert examples.labels.tolist() == [0, 0, 1, 1, 1]
@@ -210,7 +210,7 @@ def test_external_images_that_are_all_copies_leave_nothing(read, meadow, garden,
 
     source = read(meadow)
 
-    assert len(source.copies) == 6
+    assert len(source.leaks.dropped) == 6
     assert source.num_used == join_sources([source], 32).num_images == 0
 
 

@@ -148,7 +148,7 @@ def _steepest(target: Floats, points: Floats) -> Floats:
     hessian = jacobian @ jacobian.transpose(0, 2, 1)
     damping = _DAMPING * np.einsum("nii->n", hessian) / 6 + 1e-6
     hessian += damping[:, None, None] * np.eye(6, dtype=np.float32)
-    return np.asarray(np.linalg.solve(hessian, jacobian), np.float32)
+    return np.asarray(np.linalg.inv(hessian) @ jacobian, np.float32)
 
 
 def _compose(maps: Maps, step: Floats) -> Maps:

@@ -34,7 +34,7 @@ On photographs of flowers, different ones reach 0.66, of 7,000 candidates; copie
 MIN_SIMILARITY = 0.62
 """Of descriptors, for candidates."""
 
-MAX_CANDIDATES = 8
+MAX_CANDIDATES = 6
 """Of each whole picture in each role: true copies are almost always among the first."""
 
 _MIN_COARSE_AGREEMENT = 0.4

@@ -50,9 +50,8 @@ def shrink(thumbnails: npt.NDArray[np.generic], side: int) -> Floats:
         thumbnails: `(num_images, size, size)`; `size` a multiple of `side`.
         side: Height and width wanted.
     """
-    factor = thumbnails.shape[1] // side
-    blocks = thumbnails.reshape(len(thumbnails), side, factor, side, factor)
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+    mean = _block_means(thumbnails.shape[1], side)
+    return np.asarray(mean @ thumbnails.astype(np.float32) @ mean.T)
 
 
 def prepare(thumbnails: Thumbnails) -> Floats:
@@ -100,6 +99,12 @@ def _cosines(start: float, length: float) -> Floats:
     cosines = np.cos(np.pi * np.arange(NUM_FREQUENCIES)[:, None] * place) * covered
     cosines[1:] -= cosines[1:].sum(axis=1, keepdims=True) / covered.sum() * covered
     return np.asarray(cosines / np.linalg.norm(cosines, axis=1, keepdims=True), np.float32)
+
+
+@functools.cache
+def _block_means(size: int, side: int) -> Floats:
+    factor = size // side
+    return np.repeat(np.eye(side, dtype=np.float32) / np.float32(factor), factor, axis=1)
 
 
 @functools.cache

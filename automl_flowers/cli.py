@@ -315,6 +315,44 @@ def data_describe(
 
 
 @data_app.command(
+    "check", epilog="Example: automl-flowers data check --data photos/ --external more_photos/"
+)
+def data_check(
+    data: Annotated[
+        str | None,
+        typer.Option(help="Our data: anything that `search --data` reads; by default the run's."),
+    ] = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(help="More training data, of the same kinds; may be repeated."),
+    ] = None,
+    label_map: Annotated[
+        str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Run folder: its data, as it divided them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for leaks.json and leaks.html; `leaks/`, or RUN.")
+    ] = None,
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Find copies of pictures, within and across data sets, and show them side by side."""
+
+    def go() -> None:
+        from automl_flowers import data_check
+        from automl_flowers.data import audit
+
+        facts = data_check.check(
+            data, external, label_map=label_map, run=run, out=out, quiet=bool(quiet)
+        )
+        _print_result(facts, bool(json_output), audit.lines)
+
+    _run(go)
+
+
+@data_app.command(
     "map-labels",
     epilog="Example: automl-flowers data map-labels photos/ more_photos/ --out map.yaml",
 )

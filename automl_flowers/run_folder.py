@@ -15,6 +15,8 @@ predictions/         their probabilities, one file a member and split
 blend.json           members, weights and scores
 submission.csv       one label for each test image
 report.html          what happened, for people
+leaks.json           copies in the data, from `data check`
+leaks.html           the same for people
 """
 
 from __future__ import annotations

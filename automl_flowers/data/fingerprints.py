@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,15 @@ class Fingerprints:
             tuple(self.digests[row] for row in rows),
             self.thumbnails[rows],
         )
+
+
+def join(parts: Sequence[Fingerprints]) -> Fingerprints:
+    """Return the fingerprints of several sets as one, in their order; ids may repeat."""
+    return Fingerprints(
+        tuple(identity for part in parts for identity in part.ids),
+        tuple(digest for part in parts for digest in part.digests),
+        np.concatenate([part.thumbnails for part in parts]),
+    )
 
 
 def thumbnail(image: Image.Image) -> Thumbnails:

@@ -142,7 +142,7 @@ def _steepest(target: Floats, points: Floats) -> Floats:
     """Return the matrices from errors to steps of the six numbers of a map, `(n, 6, pixels)`."""
     num, side, _ = target.shape
     down, across = np.gradient(target, 2 / side, axis=(1, 2))
-    slopes = [across.reshape(num, 1, -1) * points, down.reshape(num, 1, -1) * points]
+    slopes = [slope.reshape(num, 1, side**2) * points for slope in (across, down)]
     jacobian = np.concatenate(slopes, axis=1).astype(np.float32)
     jacobian -= jacobian.mean(axis=2, keepdims=True)
     hessian = jacobian @ jacobian.transpose(0, 2, 1)

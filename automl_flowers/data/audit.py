@@ -21,9 +21,11 @@ from automl_flowers.data.fingerprints import Fingerprints, join, load_fingerprin
 from automl_flowers.data.label_mapping import propose
 from automl_flowers.data.leaks import EVALUATION_SPLITS
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem
-from automl_flowers.data.prepare import OnProgress
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is, and the total."""
 
 Kind = Literal["exact bytes", "exact pixels", "near"]
 

@@ -13,8 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageOps
 
-from automl_flowers.data.audit import Audit, Pair, Picture
-from automl_flowers.data.prepare import OnProgress
+from automl_flowers.data.audit import Audit, OnProgress, Pair, Picture
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
 

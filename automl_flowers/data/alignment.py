@@ -52,7 +52,7 @@ class Level:
 
 
 COARSE = Level(side=16, detail=3, steps=4)
-FINE = Level(side=32, detail=5, steps=5)
+FINE = Level(side=32, detail=5, steps=8)
 
 
 def maps_of_windows(windows: Floats, is_mirrored: npt.NDArray[np.bool_]) -> Maps:

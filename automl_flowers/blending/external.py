@@ -2,7 +2,7 @@
 
 Every decision is visible: for each external class the share of its images in which a probe,
 trained on our images, sees the mapped class; and the number of images that were dropped because
-they are near copies of images that scores are taken on.
+they are copies of images that scores are taken on.
 """
 
 from __future__ import annotations

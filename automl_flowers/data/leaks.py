@@ -96,10 +96,9 @@ class Leaks:
         if not self.found or self.policy == "keep":
             return None
         done = "dropped" if self.policy == "drop" else "trained on all the same (`--leaks warn`)"
-        are = f"{kind} image is a copy" if len(self.found) == 1 else f"{kind} images are copies"
-        return f"{len(self.found)} {are} of evaluation images and {_was(self.found)} {done}: " + (
-            _named(self.found)
-        )
+        was = "was" if len(self.found) == 1 else "were"
+        copies = _are_copies(self.found, kind)
+        return f"{copies} of evaluation images and {was} {done}: {_named(self.found)}"
 
 
 NOTHING_DONE = Leaks("keep")
@@ -165,8 +164,7 @@ def obey(policy: Policy, found: tuple[Leak, ...], kind: str) -> Leaks:
     """
     if policy == "fail" and found:
         raise DataError(
-            f"{len(found)} {kind} images are copies of images that scores are taken on: "
-            f"{_named(found)}.",
+            f"{_are_copies(found, kind)} of images that scores are taken on: {_named(found)}.",
             hint="remove them, or leave `--leaks` at `drop`; "
             "`automl-flowers data check` shows all of them",
         )
@@ -177,8 +175,10 @@ def _by_certainty(match: Match) -> tuple[bool, float, str]:
     return not match.equal_bytes, -match.agreement, match.file
 
 
-def _was(found: Sequence[Leak]) -> str:
-    return "was" if len(found) == 1 else "were"
+def _are_copies(found: Sequence[Leak], kind: str) -> str:
+    if len(found) == 1:
+        return f"1 {kind} image is a copy"
+    return f"{len(found)} {kind} images are copies"
 
 
 def _named(found: Sequence[Leak]) -> str:

@@ -101,6 +101,34 @@ def test_a_planted_copy_of_an_evaluation_image_is_dropped(
     assert "meadow/roses/copy.jpg" not in source.examples_at(32).ids
 
 
+def test_warn_keeps_a_planted_copy_and_says_so(read, meadow, garden, ours):
+    original = plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["mirrored"])
+
+    source = read(meadow, leaks="warn")
+
+    assert source.num_used == 7
+    assert source.leaks.dropped == ()
+    assert source.leaks.sentence("external").endswith(f"roses/copy.jpg (test: {original})")
+
+
+def test_fail_refuses_a_planted_copy(read, meadow, garden, ours):
+    original = plant(garden, ours, "val", meadow / "roses/copy.jpg", CHANGES["resized"])
+
+    with pytest.raises(DataError, match=r"^1 external image is a copy of") as error:
+        read(meadow, leaks="fail")
+
+    assert f"roses/copy.jpg (val: {original})" in str(error.value)
+
+
+def test_keep_is_silent_about_a_planted_copy(read, meadow, garden, ours):
+    plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["resized"])
+
+    source = read(meadow, leaks="keep")
+
+    assert source.num_used == 7
+    assert source.leaks.sentence("external") is None
+
+
 def test_a_copy_of_a_training_image_may_stay(read, meadow, garden, ours):
     plant(garden, ours, "train", meadow / "roses/copy.jpg", CHANGES["resized"])
 

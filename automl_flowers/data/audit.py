@@ -275,7 +275,7 @@ def _leak_entry(picture: Picture, pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-_SENTENCES = {
+SENTENCES = {
     "leaks": "images to train on are copies of images that scores are taken on",
     "would_be_dropped": "of them would be dropped; the others belong to classes that are not used",
     "conflicts": "pairs of copies have two different classes",
@@ -284,6 +284,8 @@ _SENTENCES = {
     "repeated": "pairs of copies are trained on twice, from two data sets",
     "skipped": "images cannot be read",
 }
+"""What each count means, after its number."""
+
 _MOST_SHOWN = 10
 
 
@@ -292,7 +294,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
     images = ", ".join(f"{count} {name}" for name, count in facts["images"].items())
     width = max(len(str(count)) for count in facts["counts"].values())
     shown = [f"images: {images}"]
-    shown += [f"{facts['counts'][name]:>{width}} {text}" for name, text in _SENTENCES.items()]
+    shown += [f"{facts['counts'][name]:>{width}} {text}" for name, text in SENTENCES.items()]
     for leak in facts["leaks"][:_MOST_SHOWN]:
         match = leak["matches"][0]
         how = f"{leak['kind']}{', mirrored' if leak['mirrored'] else ''}"

@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageOps
 
-from automl_flowers.data.audit import Audit, OnProgress, Pair, Picture
+from automl_flowers.data.audit import SENTENCES, Audit, OnProgress, Pair, Picture
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
 
@@ -58,6 +58,7 @@ def render(audit: Audit, facts: dict[str, Any], *, on_progress: OnProgress) -> s
         num_leaks=len(leaks),
         sections={name: pairs[:MOST_SHOWN] for name, pairs in sections.items()},
         titles=_TITLES,
+        sentences=SENTENCES,
         uri=pictures.uri,
         other=_other,
         side=SIDE,

@@ -11,6 +11,9 @@ from PIL import ImageOps
 from typer.testing import CliRunner
 
 from automl_flowers.cli import app
+from automl_flowers.config import RunConfig, write_config
+from automl_flowers.data.prepare import prepare, remember
+from automl_flowers.run_folder import RunFolder
 from tests.data.textures import CHANGES, recompress, texture
 
 HOSTILE = """<img src=x onerror=alert(1)> "'&.png"""
@@ -195,6 +198,28 @@ def test_data_alone_can_be_checked_and_goes_below_the_working_folder(
     assert result.exit_code == 0
     assert Path("leaks/leaks.html").exists()
     assert "1 images to train on" in result.stdout
+
+
+def test_a_run_is_checked_in_the_splits_that_it_made(checked, tmp_path):
+    ours, web = str(checked[0] / "ours"), str(checked[0] / "web")
+    run = RunFolder(tmp_path / "run")
+    write_config(RunConfig(data=ours, external=[web]), run.config)
+    data = prepare(ours, seed=0, image_size=32, cache=run.cache)
+    remember(data, run.manifest, run.data, image_size=32)
+
+    result = check("--run", run.path, "--json", "--quiet")
+
+    facts = json.loads(result.stdout)
+    assert facts["page"] == str(run.path / "leaks.html")
+    assert json.loads((run.path / "leaks.json").read_text())["counts"] == facts["counts"]
+    assert set(facts["images"]) == {
+        *("ours blend", "ours test", "ours train", "ours val", "web external")
+    }
+    assert facts["counts"]["leaks"] == 5
+    split_of = dict(zip(data.manifest.rows["id"], data.manifest.rows["split"], strict=True))
+    for leak in facts["leaks"]:
+        for match in leak["matches"]:
+            assert match["split"] == split_of[match["file"]]
 
 
 def test_without_data_and_run_there_is_nothing_to_check():

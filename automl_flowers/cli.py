@@ -329,6 +329,7 @@ def data_check(
     label_map: Annotated[
         str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
     ] = None,
+    record_features: RecordNames = None,
     run: Annotated[
         str | None, typer.Option(help="Run folder: its data, as it divided them.")
     ] = None,
@@ -345,7 +346,13 @@ def data_check(
         from automl_flowers.data import audit
 
         facts = data_check.check(
-            data, external, label_map=label_map, run=run, out=out, quiet=bool(quiet)
+            data,
+            external,
+            label_map=label_map,
+            record_features=record_features,
+            run=run,
+            out=out,
+            quiet=bool(quiet),
         )
         _print_result(facts, bool(json_output), audit.lines)
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from automl_flowers.config import RunConfig, parse_config, read_yaml
+from automl_flowers.config import RunConfig, make_config, parse_config, read_yaml
 from automl_flowers.console import Reporter
 from automl_flowers.data import label_mapping
 from automl_flowers.data.audit import audit, summary_of
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Manifest
 from automl_flowers.data.sources import open_data
+from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import ConfigError
 from automl_flowers.files import write_json, write_text
 from automl_flowers.reports import leaks_page
@@ -32,6 +33,7 @@ def check(
     external: Sequence[str] | None = None,
     *,
     label_map: str | None = None,
+    record_features: str | None = None,
     run: str | None = None,
     out: Path | None = None,
     quiet: bool = False,
@@ -42,6 +44,7 @@ def check(
         data: Address of our data; None for the run's.
         external: Addresses of more training data; None for the run's, if there is a run.
         label_map: YAML file from external class names to ours.
+        record_features: What TFRecords call their label and id; None for the run's.
         run: Run folder, for its data and how it divided them.
         out: Folder to write to; by default the run's, else `leaks/`.
         quiet: Show no progress.
@@ -60,8 +63,13 @@ def check(
             "There is no data set to check.", hint="name one with `--data`, or a run with `--run`"
         )
     reporter = Reporter(quiet=quiet)
-    ours = open_data(locate(address, reporter.say))
-    theirs = [open_data(locate(name, reporter.say)) for name in external or config.external]
+    features = RecordFeatures.named(
+        make_config({"record_features": record_features}).record_features or config.record_features
+    )
+    ours, *theirs = (
+        open_data(locate(name, reporter.say), features=features)
+        for name in (address, *(external or config.external))
+    )
     names = [name for manifest in theirs for name in manifest.class_names]
     given = read_yaml(Path(label_map)) if label_map else _recorded_map(config)
     label_mapping.check_label_map(given, names, ours.class_names)

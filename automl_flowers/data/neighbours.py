@@ -23,8 +23,8 @@ Integers = npt.NDArray[np.int64]
 MAX_COMPARISONS = 4e9
 """More than these, and cells are used; so many take about ten seconds on two cores."""
 
-NUM_CELLS = 1024
-NUM_PROBES = 6
+NUM_CELLS = 512
+NUM_PROBES = 5
 
 _BLOCK = 4096
 _PICTURES_AT_ONCE = 65_536
@@ -60,8 +60,11 @@ class Matches:
 
 @dataclass(frozen=True)
 class _Cells:
+    """Cells, and for each the whole pictures that are compared with the windows in it."""
+
     centres: Floats
-    wholes: tuple[Integers, ...]  # of each cell, the whole pictures that are compared with it
+    wholes: tuple[Integers, ...]
+    descriptors: tuple[Floats, ...]
 
 
 def find_windows(
@@ -91,7 +94,7 @@ def find_windows(
     cells = _make_cells(wholes, num_cells, num_probes)
 
     def matches_of(view: int) -> Matches:
-        parts = list(_match_view(wholes, prepared, view, min_similarity, cells))
+        parts = list(_match_view(prepared, view, min_similarity, cells))
         return _joined(parts, view)
 
     # Each thread has a view of its own; BLAS with threads of its own would only get in their way.
@@ -117,23 +120,23 @@ def most_similar(whole: Integers, similarity: Floats, limit: int) -> Integers:
 
 
 def _match_view(
-    wholes: Floats, prepared: Floats, view: int, min_similarity: float, cells: _Cells
+    prepared: Floats, view: int, min_similarity: float, cells: _Cells
 ) -> Iterator[tuple[Integers, Integers, Floats]]:
-    at_once = _BLOCK if len(cells.centres) == 1 else _PICTURES_AT_ONCE
+    at_once = _BLOCK if len(cells.wholes) == 1 else _PICTURES_AT_ONCE
     for start in range(0, len(prepared), at_once):
         windows = describe(prepared[start : start + at_once], view)
         homes = _nearest(windows, cells.centres)
         order = np.argsort(homes, kind="stable")
-        ends = np.searchsorted(homes[order], np.arange(len(cells.centres) + 1))
-        for cell, members in enumerate(cells.wholes):
+        ends = np.searchsorted(homes[order], np.arange(len(cells.wholes) + 1))
+        for cell, (wholes, theirs) in enumerate(zip(cells.wholes, cells.descriptors, strict=True)):
             here = order[ends[cell] : ends[cell + 1]]
             if not len(here):
                 continue
-            for first in range(0, len(members), _BLOCK):
-                some = members[first : first + _BLOCK]
-                similarity = windows[here] @ wholes[some].T
+            ours = windows[here]
+            for first in range(0, len(wholes), _BLOCK):
+                similarity = ours @ theirs[first : first + _BLOCK].T
                 picture, whole = np.nonzero(similarity >= min_similarity)
-                yield some[whole], here[picture] + start, similarity[picture, whole]
+                yield wholes[first + whole], here[picture] + start, similarity[picture, whole]
 
 
 def _joined(parts: list[tuple[Integers, Integers, Floats]], view: int) -> Matches:
@@ -153,7 +156,7 @@ def _best_views(matches: Matches, num_pictures: int) -> Matches:
 def _make_cells(wholes: Floats, num_cells: int, num_probes: int) -> _Cells:
     """Divide the sphere of descriptors by a few rounds of k-means on some of them."""
     if num_cells == 1:
-        return _Cells(np.zeros((1, wholes.shape[1]), np.float32), (np.arange(len(wholes)),))
+        return _Cells(wholes[:1], (np.arange(len(wholes)),), (wholes,))
     rng = np.random.default_rng(0)
     size = min(len(wholes), num_cells * _SAMPLE_PER_CELL)
     sample = wholes[np.sort(rng.choice(len(wholes), size, replace=False))]
@@ -174,10 +177,11 @@ def _make_cells(wholes: Floats, num_cells: int, num_probes: int) -> _Cells:
         ends = np.searchsorted(nearest.ravel()[order], np.arange(num_cells + 1))
         for cell in range(num_cells):
             members[cell].append(whole[order[ends[cell] : ends[cell + 1]]] + start)
-    return _Cells(centres, tuple(np.concatenate(m or [np.empty(0, np.int64)]) for m in members))
+    chosen = tuple(np.concatenate([np.empty(0, np.int64), *parts]) for parts in members)
+    return _Cells(centres, chosen, tuple(wholes[some] for some in chosen))
 
 
 def _nearest(descriptors: Floats, centres: Floats) -> Integers:
-    if len(centres) == 1:
+    if len(centres) <= 1:
         return np.zeros(len(descriptors), np.int64)
     return np.asarray((descriptors @ centres.T).argmax(axis=1), np.int64)

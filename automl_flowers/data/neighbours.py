@@ -24,7 +24,7 @@ MAX_COMPARISONS = 4e9
 """More than these, and cells are used; so many take about ten seconds on two cores."""
 
 NUM_CELLS = 512
-NUM_PROBES = 5
+NUM_PROBES = 8
 
 _BLOCK = 4096
 _PICTURES_AT_ONCE = 65_536

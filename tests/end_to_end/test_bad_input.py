@@ -88,7 +88,8 @@ def files_in(folder):
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not re.search(r"/\.lock|/cache/(images|fingerprints)-|-shm$|-wal$", str(path))
+        if path.is_file()
+        and not re.search(r"/\.lock|/cache/(images|fingerprints)-|-shm$|-wal$", str(path))
     }
 
 

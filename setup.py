@@ -75,6 +75,7 @@ setup(
         "scikit-learn>=1.6,<2",
         "scipy>=1.14,<2",
         "tensorboard>=2.20,<2.22",  # keras-tuner imports it and does not ask for it
+        "threadpoolctl>=3.5",
         "typer>=0.16",
     ],
     extras_require={

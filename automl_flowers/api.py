@@ -52,6 +52,7 @@ def search(
     weights: str | Sequence[str] | Mapping[str, Address] | None = None,
     probe: str | None = None,
     enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
+    leaks: str | None = None,
     feature_bank: str | None = None,
     max_disk: float | None = None,
     seed: int | None = None,
@@ -89,6 +90,8 @@ def search(
         probe: What a linear head on frozen features decides before the search: `drop` leaves out
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
+        leaks: What is done with training images that are copies of evaluation images: `drop`
+            them, `warn`, `fail`, or `keep` them and look for none.
         feature_bank: `on` or `off`: keep what frozen layers compute. Changes no number.
         max_disk: Gigabytes that the run folder may take while searching.
         seed: Any integer; 0 by default.
@@ -123,6 +126,7 @@ def ensemble(
     top: int | None = None,
     external: Sequence[Address] | Address | None = None,
     label_map: Address | Mapping[str, str | None] | None = None,
+    leaks: str | None = None,
     blend_weights: str | None = None,
     feature_bank: str | None = None,
     strategy: str | None = None,
@@ -139,6 +143,7 @@ def ensemble(
         external: More training data.
         label_map: From external class names to ours, None to leave one out; a mapping, or a
             YAML file with one.
+        leaks: As for `search`, of external images; those of the search are as they were.
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
         feature_bank: As for `search`.
         strategy: As for `search`.

@@ -66,6 +66,12 @@ RecordNames = Annotated[
     str | None,
     typer.Option(metavar="label=NAME,id=NAME", help="What TFRecords call these, if unusual."),
 ]
+Leaks = Annotated[
+    str | None,
+    typer.Option(
+        help="drop, warn, fail or keep: training images that are copies of evaluation images."
+    ),
+]
 Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
 Bank = Annotated[
     str | None,
@@ -145,6 +151,7 @@ def search(
     enqueue: Annotated[
         str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
     ] = None,
+    leaks: Leaks = None,
     feature_bank: Bank = None,
     max_disk: Annotated[
         float | None, typer.Option(help="Gigabytes that the run folder may take while searching.")
@@ -183,6 +190,7 @@ def ensemble(
     label_map: Annotated[
         str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
     ] = None,
+    leaks: Leaks = None,
     blend_weights: Annotated[
         str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
     ] = None,
@@ -302,6 +310,51 @@ def data_describe(
             bool(json_output),
             explore.lines,
         )
+
+    _run(go)
+
+
+@data_app.command(
+    "check", epilog="Example: automl-flowers data check --data photos/ --external more_photos/"
+)
+def data_check(
+    data: Annotated[
+        str | None,
+        typer.Option(help="Our data: anything that `search --data` reads; by default the run's."),
+    ] = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(help="More training data, of the same kinds; may be repeated."),
+    ] = None,
+    label_map: Annotated[
+        str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
+    ] = None,
+    record_features: RecordNames = None,
+    run: Annotated[
+        str | None, typer.Option(help="Run folder: its data, as it divided them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for leaks.json and leaks.html; `leaks/`, or RUN.")
+    ] = None,
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Find copies of pictures, within and across data sets, and show them side by side."""
+
+    def go() -> None:
+        from automl_flowers import data_check
+        from automl_flowers.data import audit
+
+        facts = data_check.check(
+            data,
+            external,
+            label_map=label_map,
+            record_features=record_features,
+            run=run,
+            out=out,
+            quiet=bool(quiet),
+        )
+        _print_result(facts, bool(json_output), audit.lines)
 
     _run(go)
 

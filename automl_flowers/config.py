@@ -70,6 +70,7 @@ SEARCH_SETTINGS = (
     "data",
     "record_features",
     "seed",
+    "leaks",
     "space",
     "backbones",
     "image_size",
@@ -125,6 +126,8 @@ class RunConfig(pydantic.BaseModel):
         top: Members of the ensemble.
         external: More training data, for the ensemble.
         label_map: YAML file from external class names to ours, or the content of one.
+        leaks: What is done with training and external images that are copies of evaluation
+            images: `drop`, `warn`, `fail` or `keep`.
         blend_weights: How members are weighted; `auto` as the data allow.
         quiet: No progress.
         json_output: Results as JSON.
@@ -163,6 +166,7 @@ class RunConfig(pydantic.BaseModel):
     top: Annotated[int, Field(ge=1, le=100)] = 3
     external: Names = Field(default_factory=list)
     label_map: str | dict[str, str | None] | None = None
+    leaks: Literal["drop", "warn", "fail", "keep"] = "drop"
     blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
     quiet: bool = False
     json_output: bool = Field(default=False, alias="json")

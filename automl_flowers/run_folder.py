@@ -8,13 +8,15 @@ checkpoints/         states of trials that may still be continued
 probes/              linear heads on frozen features
 best/                the model of the best epoch so far, one file
 tensorboard/         curves for TensorBoard
-cache/               decoded images
+cache/               decoded images, fingerprints
 feature_bank/        what frozen parts of backbones made of them; may be removed at any time
 members/             retrained models
 predictions/         their probabilities, one file a member and split
 blend.json           members, weights and scores
 submission.csv       one label for each test image
 report.html          what happened, for people
+leaks.json           copies in the data, from `data check`
+leaks.html           the same for people
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ from automl_flowers.errors import RunError
 
 RUNS = Path("runs")
 """Where runs without a `--run` of their own lie, below the working folder."""
+
+_MADE_OF_DATA = ("images-*", "fingerprints-*")
+"""Files in the cache that are made before a search begins."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +172,12 @@ class RunFolder:
             self._remove_if_unused()
 
     def _remove_if_unused(self) -> None:
-        """Leave no folder behind where nothing was written to it but decoded images.
+        """Leave no folder behind where nothing was written to it but what images look like.
 
         They are those of a search that was refused before it began.
         """
-        ours = {self.path / ".lock", self.cache, *self.cache.glob("images-*")}
+        made = {path for name in _MADE_OF_DATA for path in self.cache.glob(name)}
+        ours = {self.path / ".lock", self.cache} | made
         if not ours.issuperset(self.path.iterdir()):
             return
         if self.cache.is_dir() and not ours.issuperset(self.cache.iterdir()):

@@ -26,6 +26,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data import inspect_augmentation
 from automl_flowers.data.explore import absent_line
+from automl_flowers.data.leaks import Policy
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
@@ -307,9 +308,12 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
         largest_size=largest_size(space),
         features=RecordFeatures.named(config.record_features),
         cache=run.cache,
+        leaks=_policy_of(config, run),
         on_progress=reporter.counting,
     )
     say_problems(data.manifest.problems, reporter)
+    if leaking := data.leaks.sentence("training"):
+        reporter.say(f"data: {leaking}")
     return data
 
 
@@ -325,6 +329,11 @@ def warn_about_augmentation(
         measured = inspect_augmentation.measure(images, str(name))
         if measured.is_harmful:
             reporter.say(f"warning: {inspect_augmentation.warning(measured, where)}")
+
+
+def _policy_of(config: RunConfig, run: RunFolder) -> Policy:
+    """Return what the search did about leaks in our data: an ensemble trains on the same images."""
+    return parse_config(read_yaml(run.config)).leaks if run.config.exists() else config.leaks
 
 
 def _embedded_default(reporter: Reporter) -> str:

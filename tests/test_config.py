@@ -25,6 +25,7 @@ OTHER_VALUES = {
     "data": "photos",
     "record_features": {"label": "flower"},
     "seed": 1,
+    "leaks": "warn",
     "space": "small",
     "backbones": ["vgg16"],
     "image_size": [96],

@@ -2,7 +2,7 @@
 
 Every decision is visible: for each external class the share of its images in which a probe,
 trained on our images, sees the mapped class; and the number of images that were dropped because
-they are near copies of images that scores are taken on.
+they are copies of images that scores are taken on.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_flowers.blending.retrain import External
-from automl_flowers.data import duplicates, label_mapping
+from automl_flowers.data import copies, label_mapping
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.label_mapping import ClassDecision
+from automl_flowers.data.leaks import EVALUATION_SPLITS, Leaks, Policy, find_leaks, obey
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData, OnProgress, read
 from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.modeling import features
 from automl_flowers.starting_weights import IMAGENET
-
-EVALUATION_SPLITS = ("val", "blend", "test")
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,15 @@ class Source:
         data: Its images.
         decisions: One a class.
         labels: Our label of each image, in the order of its manifest; -1 where unused.
-        copies: Ids of images dropped because they are near copies of evaluation images.
+        leaks: Which of the images that would be used are copies of evaluation images, and what
+            was done.
     """
 
     name: str
     data: ImageData
     decisions: tuple[ClassDecision, ...]
     labels: npt.NDArray[np.int64]
-    copies: tuple[str, ...]
+    leaks: Leaks
 
     @property
     def num_used(self) -> int:
@@ -70,6 +70,7 @@ def read_sources(
     cache: Path,
     largest_size: int | None = None,
     record_features: RecordFeatures = USUAL_FEATURES,
+    leaks: Policy = "drop",
     on_progress: OnProgress,
 ) -> list[Source]:
     """Read external data sets and decide what of them may be trained on.
@@ -84,10 +85,12 @@ def read_sources(
         cache: Folder of decoded images.
         largest_size: As for `automl_flowers.data.prepare.prepare`.
         record_features: What TFRecords call their label and id.
+        leaks: What is done with external images that are copies of evaluation images.
         on_progress: Hears of decoding.
 
     Raises:
-        DataError: If no class of a data set can be used.
+        DataError: If no class of a data set can be used, or if images leak and the policy is to
+            fail.
         ConfigError: If the label map names what does not exist.
     """
     read_data = [
@@ -110,7 +113,7 @@ def read_sources(
         else None
     )
     return [
-        _judge(address, data, ours, label_map, encoder, image_size)
+        _judge(address, data, ours, label_map, encoder, image_size, leaks)
         for address, data in zip(addresses, read_data, strict=True)
     ]
 
@@ -122,6 +125,7 @@ def _judge(
     label_map: Mapping[str, str | None],
     encoder: keras.Model | None,
     image_size: int,
+    policy: Policy,
 ) -> Source:
     """Decide what of one data set may be trained on."""
     our_names = ours.manifest.class_names
@@ -134,11 +138,10 @@ def _judge(
     )
     label_mapping.require_any_used(decisions, address)
     labels = _our_labels(data, decisions, our_names)
-    is_copy = _copies_of_evaluation(data, ours, image_size)
-    copies = tuple(data.manifest.rows["id"][is_copy & (labels >= 0)])
-    labels[is_copy] = -1
     name = str(data.manifest.rows["source"].iloc[0])
-    return Source(name, data, tuple(decisions), labels, copies)
+    leaks = _leaks(name, data, ours, labels, policy)
+    labels[data.manifest.rows["id"].isin(leaks.dropped)] = -1
+    return Source(name, data, tuple(decisions), labels, leaks)
 
 
 def _probe(
@@ -163,22 +166,26 @@ def _our_labels(
     return np.array([table.get(label, -1) for label in data.manifest.rows["label"]], np.int64)
 
 
-def _copies_of_evaluation(
-    external: ImageData, ours: ImageData, image_size: int
-) -> npt.NDArray[np.bool_]:
-    """Say for each external image whether it is a near copy of one that scores are taken on.
-
-    It may be mirrored, too.
-    """
-    theirs = external.pictures(image_size).images
-    pictures = ours.pictures(image_size)
-    rows = pictures.rows_of(ours.manifest.split(*EVALUATION_SPLITS)["id"])
-    held_out = duplicates.difference_hashes(pictures.images[row] for row in rows)
-    is_copy = np.zeros(len(theirs), dtype=bool)
-    for images in (theirs, (image[:, ::-1] for image in theirs)):
-        hashes = duplicates.difference_hashes(images)
-        is_copy[duplicates.near_pairs(hashes, held_out)[:, 0]] = True
-    return is_copy
+def _leaks(
+    name: str,
+    external: ImageData,
+    ours: ImageData,
+    labels: npt.NDArray[np.int64],
+    policy: Policy,
+) -> Leaks:
+    """Say which external images with a label are copies of images that scores are taken on."""
+    if policy == "keep":
+        return Leaks(policy)
+    held_out = ours.manifest.split(*EVALUATION_SPLITS)
+    found = copies.find_copies(external.fingerprints(), ours.fingerprints(*EVALUATION_SPLITS))
+    leaking = find_leaks(
+        found.take(labels[found.left] >= 0),
+        files=external.manifest.rows["id"].tolist(),
+        source=name,
+        held_out=held_out["id"].tolist(),
+        splits=held_out["split"].tolist(),
+    )
+    return obey(policy, leaking, "external")
 
 
 def join_sources(sources: Sequence[Source], image_size: int) -> External:

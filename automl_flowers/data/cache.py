@@ -80,7 +80,7 @@ def load_pictures(
     Raises:
         RunError: If the cache cannot be written, for example for want of room.
     """
-    stem = folder / f"images-{image_size}-{_key(rows, image_size)}"
+    stem = folder / f"images-{image_size}-{cache_key(rows, f'{FORMAT_VERSION}:{image_size}')}"
     array_path, index_path = stem.with_suffix(".npy"), stem.with_suffix(".json")
     if not (array_path.exists() and index_path.exists()):
         try:
@@ -103,9 +103,9 @@ def load_pictures(
     )
 
 
-def _key(rows: pd.DataFrame, image_size: int) -> str:
-    """Return digits that change with the rows, their files or the way of decoding."""
-    digest = hashlib.sha256(f"{FORMAT_VERSION}:{image_size}".encode())
+def cache_key(rows: pd.DataFrame, how: str) -> str:
+    """Return digits that change with the rows, their files or `how` they are decoded."""
+    digest = hashlib.sha256(how.encode())
     stamps = {path: _stamp(path) for path in rows["path"].unique()}
     for row in rows[["id", "path", "offset", "length"]].itertuples(index=False):
         digest.update(repr((*row, stamps[row.path])).encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_flowers.data import duplicates, splits
+from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import Pictures, content_hash, load_pictures
+from automl_flowers.data.fingerprints import Fingerprints, load_fingerprints
+from automl_flowers.data.leaks import NOTHING_DONE, Leaks, Policy, leaks_within, obey
 from automl_flowers.data.manifest import SPLITS, Manifest, Problem, save_manifest
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources import open_data
@@ -30,6 +32,7 @@ OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, the images done and their total."""
 
 _MOST_UNREADABLE = 0.5
+_LAY = "comparing pictures that look alike"
 
 
 def _quietly(what: str, done: int, total: int) -> None:
@@ -46,12 +49,14 @@ class ImageData:
             is made from, so that finding one broken image decodes no other twice.
         cache: Folder of decoded images.
         on_progress: Hears of decoding.
+        leaks: Which training images are copies of evaluation images, and what was done.
     """
 
     manifest: Manifest
     read_rows: pd.DataFrame
     cache: Path
     on_progress: OnProgress = _quietly
+    leaks: Leaks = NOTHING_DONE
     _pictures: dict[int, Pictures] = field(default_factory=dict, repr=False)
 
     def pictures(self, image_size: int) -> Pictures:
@@ -62,6 +67,13 @@ class ImageData:
                 self.read_rows, image_size, self.cache, functools.partial(self.on_progress, what)
             )
         return self._pictures[image_size]
+
+    def fingerprints(self, *split_names: str) -> Fingerprints:
+        """Return the fingerprints of some splits, by default of all, ordered by id."""
+        rows = self.manifest.split(*split_names) if split_names else self.manifest.rows
+        what = f"taking fingerprints of {self.read_rows['source'].iloc[0]}"
+        progress = functools.partial(self.on_progress, what)
+        return load_fingerprints(self.read_rows, self.cache, progress).of(rows["id"])
 
     def examples(self, split: str, image_size: int) -> Examples:
         """Return the images of a split at one size, ordered by id."""
@@ -93,6 +105,7 @@ def prepare(
     source: str | None = None,
     largest_size: int | None = None,
     features: RecordFeatures = USUAL_FEATURES,
+    leaks: Policy = "drop",
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set and divide it into train, val, blend and test.
@@ -107,13 +120,15 @@ def prepare(
             comes in several sizes, the smallest of them that is big enough is read for all
             sizes; by default the largest, so that nothing is ever scaled up.
         features: What TFRecords call their label and id.
+        leaks: What is done with training images that are copies of evaluation images.
         on_progress: Hears of decoding.
 
     Returns:
-        The readable images. Whatever was skipped is in `manifest.problems`.
+        The readable images. Whatever was skipped is in `manifest.problems`, copies in `leaks`.
 
     Raises:
-        DataError: If there is nothing to read, or too little to train on.
+        DataError: If there is nothing to read, too little to train on, or if images leak and
+            the policy is to fail.
     """
     data = read(
         address,
@@ -124,9 +139,13 @@ def prepare(
         features=features,
         on_progress=on_progress,
     )
-    manifest = _divide(data, image_size=image_size, seed=seed)
-    _check_trainable(manifest)
-    return replace(data, manifest=manifest)
+    division = splits.shares_for(set(data.manifest.rows["split"]))
+    if division is not None or leaks != "keep":
+        found = copies.find_copies_within(data.fingerprints(), functools.partial(on_progress, _LAY))
+        data = replace(data, manifest=_divide(data.manifest, found, division, seed=seed))
+        data = _without_leaks(data, found, leaks)
+    _check_trainable(data.manifest, len(data.leaks.dropped))
+    return data
 
 
 def read(
@@ -168,23 +187,45 @@ def read(
     return replace(data, manifest=Manifest(readable, manifest.class_names, problems))
 
 
-def _divide(data: ImageData, *, image_size: int, seed: int) -> Manifest:
-    rows = data.manifest.rows.copy()
-    division = splits.shares_for(set(rows["split"]))
+def _divide(
+    manifest: Manifest,
+    found: copies.Copies,
+    division: tuple[str, Mapping[str, float]] | None,
+    *,
+    seed: int,
+) -> Manifest:
+    """Divide one split, copies together."""
     if division is None:
-        return data.manifest
+        return manifest
+    rows = manifest.rows.copy()
     split, shares = division
     chosen = (rows["split"] == split).to_numpy()
-    pictures = data.pictures(image_size)
-    images = pictures.images[pictures.rows_of(rows["id"][chosen])]
-    groups = duplicates.group_copies(duplicates.difference_hashes(images))
+    pairs = found.take(chosen[found.left] & chosen[found.right])
+    groups = copies.group_copies(pairs, len(rows))[chosen]
     rows.loc[chosen, "split"] = splits.deal(rows[chosen], groups, shares, seed=seed)
-    return data.manifest.replace_rows(rows)
+    return manifest.replace_rows(rows)
 
 
-def _check_trainable(manifest: Manifest) -> None:
+def _without_leaks(data: ImageData, found: copies.Copies, policy: Policy) -> ImageData:
+    """Return the data with what the policy says about training images that leak."""
+    if policy == "keep":
+        return data
+    rows = data.manifest.rows
+    source = str(rows["source"].iloc[0])
+    leaking = leaks_within(found, rows["id"].tolist(), rows["split"].tolist(), source)
+    leaks = obey(policy, leaking, "training")
+    kept = rows[~rows["id"].isin(leaks.dropped)].reset_index(drop=True)
+    return replace(data, manifest=data.manifest.replace_rows(kept), leaks=leaks)
+
+
+def _check_trainable(manifest: Manifest, num_dropped: int) -> None:
     for split in ("train", "val", "blend"):
         labels = manifest.split(split)["label"]
+        if len(labels) == 0 and num_dropped and split == "train":
+            raise DataError(
+                f"No training image is left: all {num_dropped} are copies of evaluation images.",
+                hint="give other training images; `automl-flowers data check` shows the copies",
+            )
         if len(labels) == 0:
             raise DataError(
                 f"There are too few images: none is left for the `{split}` split.",
@@ -230,6 +271,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
                 split: [int(counts.get((split, label), 0)) for label in range(manifest.num_classes)]
                 for split in sorted(set(manifest.rows["split"]))
             },
+            "leaks": data.leaks.to_dict(),
             "problems": [vars(problem) for problem in manifest.problems],
         },
     )

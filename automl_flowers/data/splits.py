@@ -1,4 +1,4 @@
-"""Dividing labelled images into splits: stratified, near copies together, the same every time.
+"""Dividing labelled images into splits: stratified, copies together, the same every time.
 
 The images of a class stand in a line, in the order of a hash of (seed, id), which is cut into
 the splits. A place in the line depends on no other image, so a picture more or less moves the
@@ -41,7 +41,7 @@ def deal(
 
     Args:
         rows: Manifest rows with `id` and `label`.
-        groups: For each row, its group of near copies, which stay together. A group of several
+        groups: For each row, its group of copies, which stay together. A group of several
             classes counts as one of the class of its first image in the line.
         shares: Fraction of each split; they add up to 1.
         seed: Of the run.

@@ -62,7 +62,7 @@ class ExternalData:
     Attributes:
         name: Of the data set.
         images_used: That could join the training set.
-        copies: Ids left out as near copies of evaluation images.
+        copies: Ids left out as copies of evaluation images.
         classes: One decision a class.
     """
 

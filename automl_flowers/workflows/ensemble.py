@@ -111,7 +111,7 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 
 
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
-    names = ("top", "external", "label_map", "blend_weights", "strategy")
+    names = ("top", "external", "label_map", "leaks", "blend_weights", "strategy")
     return {name: getattr(config, name) for name in names}
 
 
@@ -133,6 +133,7 @@ def _external_sources(
         largest_size=run_setup.largest_size(space),
         cache=run.cache,
         record_features=RecordFeatures.named(config.record_features),
+        leaks=config.leaks,
         on_progress=reporter.counting,
     )
     for source in sources:
@@ -145,8 +146,10 @@ def _external_sources(
             )
         reporter.say(
             f"external {source.name}: {source.num_used} images join the training set; "
-            f"{len(source.copies)} near copies of evaluation images were dropped"
+            f"{len(source.leaks.dropped)} copies of evaluation images were dropped"
         )
+        if leaking := source.leaks.sentence("external"):
+            reporter.say(f"external {source.name}: {leaking}")
     return sources
 
 
@@ -194,7 +197,8 @@ def _external_entry(source: external_data.Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "images_used": source.num_used,
-        "near_copies_dropped": list(source.copies),
+        "near_copies_dropped": list(source.leaks.dropped),
+        "leaks": source.leaks.to_dict(),
         "classes": [dataclasses.asdict(decision) for decision in source.decisions],
     }
 

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_flowers.data import duplicates, splits
+from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import load_pictures
+from automl_flowers.data.fingerprints import load_fingerprints
 from automl_flowers.data.sources import open_data
 from automl_flowers.errors import DataError
 from automl_flowers.files import atomic_path
@@ -52,7 +53,7 @@ def pool_pictures(address: str, image_size: int, cache: Path) -> Pool:
 
     Args:
         address: Folder of images or CSV file, as for `search --data`.
-        image_size: Pixels at which near copies are looked for.
+        image_size: Pixels at which pictures are decoded, to leave out what is broken.
         cache: Folder of decoded images.
 
     Raises:
@@ -68,8 +69,8 @@ def pool_pictures(address: str, image_size: int, cache: Path) -> Pool:
     usable = manifest.rows["id"].isin(pictures.ids) & (manifest.rows["label"] >= 0)
     rows = manifest.rows[usable].reset_index(drop=True)
     rows["path"] = [str(Path(path).absolute()) for path in rows["path"]]
-    images = (pictures.images[row] for row in pictures.rows_of(rows["id"]))
-    groups = duplicates.group_copies(duplicates.difference_hashes(images))
+    prints = load_fingerprints(manifest.rows, cache).of(rows["id"])
+    groups = copies.group_copies(copies.find_copies_within(prints), len(rows))
     return Pool(rows[["id", "label", "path"]], groups, manifest.class_names)
 
 

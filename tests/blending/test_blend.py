@@ -222,7 +222,7 @@ def aligned(trainer, members, run):
 
 
 def test_a_member_keeps_external_images_where_they_do_not_lower_its_score(members, source):
-    assert source.copies == ("Roses/copy.jpg",)
+    assert source.leaks.dropped == ("Roses/copy.jpg",)
     for member in members:
         kept = member.score_with_external >= member.score_without_external
         assert member.name == member.recipe.name + ("+external" if kept else "")

@@ -61,7 +61,7 @@ def test_classes_of_our_names_are_used_with_our_labels(read, meadow):
         ("roses", "rose", 3, True),
     ]
     assert source.labels.tolist() == [0, 0, 0, -1, -1, -1, 1, 1, 1]
-    assert source.copies == ()
+    assert source.leaks.dropped == ()
     assert source.num_used == 6
 
 
@@ -96,9 +96,37 @@ def test_a_planted_copy_of_an_evaluation_image_is_dropped(
 
     source = read(meadow)
 
-    assert source.copies == ("roses/copy.jpg",)
+    assert source.leaks.dropped == ("roses/copy.jpg",)
     assert source.num_used == 6
     assert "meadow/roses/copy.jpg" not in source.examples_at(32).ids
+
+
+def test_warn_keeps_a_planted_copy_and_says_so(read, meadow, garden, ours):
+    original = plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["mirrored"])
+
+    source = read(meadow, leaks="warn")
+
+    assert source.num_used == 7
+    assert source.leaks.dropped == ()
+    assert source.leaks.sentence("external").endswith(f"roses/copy.jpg (test: {original})")
+
+
+def test_fail_refuses_a_planted_copy(read, meadow, garden, ours):
+    original = plant(garden, ours, "val", meadow / "roses/copy.jpg", CHANGES["resized"])
+
+    with pytest.raises(DataError, match=r"^1 external image is a copy of") as error:
+        read(meadow, leaks="fail")
+
+    assert f"roses/copy.jpg (val: {original})" in str(error.value)
+
+
+def test_keep_is_silent_about_a_planted_copy(read, meadow, garden, ours):
+    plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["resized"])
+
+    source = read(meadow, leaks="keep")
+
+    assert source.num_used == 7
+    assert source.leaks.sentence("external") is None
 
 
 def test_a_copy_of_a_training_image_may_stay(read, meadow, garden, ours):
@@ -106,14 +134,14 @@ def test_a_copy_of_a_training_image_may_stay(read, meadow, garden, ours):
 
     source = read(meadow)
 
-    assert source.copies == ()
+    assert source.leaks.dropped == ()
     assert source.num_used == 7
 
 
 def test_a_copy_in_a_class_that_is_not_used_is_not_listed(read, meadow, garden, ours):
     plant(garden, ours, "test", meadow / "nettle/copy.jpg", CHANGES["resized"])
 
-    assert read(meadow).copies == ()
+    assert read(meadow).leaks.dropped == ()
 
 
 def test_a_broken_image_moves_no_label_and_no_copy(read, meadow, garden, ours):
@@ -123,7 +151,7 @@ def test_a_broken_image_moves_no_label_and_no_copy(read, meadow, garden, ours):
     source = read(meadow)
 
     assert [problem.path for problem in source.data.manifest.problems] == ["Daisies/0.png"]
-    assert source.copies == ("roses/copy.jpg",)
+    assert source.leaks.dropped == ("roses/copy.jpg",)
     examples = source.examples_at(32)
     assert [identity.split("/")[1] for identity in examples.ids] == ["Daisies"] * 2 + ["roses"] * 3
     assert examples.labels.tolist() == [0, 0, 1, 1, 1]
@@ -210,7 +238,7 @@ def test_external_images_that_are_all_copies_leave_nothing(read, meadow, garden,
 
     source = read(meadow)
 
-    assert len(source.copies) == 6
+    assert len(source.leaks.dropped) == 6
     assert source.num_used == join_sources([source], 32).num_images == 0
 
 

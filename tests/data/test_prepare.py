@@ -103,10 +103,12 @@ def test_train_is_divided_if_there_is_only_test_beside_it(make, tmp_path):
 
 
 def test_a_blend_split_of_ones_own_is_kept(make, tmp_path, write_records, serialise, encode):
-    image = encode("PNG")
-    for split in ("train", "val", "blend"):
+    for number, split in enumerate(("train", "val", "blend")):
         payloads = [
-            serialise(image=image, label=k % 2, id_=f"{split}{k}".encode()) for k in range(4)
+            serialise(
+                image=encode("PNG", seed=4 * number + k), label=k % 2, id_=f"{split}{k}".encode()
+            )
+            for k in range(4)
         ]
         write_records(tmp_path / "records" / split / "a.tfrec", payloads)
 
@@ -236,7 +238,11 @@ def test_decoding_is_reported_with_the_name_of_the_data_set(make, undivided):
     data = make(undivided, on_progress=lambda *report: heard.append(report))
     data.examples("val", 12)
 
-    assert heard == [("decoding garden at 24 px", 30, 30), ("decoding garden at 12 px", 30, 30)]
+    assert heard == [
+        ("decoding garden at 24 px", 30, 30),
+        ("taking fingerprints of garden", 30, 30),
+        ("decoding garden at 12 px", 30, 30),
+    ]
 
 
 def test_a_data_set_can_be_read_as_it_comes(tmp_path, divided):

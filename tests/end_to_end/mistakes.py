@@ -227,6 +227,14 @@ def _(bench):
     return bench.search(bench.folder / "photos")
 
 
+@mistake("Training images that are copies of test images, with `--leaks fail`")
+def _(bench):
+    photos = bench.draw({"train": 6, "val": 6, "test": 1})
+    for name in COLOURS:
+        shutil.copy(photos / "test" / name / "0.png", photos / "train" / name / "copy.png")
+    return bench.search(photos, "--leaks", "fail")
+
+
 @mistake("Most images cannot be read")
 def _(bench):
     for path in bench.draw().rglob("*.png"):

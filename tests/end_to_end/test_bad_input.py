@@ -84,11 +84,12 @@ def call(bench, arguments, cli):
 
 
 def files_in(folder):
-    """Return the content of files, but for locks, decoded images, and what SQLite's readers add."""
+    """Return the content of files, but for locks, the cache of data, and what SQLite's readers add."""
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not re.search(r"/\.lock|/cache/images-|-shm$|-wal$", str(path))
+        if path.is_file()
+        and not re.search(r"/\.lock|/cache/(images|fingerprints)-|-shm$|-wal$", str(path))
     }
 
 

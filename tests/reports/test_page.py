@@ -229,7 +229,7 @@ def test_test_without_labels_is_said(unlabelled_run):
 def test_external_decisions_are_shown(blended_run):
     words = words_of(blended_run)
 
-    assert "7 images could join the training set; 1 near copies" in words
+    assert "7 images could join the training set; 1 copies of evaluation images" in words
     assert "has <the> name" in words
     assert "75 %" in words
 

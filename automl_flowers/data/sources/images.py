@@ -7,7 +7,8 @@ gives the same pixels on every machine with the same Pillow.
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from automl_flowers.data.sources import storage
 from automl_flowers.data.sources.records import image_feature, parse_example, read_payload
 from automl_flowers.errors import DataError
+
+T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 
@@ -74,8 +77,30 @@ def decode_image(data: bytes, image_size: int) -> NDArray[np.uint8]:
         DataError: If the bytes are no such image, are damaged or cut short, or hold more pixels
             than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
+    return _guarded(_decode, data, image_size)
+
+
+def decode_whole(data: bytes, min_side: int) -> Image.Image:
+    """Decode an image as `decode_image` does, but all of it, at least as large as is needed.
+
+    Args:
+        data: A JPEG, PNG, WebP, BMP or GIF file.
+        min_side: Least height and width wanted, in pixels. A JPEG may be decoded at less than its
+            full size, but not at less than this; smaller images stay as they are.
+
+    Returns:
+        The upright image, RGB.
+
+    Raises:
+        DataError: As `decode_image`.
+    """
+    return _guarded(_decode_whole, data, min_side)
+
+
+def _guarded(decode: Callable[[bytes, int], T], data: bytes, size: int) -> T:
+    """Decode, and say in a sentence why it cannot be done."""
     try:
-        return _decode(data, image_size)
+        return decode(data, size)
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -96,15 +121,28 @@ def _image_of(payload: bytes) -> bytes:
 
 def _decode(data: bytes, image_size: int) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is not None and image.width * image.height > limit:
-            raise _too_large()
+        _check_size(image)
         transposition = _transposition(image)
         image.draft(None, (_REDUCING_GAP * image_size, _REDUCING_GAP * image_size))
         square = _on_white(_centre_square(_to_eight_bit(image), image_size))
     if transposition is not None:
         square = square.transpose(transposition)
     return np.array(square)
+
+
+def _decode_whole(data: bytes, min_side: int) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_size(image)
+        transposition = _transposition(image)
+        image.draft(None, (min_side, min_side))
+        whole = _on_white(_to_eight_bit(image))
+    return whole if transposition is None else whole.transpose(transposition)
+
+
+def _check_size(image: Image.Image) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise _too_large()
 
 
 def _too_large() -> DataError:

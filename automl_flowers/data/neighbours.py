@@ -1,0 +1,187 @@
+"""Search: which windows of many pictures look like which whole pictures.
+
+Few pictures are all compared with one another. Of many, each window goes to one of some hundred
+cells, by the nearest of their centres, and each whole picture is compared with the windows in the
+cells nearest to it only. Either way it is matrix products, and needs nothing but NumPy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from automl_flowers.data.descriptors import VIEWS, Floats, describe
+
+Integers = npt.NDArray[np.int64]
+
+MAX_COMPARISONS = 4e9
+"""More than these, and cells are used; so many take about ten seconds on two cores."""
+
+NUM_CELLS = 512
+NUM_PROBES = 8
+
+_BLOCK = 4096
+_PICTURES_AT_ONCE = 65_536
+_SAMPLE_PER_CELL = 20
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Windows that look like whole pictures.
+
+    Attributes:
+        whole: Positions of the whole pictures.
+        picture: Positions of the pictures whose window it is.
+        view: Positions of the windows in `VIEWS`.
+        similarity: Inner products of their descriptors, up to 1.
+    """
+
+    whole: Integers
+    picture: Integers
+    view: Integers
+    similarity: Floats
+
+    def take(self, positions: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Matches:
+        """Return some of the matches."""
+        return Matches(
+            self.whole[positions],
+            self.picture[positions],
+            self.view[positions],
+            self.similarity[positions],
+        )
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Cells, and for each the whole pictures that are compared with the windows in it."""
+
+    centres: Floats
+    wholes: tuple[Integers, ...]
+    descriptors: tuple[Floats, ...]
+
+
+def find_windows(
+    wholes: Floats,
+    prepared: Floats,
+    min_similarity: float,
+    *,
+    num_cells: int | None = None,
+    num_probes: int = NUM_PROBES,
+) -> Matches:
+    """Find the windows that look like whole pictures.
+
+    Args:
+        wholes: Descriptors of whole pictures, `(num_wholes, num_numbers)`.
+        prepared: Pictures as from `descriptors.prepare`, of which all windows are taken.
+        min_similarity: Least inner product of two descriptors.
+        num_cells: How many; by default 1 if there are few comparisons to make. With one cell,
+            or as many probes as cells, all is compared with all.
+        num_probes: Cells that each whole picture is compared with.
+
+    Returns:
+        For each whole and picture the most similar window, ordered by whole, then picture.
+    """
+    if num_cells is None:
+        comparisons = len(wholes) * len(prepared) * len(VIEWS)
+        num_cells = 1 if comparisons <= MAX_COMPARISONS else NUM_CELLS
+    cells = _make_cells(wholes, num_cells, num_probes)
+
+    def matches_of(view: int) -> Matches:
+        parts = list(_match_view(prepared, view, min_similarity, cells))
+        return _joined(parts, view)
+
+    # Each thread has a view of its own; BLAS with threads of its own would only get in their way.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(matches_of, range(len(VIEWS))))
+    return _best_views(
+        Matches(
+            np.concatenate([part.whole for part in found]),
+            np.concatenate([part.picture for part in found]),
+            np.concatenate([part.view for part in found]),
+            np.concatenate([part.similarity for part in found]),
+        ),
+        len(prepared),
+    )
+
+
+def most_similar(whole: Integers, similarity: Floats, limit: int) -> Integers:
+    """Return the positions of the `limit` most similar matches of each whole picture, in order."""
+    order = np.lexsort((-similarity, whole))
+    starts = np.flatnonzero(np.diff(whole[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return np.sort(order[rank < limit])
+
+
+def _match_view(
+    prepared: Floats, view: int, min_similarity: float, cells: _Cells
+) -> Iterator[tuple[Integers, Integers, Floats]]:
+    at_once = _BLOCK if len(cells.wholes) == 1 else _PICTURES_AT_ONCE
+    for start in range(0, len(prepared), at_once):
+        windows = describe(prepared[start : start + at_once], view)
+        homes = _nearest(windows, cells.centres)
+        order = np.argsort(homes, kind="stable")
+        ends = np.searchsorted(homes[order], np.arange(len(cells.wholes) + 1))
+        for cell, (wholes, theirs) in enumerate(zip(cells.wholes, cells.descriptors, strict=True)):
+            here = order[ends[cell] : ends[cell + 1]]
+            if not len(here):
+                continue
+            ours = windows[here]
+            for first in range(0, len(wholes), _BLOCK):
+                similarity = ours @ theirs[first : first + _BLOCK].T
+                picture, whole = np.nonzero(similarity >= min_similarity)
+                yield wholes[first + whole], here[picture] + start, similarity[picture, whole]
+
+
+def _joined(parts: list[tuple[Integers, Integers, Floats]], view: int) -> Matches:
+    none: tuple[Integers, Integers, Floats]
+    none = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+    whole, picture, similarity = (np.concatenate(part) for part in zip(none, *parts, strict=True))
+    return Matches(whole, picture, np.full(len(whole), view), similarity)
+
+
+def _best_views(matches: Matches, num_pictures: int) -> Matches:
+    pair = matches.whole * num_pictures + matches.picture
+    ordered = np.lexsort((matches.view, -matches.similarity, pair))
+    is_first = np.diff(pair[ordered], prepend=-1) > 0
+    return matches.take(ordered[is_first])
+
+
+def _make_cells(wholes: Floats, num_cells: int, num_probes: int) -> _Cells:
+    """Divide the sphere of descriptors by a few rounds of k-means on some of them."""
+    if num_cells == 1:
+        return _Cells(wholes[:1], (np.arange(len(wholes)),), (wholes,))
+    rng = np.random.default_rng(0)
+    size = min(len(wholes), num_cells * _SAMPLE_PER_CELL)
+    sample = wholes[np.sort(rng.choice(len(wholes), size, replace=False))]
+    centres = sample[rng.choice(size, num_cells, replace=size < num_cells)]
+    for _ in range(_ROUNDS):
+        homes = _nearest(sample, centres)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, homes, sample)
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        centres = np.where(length > 0, sums / np.maximum(length, 1e-6), centres)
+    probes = min(num_probes, num_cells)
+    members: list[list[Integers]] = [[] for _ in range(num_cells)]
+    for start in range(0, len(wholes), _BLOCK):
+        closeness = wholes[start : start + _BLOCK] @ centres.T
+        nearest = np.argpartition(-closeness, probes - 1, axis=1)[:, :probes]
+        whole, _ = np.divmod(np.arange(nearest.size), probes)
+        order = np.argsort(nearest.ravel(), kind="stable")
+        ends = np.searchsorted(nearest.ravel()[order], np.arange(num_cells + 1))
+        for cell in range(num_cells):
+            members[cell].append(whole[order[ends[cell] : ends[cell + 1]]] + start)
+    chosen = tuple(np.concatenate([np.empty(0, np.int64), *parts]) for parts in members)
+    return _Cells(centres, chosen, tuple(wholes[some] for some in chosen))
+
+
+def _nearest(descriptors: Floats, centres: Floats) -> Integers:
+    if len(centres) <= 1:
+        return np.zeros(len(descriptors), np.int64)
+    return np.asarray((descriptors @ centres.T).argmax(axis=1), np.int64)

@@ -1,0 +1,112 @@
+"""`leaks.html`: pictures side by side with what they are copies of, in one file without scripts."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image, ImageOps
+
+from automl_flowers.data.audit import SENTENCES, Audit, OnProgress, Pair, Picture
+from automl_flowers.data.sources.images import decode_whole, read_image_bytes
+from automl_flowers.errors import DataError
+
+SIDE = 144
+"""Height and width of the pictures, in pixels."""
+
+MOST_SHOWN = 1000
+"""Entries of a section; `leaks.json` has all."""
+
+_QUALITY = 75
+_TITLES = {
+    "conflicts": "Copies with two different classes",
+    "between_evaluation": "Copies in two evaluation splits",
+    "within": "Copies in one split",
+    "repeated": "Copies that are trained on twice, from two data sets",
+}
+
+
+def render(audit: Audit, facts: dict[str, Any], *, on_progress: OnProgress) -> str:
+    """Return the page.
+
+    Args:
+        audit: What was found.
+        facts: From `automl_flowers.data.audit.summary_of`.
+        on_progress: Hears of reading pictures.
+    """
+    environment = Environment(
+        loader=PackageLoader("automl_flowers.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    leaks = list(audit.leaks.items())
+    sections = {name: audit.of_kind(name) for name in _TITLES}
+    pictures = _Pictures(audit.rows, _count(leaks, sections), on_progress)
+    templates = resources.files("automl_flowers.reports") / "templates"
+    return environment.get_template("leaks.html.j2").render(
+        style=(templates / "report.css").read_text(encoding="utf-8"),
+        facts=facts,
+        leaks=leaks[:MOST_SHOWN],
+        num_leaks=len(leaks),
+        sections={name: pairs[:MOST_SHOWN] for name, pairs in sections.items()},
+        titles=_TITLES,
+        sentences=SENTENCES,
+        uri=pictures.uri,
+        other=_other,
+        side=SIDE,
+    )
+
+
+def _other(pair: Pair, picture: Picture) -> Picture:
+    return pair.second if pair.first == picture else pair.first
+
+
+def _count(leaks: Sequence[tuple[Picture, Sequence[Pair]]], sections: dict[str, list[Pair]]) -> int:
+    """Return how many different pictures the page shows."""
+    shown = [pair for _, pairs in leaks[:MOST_SHOWN] for pair in pairs]
+    shown += [pair for pairs in sections.values() for pair in pairs[:MOST_SHOWN]]
+    return len({picture.row for pair in shown for picture in (pair.first, pair.second)})
+
+
+class _Pictures:
+    """Small versions of images, as data URIs.
+
+    Args:
+        rows: Manifest rows.
+        total: How many will be asked for.
+        on_progress: Hears of reading.
+    """
+
+    def __init__(self, rows: pd.DataFrame, total: int, on_progress: OnProgress) -> None:
+        self._rows = rows
+        self._done = 0
+        self._report = functools.partial(on_progress, "making the page")
+        self._total = total
+        self._made: dict[int, str] = {}
+
+    def uri(self, picture: Picture) -> str:
+        """Return a picture; an empty string if it cannot be read any more."""
+        if picture.row not in self._made:
+            self._made[picture.row] = _data_uri(self._rows.iloc[picture.row])
+            self._done += 1
+            self._report(self._done, max(self._total, self._done))
+        return self._made[picture.row]
+
+
+def _data_uri(row: Any) -> str:
+    try:
+        image = decode_whole(read_image_bytes(row), SIDE)
+    except (DataError, OSError):
+        return ""
+    buffer = io.BytesIO()
+    small = ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.BILINEAR)
+    small.save(buffer, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

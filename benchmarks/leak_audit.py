@@ -1,0 +1,296 @@
+"""How well copies are found: against a list, against clean data, planted, and in how much time.
+
+    python benchmarks/leak_audit.py --data DIR --external DIR --clean DIR --out FILE
+    python benchmarks/leak_audit.py --scale --out FILE
+
+The first writes, beside the JSON, `FILE.hits.png` and `FILE.clean.png`: the hits that nobody has
+listed, to be looked at. `--external` holds `labels.csv` with a column `near_dup_of_oxford17`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+
+from automl_flowers.data.copies import Copies, find_copies, find_copies_within
+from automl_flowers.data.fingerprints import SIZE, Fingerprints, load_fingerprints, thumbnail
+from automl_flowers.data.sources import open_data
+from automl_flowers.data.synthetic import embedded_default
+from automl_flowers.environment import describe_environment
+from automl_flowers.files import write_json
+
+NUM_PLANTED = 200
+QUALITY = 87
+LISTED = "near_dup_of_oxford17"
+NUM_LEFT, NUM_RIGHT, NUM_SCALE_PLANTED = 100_000, 30_000, 2_000
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("data", "external", "clean"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--scale", action="store_true", help="only time a large search")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    if arguments.scale:
+        result = {"scale": measure_scale()}
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure(
+                arguments.data, arguments.external, arguments.clean, arguments.out, folder
+            )
+    result["environment"] = describe_environment()
+    write_json(arguments.out, result)
+    print(json.dumps(result, indent=2))
+
+
+def measure(data: Path, external: Path, clean: Path, out: Path, folder: str) -> dict[str, Any]:
+    """Return recall against the list, hits in clean data, and recall of planted copies."""
+    cache = Path(folder)
+    ours, ours_rows = fingerprints(data, cache)
+    theirs, theirs_rows = fingerprints(external, cache)
+    started = time.perf_counter()
+    found = find_copies(theirs, ours)
+    seconds = time.perf_counter() - started
+    with (external / "labels.csv").open(encoding="utf-8") as file:
+        listed = {row["file"] for row in csv.DictReader(file) if row[LISTED]}
+    hit = {theirs.ids[row] for row in found.left}
+    unlisted = np.flatnonzero([theirs.ids[row] not in listed for row in found.left])
+    contact_sheet(found.take(unlisted), theirs_rows, ours_rows, out.with_suffix(".hits.png"))
+    third, third_rows = fingerprints(clean, cache)
+    in_clean = find_copies(third, ours)
+    contact_sheet(in_clean, third_rows, ours_rows, out.with_suffix(".clean.png"))
+    return {
+        "listed": {
+            "files": len(listed),
+            "recall": round(len(listed & hit) / len(listed), 4),
+            "missed": sorted(listed - hit),
+            "files_hit": len(hit),
+            "unlisted_files_hit": len(hit - listed),
+            "unlisted_pairs": len(unlisted),
+            "agreement_of_pairs": summary_of(found.agreement),
+            "seconds": round(seconds, 1),
+        },
+        "clean": {
+            "files": len(third),
+            "pairs": [(third.ids[i], ours.ids[k]) for i, k in pairs_of(in_clean)],
+        },
+        "planted": plant(ours, ours_rows),
+        "embedded_default": embedded(cache),
+        "within_data": len(find_copies_within(ours)),
+    }
+
+
+def fingerprints(folder: Path, cache: Path) -> tuple[Fingerprints, pd.DataFrame]:
+    """Return the fingerprints of a data set and its manifest rows, in the same order."""
+    rows = open_data(str(folder)).rows
+    made = load_fingerprints(rows, cache)
+    return made, rows.set_index("id").loc[list(made.ids)].reset_index()
+
+
+def pairs_of(found: Copies) -> list[tuple[int, int]]:
+    """Return the positions of both sides, pair by pair."""
+    return list(zip(found.left.tolist(), found.right.tolist(), strict=True))
+
+
+def summary_of(values: np.ndarray) -> dict[str, float]:
+    """Return quantiles."""
+    levels = (0, 0.01, 0.05, 0.5)
+    return {
+        str(q): round(float(v), 3) for q, v in zip(levels, np.quantile(values, levels), strict=True)
+    }
+
+
+def crop(share: float) -> Change:
+    """Return a change that takes away a share of height and of width, anywhere."""
+
+    def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        width, height = (round((1 - share) * side) for side in image.size)
+        left, top = rng.integers(image.width - width + 1), rng.integers(image.height - height + 1)
+        return image.crop((left, top, left + width, top + height))
+
+    return change
+
+
+def border(share: float, colour: tuple[int, int, int]) -> Change:
+    """Return a change that adds a frame."""
+    return lambda image, rng: ImageOps.expand(image, round(share * min(image.size)), colour)
+
+
+def turn_hue(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Turn the hue by a fifth of the circle."""
+    hue, saturation, value = image.convert("HSV").split()
+    turned = hue.point(lambda level: (level + 51) % 256)
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+
+
+def rotate(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Turn by 5 degrees either way; the corners become black."""
+    return image.rotate(5 * rng.choice([-1, 1]), Image.Resampling.BILINEAR)
+
+
+def recompress(image: Image.Image, quality: int) -> Image.Image:
+    """Return a picture as it comes out of a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+CHANGES: dict[str, Change] = {
+    "compressed again": lambda image, rng: image,
+    "JPEG quality 40": lambda image, rng: recompress(image, 40),
+    "64 px": lambda image, rng: image.resize((64, 64), Image.Resampling.BILINEAR),
+    "middle square, 64 px": lambda image, rng: ImageOps.fit(image, (64, 64)),
+    "mirrored": lambda image, rng: ImageOps.mirror(image),
+    "cropped by 10 %": crop(0.1),
+    "cropped by 25 %": crop(0.25),
+    "cropped by 10 %, mirrored": lambda image, rng: ImageOps.mirror(crop(0.1)(image, rng)),
+    "brighter by 20 %": lambda image, rng: ImageEnhance.Brightness(image).enhance(1.2),
+    "darker by 20 %": lambda image, rng: ImageEnhance.Brightness(image).enhance(0.8),
+    "hue turned by 20 %": turn_hue,
+    "white border of 5 %": border(0.05, (255, 255, 255)),
+    "black border of 10 %": border(0.1, (0, 0, 0)),
+    "turned by 5 degrees": rotate,
+    "bars, made square": lambda image, rng: ImageOps.pad(image, (224, 224)),
+    "grey": lambda image, rng: image.convert("L").convert("RGB"),
+}
+
+
+def plant(ours: Fingerprints, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return recall, and false pairs, of each change.
+
+    A pair is false if its originals are no copies of one another either.
+    """
+    chosen = np.sort(np.random.default_rng(1).choice(len(ours), NUM_PLANTED, replace=False))
+    copies = find_copies_within(ours)
+    alike = set(pairs_of(copies)) | set(pairs_of(copies.swapped()))
+    images = [Image.open(path).convert("RGB") for path in rows["path"].iloc[chosen]]
+    result = {}
+    for name, change in CHANGES.items():
+        rng = np.random.default_rng(2)
+        made = [thumbnail(recompress(change(image, rng), QUALITY)) for image in images]
+        found = find_copies(as_fingerprints(np.array(made), "planted"), ours)
+        pairs = [(int(chosen[i]), k) for i, k in pairs_of(found)]
+        result[name] = {
+            "recall": len({i for i, k in pairs if i == k}) / NUM_PLANTED,
+            "other_pairs": len([p for p in pairs if p[0] != p[1] and p not in alike]),
+        }
+    return result
+
+
+def embedded(cache: Path) -> dict[str, Any]:
+    """Return recall of the copies planted in the embedded default."""
+    root = embedded_default()
+    ours, rows = fingerprints(root, cache)
+    external, _ = fingerprints(root / "external", cache)
+    table = pd.read_csv(root / "external_planted_duplicates.csv", dtype=str)
+    planted = set(zip(table["external_id"], table["test_id"], strict=True))
+    split = dict(zip(rows["id"], rows["split"], strict=True))
+    found = find_copies(external, ours)
+    pairs = {(external.ids[i], ours.ids[k]) for i, k in pairs_of(found)}
+    return {
+        "planted": len(planted),
+        "recall": len(planted & pairs) / len(planted),
+        "other_pairs": sorted((i, k, split[k]) for i, k in pairs - planted),
+    }
+
+
+def contact_sheet(found: Copies, theirs: pd.DataFrame, ours: pd.DataFrame, file: Path) -> None:
+    """Draw pairs side by side, the least sure first; nothing if there is none."""
+    side, across = 80, 9
+    order = np.argsort(found.agreement)
+    if not len(order):
+        return
+    sheet = Image.new(
+        "RGB", (across * (2 * side + 8), -(-len(order) // across) * (side + 14)), "white"
+    )
+    draw = ImageDraw.Draw(sheet)
+    for number, pair in enumerate(order):
+        x, y = number % across * (2 * side + 8), number // across * (side + 14)
+        for place, path in enumerate(
+            (theirs["path"][found.left[pair]], ours["path"][found.right[pair]])
+        ):
+            with Image.open(path) as image:
+                sheet.paste(
+                    ImageOps.pad(image.convert("RGB"), (side, side)), (x + place * side, y + 12)
+                )
+        draw.text((x, y), f"{number} {found.agreement[pair]:.3f}", fill="black")
+    sheet.save(file)
+
+
+def as_fingerprints(thumbnails: np.ndarray, name: str) -> Fingerprints:
+    """Return thumbnails as fingerprints of different files."""
+    ids = tuple(f"{name}{row}" for row in range(len(thumbnails)))
+    return Fingerprints(ids, ids, thumbnails)
+
+
+def measure_scale() -> dict[str, Any]:
+    """Return the seconds of a large search, and the recall of copies planted in it."""
+    rng = np.random.default_rng(0)
+    left, right = draw_textures(NUM_LEFT, rng), draw_textures(NUM_RIGHT, rng)
+    where = np.sort(rng.choice(NUM_LEFT, NUM_SCALE_PLANTED, replace=False))
+    for number, row in enumerate(where):
+        left[row] = cropped(right[number], rng)
+    load, started, cpu = os.getloadavg()[0], time.perf_counter(), time.process_time()
+    found = find_copies(as_fingerprints(left, "left"), as_fingerprints(right, "right"))
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    pairs = set(pairs_of(found))
+    hits = [(int(row), number) in pairs for number, row in enumerate(where)]
+    return {
+        "left": NUM_LEFT,
+        "right": NUM_RIGHT,
+        "cores": os.cpu_count(),
+        "load_before": round(load, 1),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "planted": NUM_SCALE_PLANTED,
+        "recall": float(np.mean(hits)),
+        "other_pairs": len(pairs) - sum(hits),
+    }
+
+
+def draw_textures(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return random pictures whose frequencies are as strong as in photographs: about 1 / f."""
+    frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
+    frequency[0, 0] = np.inf
+    parts = []
+    for some in chunks(count, 2000):
+        spectrum = np.fft.rfft2(rng.normal(size=(some, SIZE, SIZE))) / frequency
+        pictures = np.fft.irfft2(spectrum, (SIZE, SIZE))
+        pictures *= 50 / pictures.std(axis=(1, 2), keepdims=True)
+        parts.append(np.clip(pictures + 128, 0, 255).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def chunks(count: int, size: int) -> Iterator[int]:
+    """Yield how many of `count` come next."""
+    for start in range(0, count, size):
+        yield min(size, count - start)
+
+
+def cropped(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a crop of a picture that keeps 75 % to 100 % of its sides; half of them mirrored."""
+    side = rng.uniform(0.75, 1) * SIZE
+    left, top = rng.uniform(0, SIZE - side, 2)
+    box = (left, top, left + side, top + side)
+    image = Image.fromarray(picture).resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
+    return np.array(ImageOps.mirror(image) if rng.random() < 0.5 else image)
+
+
+if __name__ == "__main__":
+    main()

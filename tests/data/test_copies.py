@@ -1,0 +1,241 @@
+"""Tests for finding copies: by windows' descriptors, confirmed by laying one over the other."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from automl_flowers.data import copies as copies_module
+from automl_flowers.data import descriptors
+from automl_flowers.data.copies import (
+    Copies,
+    find_copies,
+    find_copies_within,
+    group_copies,
+)
+from automl_flowers.data.fingerprints import Fingerprints, thumbnail
+from automl_flowers.data.neighbours import find_windows, most_similar
+from tests.data.textures import CHANGES, texture
+
+NUM_PICTURES = 24
+SERIAL = itertools.count()  # no two files have equal bytes
+
+
+def prints(images, digests=None):
+    ids = tuple(f"{number:03d}" for number in range(len(images)))
+    made = [thumbnail(image) for image in images]
+    thumbnails = np.array(made, np.uint8).reshape(-1, 64, 64)
+    return Fingerprints(ids, digests or tuple(f"{next(SERIAL)}" for _ in ids), thumbnails)
+
+
+def pairs(found):
+    return list(zip(found.left.tolist(), found.right.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def originals():
+    return [texture(seed) for seed in range(NUM_PICTURES)]
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changed_pictures_are_found_and_no_others(originals, change):
+    changed = [change(image) for image in originals]
+
+    found = find_copies(prints(changed), prints(originals))
+
+    assert set(pairs(found)) <= {(k, k) for k in range(NUM_PICTURES)}
+    assert len(found) >= 0.9 * NUM_PICTURES
+    assert ((found.agreement > 0.8) & (found.agreement < 1.0001)).all()
+
+
+def test_a_mirrored_picture_is_called_mirrored_and_an_upright_one_is_not(originals):
+    mixed = [
+        CHANGES["mirrored" if number % 2 else "resized"](image)
+        for number, image in enumerate(originals)
+    ]
+
+    found = find_copies(prints(mixed), prints(originals))
+
+    assert found.is_mirrored.tolist() == [bool(number % 2) for number in found.left]
+
+
+def test_different_pictures_are_no_copies(originals):
+    others = [texture(1000 + seed) for seed in range(60)]
+
+    assert len(find_copies(prints(others), prints(originals))) == 0
+    assert len(find_copies_within(prints(others))) == 0
+
+
+def test_left_and_right_may_be_exchanged(originals):
+    names = list(CHANGES)
+    left = [CHANGES[names[n % len(names)]](image) for n, image in enumerate(originals)]
+    one, other = prints(left), prints(originals[::-1])
+
+    there, back = find_copies(one, other), find_copies(other, one).swapped()
+
+    assert set(pairs(there)) == set(pairs(back))
+    order = np.lexsort((back.right, back.left))
+    np.testing.assert_allclose(back.agreement[order], there.agreement, atol=1e-4)
+    assert back.is_mirrored[order].tolist() == there.is_mirrored.tolist()
+
+
+def test_the_order_of_pictures_does_not_matter(originals):
+    mixed = [*originals, *(CHANGES["mirrored and cropped"](image) for image in originals[:9])]
+    shuffled = np.random.default_rng(0).permutation(len(mixed))
+
+    found = pairs(find_copies_within(prints(mixed)))
+    other = pairs(find_copies_within(prints([mixed[row] for row in shuffled])))
+
+    assert found == [(k, NUM_PICTURES + k) for k in range(9)]
+    assert {tuple(sorted((shuffled[i], shuffled[k]))) for i, k in other} == set(found)
+
+
+def test_flat_pictures_are_copies_only_if_their_bytes_are_equal():
+    flat = [Image.new("RGB", (40, 40), (200, 30, 90))] * 3
+    ramp = Image.linear_gradient("L").resize((40, 40)).convert("RGB")
+    images = [*flat, ramp, ramp.rotate(180)]
+
+    found = find_copies_within(prints(images, ("same", "other", "same", "up", "down")))
+
+    assert pairs(found) == [(0, 2)]
+    assert found.has_equal_bytes.all()
+    assert found.agreement.tolist() == [1.0]
+
+
+def test_equal_bytes_win_over_what_pixels_say(originals):
+    found = find_copies(prints(originals[:2], ("a", "b")), prints(originals[:2], ("b", "x")))
+
+    assert pairs(found) == [(0, 0), (1, 0), (1, 1)]
+    assert found.has_equal_bytes.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("num_left", "num_right"), [(0, 0), (0, 3), (3, 0), (1, 1)])
+def test_few_or_no_pictures_are_fine(originals, num_left, num_right):
+    found = find_copies(prints(originals[:num_left]), prints(originals[:num_right]))
+
+    assert len(found) == min(num_left, num_right)
+    assert len(find_copies_within(prints(originals[:num_left]))) == 0
+
+
+def test_progress_ends_at_the_total(originals):
+    heard = []
+
+    find_copies(prints(originals), prints(originals), lambda *report: heard.append(report))
+
+    assert heard
+    assert heard[-1][0] == heard[-1][1]
+
+
+def test_many_copies_of_one_picture_are_one_group(originals):
+    copies = [change(originals[0]) for change in list(CHANGES.values())[:8]]
+    images = [*copies, *originals[1:4]]
+
+    groups = group_copies(find_copies_within(prints(images)), len(images))
+
+    assert len(set(groups[:8])) == 1
+    assert len(set(groups)) == 4
+
+
+@given(links=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))
+def test_groups_are_the_connected_parts(links):
+    none = np.zeros(len(links), bool)
+    left, right = np.array(links, np.int64).reshape(-1, 2).T
+
+    groups = group_copies(Copies(left, right, none.astype(np.float32), none, none), 10)
+
+    parts = [{k} for k in range(10)]
+    for i, k in links:
+        joined = parts[i] | parts[k]
+        for member in joined:
+            parts[member] = joined
+    assert [{k for k in range(10) if groups[k] == group} for group in groups] == parts
+
+
+def test_a_mirrored_picture_has_the_mirrored_descriptor(originals):
+    images = descriptors.prepare(prints(originals).thumbnails)
+
+    straight = descriptors.describe(images, descriptors.WHOLE)
+    mirrored = descriptors.describe(images[:, :, ::-1], descriptors.WHOLE)
+
+    np.testing.assert_allclose(descriptors.mirror(straight), mirrored, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(straight, axis=1), 1, atol=1e-4)
+
+
+def brute_force(wholes, prepared, min_similarity):
+    windows = np.stack([descriptors.describe(prepared, v) for v in range(len(descriptors.VIEWS))])
+    best = np.einsum("vpd,wd->wpv", windows, wholes).max(axis=2)
+    return {tuple(pair) for pair in np.argwhere(best >= min_similarity).tolist()}
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_wholes=st.integers(1, 20),
+    num_pictures=st.integers(1, 20),
+    num_cells=st.integers(1, 7),
+    min_similarity=st.sampled_from([-0.2, 0.2, 0.4]),
+)
+def test_search_by_cells_is_that_of_brute_force_if_all_cells_are_probed(
+    seed, num_wholes, num_pictures, num_cells, min_similarity
+):
+    rng = np.random.default_rng(seed)
+    wholes = descriptors.describe(
+        rng.normal(0, 30, (num_wholes, 32, 32)).astype(np.float32), descriptors.WHOLE
+    )
+    prepared = rng.normal(0, 30, (num_pictures, 32, 32)).astype(np.float32)
+
+    found = find_windows(
+        wholes, prepared, min_similarity, num_cells=num_cells, num_probes=num_cells
+    )
+
+    assert list(zip(found.whole.tolist(), found.picture.tolist(), strict=True)) == sorted(
+        brute_force(wholes, prepared, min_similarity)
+    )
+
+
+def test_search_by_cells_finds_most_of_what_brute_force_finds():
+    prepared = descriptors.prepare(prints([texture(seed) for seed in range(150)]).thumbnails)
+    changed = [CHANGES["cropped by a tenth"](texture(seed)) for seed in range(150)]
+    wholes = descriptors.describe(descriptors.prepare(prints(changed).thumbnails), 0)
+
+    found = find_windows(wholes, prepared, 0.62, num_cells=32)
+
+    assert np.mean(np.isin(np.arange(150), found.whole[found.whole == found.picture])) > 0.9
+
+
+def test_copies_are_found_by_cells_too(originals, monkeypatch):
+    monkeypatch.setattr("automl_flowers.data.neighbours.MAX_COMPARISONS", 0)
+    monkeypatch.setattr("automl_flowers.data.neighbours.NUM_CELLS", 8)
+    changed = [CHANGES["mirrored"](image) for image in originals]
+
+    found = find_copies(prints(changed), prints(originals))
+
+    assert pairs(found) == [(k, k) for k in range(NUM_PICTURES)]
+
+
+@given(
+    matches=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 20)), max_size=30),
+    limit=st.integers(1, 5),
+)
+def test_the_most_similar_of_each_whole_are_kept(matches, limit):
+    whole = np.array([w for w, _ in matches], np.int64)
+    similarity = np.array([s / 20 for _, s in matches], np.float32)
+
+    kept = most_similar(whole, similarity, limit)
+
+    assert kept.tolist() == sorted(kept.tolist())
+    for one in set(whole.tolist()):
+        best = sorted(similarity[whole == one].tolist(), reverse=True)[:limit]
+        assert sorted(similarity[kept][whole[kept] == one].tolist(), reverse=True) == best
+
+
+def test_candidates_of_a_picture_are_bounded(originals):
+    same = prints([originals[0]] * 30)
+    prepared = descriptors.prepare(same.thumbnails)
+
+    found = copies_module._candidates(prepared, prepared, are_same=True)
+
+    assert np.bincount(found.left).max() == copies_module.MAX_CANDIDATES

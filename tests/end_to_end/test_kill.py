@@ -11,10 +11,18 @@ import time
 import pytest
 
 
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+from automl_flowers.cli import main
+main()
+"""
+
+
 def start(pictures, space, run):
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "automl_flowers", "search", "--json"),
+            *(sys.executable, "-c", PROGRAM, "search", "--json"),
             *("--data", str(pictures), "--space", str(space), "--run", str(run)),
             *("--max-epochs", "3", "--max-recipes", "4"),
         ],

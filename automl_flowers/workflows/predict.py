@@ -77,15 +77,21 @@ def _models_of(run: RunFolder, reporter: Reporter) -> tuple[list[_Model], list[s
     if not run.blend.exists():
         return [_best_model(run, reporter)], read_json(run.data)["class_names"]
     blend = read_json(run.blend)
-    models = [
-        _Model(
-            Recipe.from_dict(member["recipe"]),
-            member["weight"],
-            weights_path(run.members, member["name"]),
-        )
-        for member in blend["members"]
-    ]
-    return models, blend["class_names"]
+    try:
+        models = [
+            _Model(
+                Recipe.from_dict(member["recipe"]),
+                member["weight"],
+                weights_path(run.members, member["name"]),
+            )
+            for member in blend["members"]
+        ]
+        return models, blend["class_names"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
+            hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
+        ) from error
 
 
 def _best_model(run: RunFolder, reporter: Reporter) -> _Model:

@@ -549,6 +549,13 @@ def _(bench):
     return ["predict", data, "--run", bench.run]
 
 
+@mistake("A `blend.json` without its members")
+def _(bench):
+    data = bench.copy_run()
+    bench.write("run/blend.json", "{}")
+    return ["predict", data, "--run", bench.run]
+
+
 @mistake("A run folder that cannot be written to")
 def _(bench):
     return bench.search_pictures("--run", bench.write("file", "") / "run")

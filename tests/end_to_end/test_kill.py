@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it

@@ -177,7 +177,9 @@ def _leaks(
     if policy == "keep":
         return Leaks(policy)
     held_out = ours.manifest.split(*EVALUATION_SPLITS)
-    found = copies.find_copies(external.fingerprints(), ours.fingerprints(*EVALUATION_SPLITS))
+    found = copies.find_copies(
+        external.fingerprints(), ours.fingerprints(*EVALUATION_SPLITS), external.on_progress
+    )
     leaking = find_leaks(
         found.take(labels[found.left] >= 0),
         files=external.manifest.rows["id"].tolist(),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from automl_flowers.data.copies import Copies, find_copies_within
+from automl_flowers.data.copies import Copies, OnProgress, find_copies_within
 from automl_flowers.data.fingerprints import Fingerprints, join, load_fingerprints
 from automl_flowers.data.label_mapping import propose
 from automl_flowers.data.leaks import EVALUATION_SPLITS
@@ -24,12 +24,7 @@ from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
 
-OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is, and the total."""
-
 Kind = Literal["exact bytes", "exact pixels", "near"]
-
-COMPARING = "comparing pictures that look alike"
 
 _MIN_AGREEMENT_OF_EQUAL_PIXELS = 0.99
 _WHOLE_SIZE = 1_000_000  # no JPEG is decoded at less than its size
@@ -182,7 +177,7 @@ def audit(
         labels += [names[label] for label in known["label"].tolist()]
         prints.append(made)
     table = pd.concat(rows, ignore_index=True)
-    copies = find_copies_within(join(prints), functools.partial(on_progress, COMPARING))
+    copies = find_copies_within(join(prints), on_progress)
     problems = [p for m in (ours, *external) for p in m.problems]
     problems += [p for made in prints for p in made.problems]
     return Audit(table, tuple(_pairs(table, labels, copies, on_progress)), tuple(problems))

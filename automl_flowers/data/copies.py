@@ -7,6 +7,7 @@ pixels: the one picture is laid over the other, and their details have to agree.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +41,15 @@ MAX_CANDIDATES = 6
 _MIN_COARSE_AGREEMENT = 0.4
 _CHUNK = 512
 
-OnProgress = Callable[[int, int], None]
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is, and the total."""
+
+SEARCHING = "looking for pictures that look alike"
+COMPARING = "comparing pictures that look alike"
+
+
+def _quietly(what: str, done: int, total: int) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -97,27 +106,26 @@ class _Candidates:
 
 
 def find_copies(
-    left: Fingerprints, right: Fingerprints, on_progress: OnProgress = lambda done, total: None
+    left: Fingerprints, right: Fingerprints, on_progress: OnProgress = _quietly
 ) -> Copies:
     """Find the pictures of one set that are copies of pictures of another.
 
     Args:
         left: The one set.
         right: The other set.
-        on_progress: Called with the candidates confirmed or refused, and their total.
+        on_progress: Hears of a long search, and of comparing.
 
     Returns:
         Pairs, ordered by left, then right.
     """
     ours, theirs = (descriptors.prepare(side.thumbnails) for side in (left, right))
-    forth, back = _candidates(ours, theirs), _candidates(theirs, ours, is_swapped=True)
+    forth = _candidates(ours, theirs, on_progress)
+    back = _candidates(theirs, ours, on_progress, is_swapped=True)
     found = _confirm(left.thumbnails, right.thumbnails, forth.join(back), on_progress)
     return _add_equal_bytes(left, right, found)
 
 
-def find_copies_within(
-    pictures: Fingerprints, on_progress: OnProgress = lambda done, total: None
-) -> Copies:
+def find_copies_within(pictures: Fingerprints, on_progress: OnProgress = _quietly) -> Copies:
     """Find the pictures of a set that are copies of one another.
 
     Args:
@@ -128,7 +136,7 @@ def find_copies_within(
         Pairs with `left < right`, in order.
     """
     prepared = descriptors.prepare(pictures.thumbnails)
-    candidates = _candidates(prepared, prepared, are_same=True)
+    candidates = _candidates(prepared, prepared, on_progress, are_same=True)
     found = _confirm(pictures.thumbnails, pictures.thumbnails, candidates, on_progress)
     first, second = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
     return _add_equal_bytes(pictures, pictures, replace(found, left=first, right=second))
@@ -150,6 +158,7 @@ def group_copies(pairs: Copies, num_pictures: int) -> Integers:
 def _candidates(
     wholes: descriptors.Floats,
     windows: descriptors.Floats,
+    on_progress: OnProgress = _quietly,
     *,
     is_swapped: bool = False,
     are_same: bool = False,
@@ -159,12 +168,15 @@ def _candidates(
     Args:
         wholes: Pictures to take as they are, and mirrored.
         windows: Pictures to take windows of.
+        on_progress: Hears of a long search.
         is_swapped: Whether `windows` are the left ones.
         are_same: Whether both are the same pictures, so that each finds itself.
     """
     straight = descriptors.describe(wholes, descriptors.WHOLE)
     both = np.concatenate([straight, descriptors.mirror(straight)])
-    matches = neighbours.find_windows(both, windows, MIN_SIMILARITY)
+    matches = neighbours.find_windows(
+        both, windows, MIN_SIMILARITY, on_progress=functools.partial(on_progress, SEARCHING)
+    )
     if are_same:
         matches = matches.take(matches.whole % len(wholes) != matches.picture)
     is_mirrored = matches.whole >= len(wholes)
@@ -189,7 +201,8 @@ def _confirm(
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, part in enumerate(pool.map(agreement_of, chunks)):
             parts.append(part)
-            on_progress(min((number + 1) * _CHUNK, len(candidates.left)), len(candidates.left))
+            done = min((number + 1) * _CHUNK, len(candidates.left))
+            on_progress(COMPARING, done, len(candidates.left))
     agreement = np.concatenate(parts)
     is_copy = agreement >= MIN_AGREEMENT
     kept = candidates.take(is_copy)

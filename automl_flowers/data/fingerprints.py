@@ -59,16 +59,19 @@ class Fingerprints:
     def of(self, ids: Iterable[str]) -> Fingerprints:
         """Return the fingerprints of some images, in their order.
 
-        Raises:
-            KeyError: If an id has no fingerprint.
+        An image that could not be read when fingerprints were taken has a blank one, of which
+        nothing is a copy.
         """
+        wanted = tuple(ids)
         index = {identity: row for row, identity in enumerate(self.ids)}
-        rows = np.array([index[identity] for identity in ids], dtype=np.int64)
-        return Fingerprints(
-            tuple(self.ids[row] for row in rows),
-            tuple(self.digests[row] for row in rows),
-            self.thumbnails[rows],
+        rows = np.array([index.get(identity, -1) for identity in wanted], dtype=np.int64)
+        known = rows >= 0
+        thumbnails = np.zeros((len(rows), SIZE, SIZE), np.uint8)
+        thumbnails[known] = self.thumbnails[rows[known]]
+        digests = (
+            self.digests[r] if r >= 0 else f"none of {i}" for r, i in zip(rows, wanted, strict=True)
         )
+        return Fingerprints(wanted, tuple(digests), thumbnails)
 
 
 def join(parts: Sequence[Fingerprints]) -> Fingerprints:

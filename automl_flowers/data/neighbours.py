@@ -8,7 +8,7 @@ cells nearest to it only. Either way it is matrix products, and needs nothing bu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from automl_flowers.data.descriptors import VIEWS, Floats, describe
 
 Integers = npt.NDArray[np.int64]
+OnProgress = Callable[[int, int], None]
 
 MAX_COMPARISONS = 4e9
 """More than these, and cells are used; so many take about ten seconds on two cores."""
@@ -74,6 +75,7 @@ def find_windows(
     *,
     num_cells: int | None = None,
     num_probes: int = NUM_PROBES,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Matches:
     """Find the windows that look like whole pictures.
 
@@ -84,6 +86,8 @@ def find_windows(
         num_cells: How many; by default 1 if there are few comparisons to make. With one cell,
             or as many probes as cells, all is compared with all.
         num_probes: Cells that each whole picture is compared with.
+        on_progress: Called with the windows done of each picture, and their number, if there are
+            so many pictures that there are cells.
 
     Returns:
         For each whole and picture the most similar window, ordered by whole, then picture.
@@ -99,7 +103,11 @@ def find_windows(
 
     # Each thread has a view of its own; BLAS with threads of its own would only get in their way.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(matches_of, range(len(VIEWS))))
+        found = []
+        for matches in pool.map(matches_of, range(len(VIEWS))):
+            found.append(matches)
+            if num_cells > 1:
+                on_progress(len(found), len(VIEWS))
     return _best_views(
         Matches(
             np.concatenate([part.whole for part in found]),

@@ -32,7 +32,6 @@ OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, the images done and their total."""
 
 _MOST_UNREADABLE = 0.5
-_LAY = "comparing pictures that look alike"
 
 
 def _quietly(what: str, done: int, total: int) -> None:
@@ -141,7 +140,7 @@ def prepare(
     )
     division = splits.shares_for(set(data.manifest.rows["split"]))
     if division is not None or leaks != "keep":
-        found = copies.find_copies_within(data.fingerprints(), functools.partial(on_progress, _LAY))
+        found = copies.find_copies_within(data.fingerprints(), on_progress)
         data = replace(data, manifest=_divide(data.manifest, found, division, seed=seed))
         data = _without_leaks(data, found, leaks)
     _check_trainable(data.manifest, len(data.leaks.dropped))

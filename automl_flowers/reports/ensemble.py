@@ -63,12 +63,14 @@ class ExternalData:
         name: Of the data set.
         images_used: That could join the training set.
         copies: Ids left out as copies of evaluation images.
+        copies_kept: How many such copies were trained on all the same.
         classes: One decision a class.
     """
 
     name: str
     images_used: int
     copies: tuple[str, ...]
+    copies_kept: int
     classes: tuple[ClassDecision, ...]
 
 
@@ -145,6 +147,8 @@ def _external(entry: dict[str, Any]) -> ExternalData:
         name=entry["name"],
         images_used=entry["images_used"],
         copies=tuple(entry["near_copies_dropped"]),
+        copies_kept=len(entry.get("leaks", {}).get("found", ()))
+        - len(entry["near_copies_dropped"]),
         classes=tuple(ClassDecision(**decision) for decision in entry["classes"]),
     )
 

@@ -13,7 +13,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageOps
 
-from automl_flowers.data.audit import SENTENCES, Audit, OnProgress, Pair, Picture
+from automl_flowers.data.audit import SENTENCES, Audit, Pair, Picture
+from automl_flowers.data.copies import OnProgress
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
 

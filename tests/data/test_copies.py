@@ -125,8 +125,18 @@ def test_progress_ends_at_the_total(originals):
 
     find_copies(prints(originals), prints(originals), lambda *report: heard.append(report))
 
-    assert heard
-    assert heard[-1][0] == heard[-1][1]
+    what, done, total = heard[-1]
+    assert (what, done) == ("comparing pictures that look alike", total)
+
+
+def test_a_long_search_says_how_far_it_is(originals, monkeypatch):
+    monkeypatch.setattr("automl_flowers.data.neighbours.MAX_COMPARISONS", 0)
+    heard = []
+
+    find_copies_within(prints(originals), lambda *report: heard.append(report))
+
+    views = len(descriptors.VIEWS)
+    assert ("looking for pictures that look alike", views, views) in heard
 
 
 def test_many_copies_of_one_picture_are_one_group(originals):

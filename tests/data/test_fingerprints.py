@@ -104,6 +104,14 @@ def test_what_cannot_be_read_is_listed_and_stays_listed(photos, tmp_path):
         assert [problem.path for problem in made.problems] == ["rose/1.png", "rose/3.png"]
 
 
+def test_an_image_without_fingerprint_has_a_blank_one_of_its_own(photos, tmp_path):
+    made = load(photos, tmp_path).of(["rose/1.png", "gone.png", "gone_too.png"])
+
+    assert made.ids == ("rose/1.png", "gone.png", "gone_too.png")
+    assert len(set(made.digests)) == 3
+    assert made.thumbnails[1:].max() == 0
+
+
 def test_no_readable_picture_gives_no_fingerprint(tmp_path):
     for name in ("daisy", "rose"):
         (tmp_path / "photos" / name).mkdir(parents=True)

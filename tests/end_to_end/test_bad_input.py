@@ -84,7 +84,7 @@ def call(bench, arguments, cli):
 
 
 def files_in(folder):
-    """Return the content of files but locks, the cache of data, and what SQLite's readers add."""
+    """Return the content of files, but for locks, data's cache, and what SQLite's readers add."""
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")

@@ -229,9 +229,32 @@ def test_test_without_labels_is_said(unlabelled_run):
 def test_external_decisions_are_shown(blended_run):
     words = words_of(blended_run)
 
-    assert "7 images could join the training set; 1 copies of evaluation images" in words
+    assert "7 images could join the training set; copies of evaluation images" in words
+    assert "that were left out: 1." in words
     assert "has <the> name" in words
     assert "75 %" in words
+
+
+@pytest.mark.parametrize(("policy", "done"), [("drop", "left out"), ("warn", "trained on all")])
+def test_copies_among_training_images_are_counted(searched_run, policy, done):
+    content = json.loads(searched_run.data.read_text(encoding="utf-8"))
+    content["leaks"] = {"policy": policy, "dropped": [], "found": [{"file": "a"}, {"file": "b"}]}
+    searched_run.data.write_text(json.dumps(content), encoding="utf-8")
+
+    assert f"2 training images were copies of evaluation images and {done}" in words_of(
+        searched_run
+    )
+
+
+def test_copies_among_external_images_that_were_kept_are_counted(blended_run):
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    leaks = {"policy": "warn", "dropped": [], "found": [{"file": "a"}]}
+    content["external"][0].update(near_copies_dropped=[], leaks=leaks)
+    blended_run.blend.write_text(json.dumps(content), encoding="utf-8")
+
+    words = words_of(blended_run)
+
+    assert "that were left out: none; that were trained on all the same: 1." in words
 
 
 def test_most_confused_pairs_are_listed(blended_run, build):

@@ -256,6 +256,18 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
+def read_label_map(given: str | dict[str, str | None] | None) -> dict[str, str | None]:
+    """Return a label map: external class names to ours, or to None.
+
+    Args:
+        given: A YAML file, the content of one, or None for an empty map.
+
+    Raises:
+        ConfigError: If the file cannot be read or holds no mapping.
+    """
+    return read_yaml(Path(given)) if isinstance(given, str) else given or {}
+
+
 def load_yaml(file: Path) -> Any:
     """Return what a YAML file holds.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from automl_flowers.config import RunConfig, make_config, parse_config, read_yaml
+from automl_flowers.config import RunConfig, make_config, parse_config, read_label_map, read_yaml
 from automl_flowers.console import Reporter
 from automl_flowers.data import label_mapping
 from automl_flowers.data.audit import audit, summary_of
@@ -71,7 +71,7 @@ def check(
         for name in (address, *(external or config.external))
     )
     names = [name for manifest in theirs for name in manifest.class_names]
-    given = read_yaml(Path(label_map)) if label_map else _recorded_map(config)
+    given = read_label_map(label_map or config.label_map)
     label_mapping.check_label_map(given, names, ours.class_names)
     place = out or (folder.path if folder else OUT)
     cache = folder.cache if folder else place / "cache"
@@ -88,11 +88,6 @@ def check(
     write_json(place / JSON_FILE, facts)
     write_text(place / PAGE_FILE, page)
     return {**facts, "page": str(place / PAGE_FILE)}
-
-
-def _recorded_map(config: RunConfig) -> dict[str, str | None]:
-    given = config.label_map or {}
-    return read_yaml(Path(given)) if isinstance(given, str) else given
 
 
 def _as_divided(ours: Manifest, folder: RunFolder | None) -> Manifest:

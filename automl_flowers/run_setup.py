@@ -32,7 +32,6 @@ from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
 from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.data.sources.records import RecordFeatures
-from automl_flowers.disk import folder_bytes
 from automl_flowers.durations import say_seconds
 from automl_flowers.environment import describe_environment
 from automl_flowers.errors import ConfigError, RunError, UserError
@@ -257,7 +256,8 @@ def bytes_to_decode(space: Space, data: ImageData, run: RunFolder) -> int:
     """Return the bytes of decoded pictures that a search will write and has not yet."""
     sizes = {int(size) for size in space.choices("image_size")}
     pixels = len(data.manifest.rows) * sum(size**2 for size in sizes)
-    return max(3 * pixels - folder_bytes(run.cache), 0)
+    decoded = sum(file.stat().st_size for file in run.cache.glob("images-*"))
+    return max(3 * pixels - decoded, 0)
 
 
 def _check_weights_files(space: Space, config: RunConfig) -> None:

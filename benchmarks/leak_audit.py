@@ -25,7 +25,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from automl_flowers.data.copies import Copies, find_copies, find_copies_within
-from automl_flowers.data.fingerprints import SIZE, Fingerprints, load_fingerprints, thumbnail
+from automl_flowers.data.copies.fingerprints import SIZE, Fingerprints, load_fingerprints, thumbnail
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.synthetic import embedded_default
 from automl_flowers.environment import describe_environment

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from automl_flowers.data.copies import Copies, OnProgress, find_copies_within
-from automl_flowers.data.fingerprints import Fingerprints, join, load_fingerprints
+from automl_flowers.data.copies.fingerprints import Fingerprints, join, load_fingerprints
 from automl_flowers.data.label_mapping import propose
 from automl_flowers.data.leaks import EVALUATION_SPLITS
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem

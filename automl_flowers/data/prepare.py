@@ -19,7 +19,7 @@ import pandas as pd
 
 from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import Pictures, content_hash, load_pictures
-from automl_flowers.data.fingerprints import Fingerprints, load_fingerprints
+from automl_flowers.data.copies.fingerprints import Fingerprints, load_fingerprints
 from automl_flowers.data.leaks import NOTHING_DONE, Leaks, Policy, leaks_within, obey
 from automl_flowers.data.manifest import SPLITS, Manifest, Problem, save_manifest
 from automl_flowers.data.pipeline import Examples

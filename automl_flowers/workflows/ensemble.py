@@ -21,7 +21,7 @@ from automl_flowers.blending.retrain import (
 from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
     RunConfig,
-    read_yaml,
+    read_label_map,
 )
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
@@ -126,7 +126,7 @@ def _external_sources(
     sources = external_data.read_sources(
         config.external,
         data,
-        label_map=_label_map(config),
+        label_map=read_label_map(config.label_map),
         probe_with=best.backbone if config.weights != NONE else None,
         probe_weights=weights_of(config.weights, best.backbone),
         image_size=run_setup.smallest_size(space),
@@ -151,11 +151,6 @@ def _external_sources(
         if leaking := source.leaks.sentence("external"):
             reporter.say(f"external {source.name}: {leaking}")
     return sources
-
-
-def _label_map(config: RunConfig) -> dict[str, str | None]:
-    given = config.label_map or {}
-    return read_yaml(Path(given)) if isinstance(given, str) else given
 
 
 def _retrain_all(

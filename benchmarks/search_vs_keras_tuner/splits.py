@@ -19,7 +19,7 @@ import pandas as pd
 
 from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import load_pictures
-from automl_flowers.data.fingerprints import load_fingerprints
+from automl_flowers.data.copies.fingerprints import load_fingerprints
 from automl_flowers.data.sources import open_data
 from automl_flowers.errors import DataError
 from automl_flowers.files import atomic_path

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from automl_flowers.data import copies as copies_module
-from automl_flowers.data import descriptors
 from automl_flowers.data.copies import (
     Copies,
+    descriptors,
     find_copies,
     find_copies_within,
     group_copies,
 )
-from automl_flowers.data.fingerprints import Fingerprints, thumbnail
-from automl_flowers.data.neighbours import find_windows, most_similar
+from automl_flowers.data.copies import find as copies_module
+from automl_flowers.data.copies.fingerprints import Fingerprints, thumbnail
+from automl_flowers.data.copies.neighbours import find_windows, most_similar
 from tests.data.textures import CHANGES, texture
 
 NUM_PICTURES = 24
@@ -130,7 +130,7 @@ def test_progress_ends_at_the_total(originals):
 
 
 def test_a_long_search_says_how_far_it_is(originals, monkeypatch):
-    monkeypatch.setattr("automl_flowers.data.neighbours.MAX_COMPARISONS", 0)
+    monkeypatch.setattr("automl_flowers.data.copies.neighbours.MAX_COMPARISONS", 0)
     heard = []
 
     find_copies_within(prints(originals), lambda *report: heard.append(report))
@@ -217,8 +217,8 @@ def test_search_by_cells_finds_most_of_what_brute_force_finds():
 
 
 def test_copies_are_found_by_cells_too(originals, monkeypatch):
-    monkeypatch.setattr("automl_flowers.data.neighbours.MAX_COMPARISONS", 0)
-    monkeypatch.setattr("automl_flowers.data.neighbours.NUM_CELLS", 8)
+    monkeypatch.setattr("automl_flowers.data.copies.neighbours.MAX_COMPARISONS", 0)
+    monkeypatch.setattr("automl_flowers.data.copies.neighbours.NUM_CELLS", 8)
     changed = [CHANGES["mirrored"](image) for image in originals]
 
     found = find_copies(prints(changed), prints(originals))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from automl_flowers.data import fingerprints as module
-from automl_flowers.data.fingerprints import SIZE, join, load_fingerprints, thumbnail
+from automl_flowers.data.copies import fingerprints as module
+from automl_flowers.data.copies.fingerprints import SIZE, join, load_fingerprints, thumbnail
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.images import decode_whole
 from automl_flowers.errors import DataError

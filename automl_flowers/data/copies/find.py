@@ -1,9 +1,4 @@
-"""Copies: pictures that are the same photograph, however it was handled in between.
-
-A copy may be resized, compressed again, mirrored, cropped, turned a little, lighter or darker, of
-another hue, with a border. Candidates are found by descriptors of windows; each is confirmed on
-pixels: the one picture is laid over the other, and their details have to agree.
-"""
+"""From candidates to pairs: descriptors find them, pixels confirm them."""
 
 from __future__ import annotations
 
@@ -19,8 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
-from automl_flowers.data import alignment, descriptors, neighbours
-from automl_flowers.data.fingerprints import Fingerprints, Thumbnails
+from automl_flowers.data.copies import alignment, descriptors, neighbours
+from automl_flowers.data.copies.fingerprints import Fingerprints, Thumbnails
 
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from automl_flowers.data.descriptors import Floats, shrink
-from automl_flowers.data.fingerprints import Thumbnails
+from automl_flowers.data.copies.descriptors import Floats, shrink
+from automl_flowers.data.copies.fingerprints import Thumbnails
 
 Maps = npt.NDArray[np.float32]
 """`(n, 2, 3)`: where each point (x, y, 1) of one picture lies in the other; both in [-1, 1]."""

@@ -17,7 +17,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from automl_flowers.data.fingerprints import Thumbnails
+from automl_flowers.data.copies.fingerprints import Thumbnails
 
 Floats = npt.NDArray[np.float32]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from automl_flowers.data.descriptors import VIEWS, Floats, describe
+from automl_flowers.data.copies.descriptors import VIEWS, Floats, describe
 
 Integers = npt.NDArray[np.int64]
 OnProgress = Callable[[int, int], None]

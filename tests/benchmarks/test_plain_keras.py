@@ -58,12 +58,12 @@ def test_the_peer_builds_and_trains_and_hands_over(job):
     assert 0 < job.curve()[0, 0] < 600
     schedule = job.space.declare(hp).schedule
     assert float(model.optimizer.learning_rate) == pytest.approx(schedule.learning_rate(0.5, 2))
-    handed = np.load(job.predictions)
     tests = plain_keras.load_pictures(job.repeat, "test", job.image_size)
-    np.testing.assert_array_equal(handed["ids"], tests.ids)
-    np.testing.assert_array_equal(
-        handed["predicted"], model.predict(tests.images, verbose=0).argmax(axis=1)
-    )
+    with np.load(job.predictions) as handed:
+        np.testing.assert_array_equal(handed["ids"], tests.ids)
+        np.testing.assert_array_equal(
+            handed["predicted"], model.predict(tests.images, verbose=0).argmax(axis=1)
+        )
 
 
 def test_the_peer_trains_on_train_alone_and_is_scored_on_all_of_val(job, repeats):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from automl_flowers.tuning.checkpoints import load_state
 from tests.end_to_end.conftest import draw_folder
 
 PAIR = """
@@ -96,9 +97,10 @@ def test_what_the_search_trained_equals_what_is_trained_anew(cli, blended, tmp_p
     assert [m["scores"] for m in again["members"]] == [m["scores"] for m in before["members"]]
     for member in before["members"]:
         first, second = (
-            np.load(folder / "members" / f"{member['name']}.npz") for folder in (run, copy)
+            load_state(folder / "members" / f"{member['name']}.npz") for folder in (run, copy)
         )
-        for name in first.files:
+        assert first.keys() == second.keys()
+        for name in first:
             np.testing.assert_array_equal(first[name], second[name])
 
 

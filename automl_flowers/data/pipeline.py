@@ -74,6 +74,17 @@ class Examples:
             images[here] = cache[self.row_of[positions[here]]]
         return images
 
+    def every(self, step: int) -> Examples:
+        """Return each `step`th of these examples, the first among them."""
+        return Examples(
+            caches=self.caches,
+            cache_of=self.cache_of[::step],
+            row_of=self.row_of[::step],
+            labels=self.labels[::step],
+            ids=self.ids[::step],
+            content=self.content and f"{self.content}/{step}",
+        )
+
     def join(self, other: Examples) -> Examples:
         """Return these examples followed by others of the same size."""
         return Examples(

@@ -31,6 +31,9 @@ from search_spaces.recipe import Recipe
 BOUNDARY = "boundary"
 """Name of the layer that puts out what the frozen part of a classifier ends with."""
 
+SHORTEST_TABLE = 4096
+"""Learning rates that a program has room for at least, 16 kB."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -71,8 +74,8 @@ class Architecture:
     ) -> Architecture:
         """Return the architecture that a recipe needs on the given data and device.
 
-        The length of the table is rounded up to a power of two, so that a few more images do
-        not make another program.
+        The length of the table is rounded up to a power of two and at least `SHORTEST_TABLE`, so
+        that a few more images or epochs do not make another program.
         """
         return cls(
             backbone=recipe.backbone,
@@ -82,7 +85,7 @@ class Architecture:
             batch_size=batch_size,
             num_classes=num_classes,
             precision=precision,
-            num_steps=1 << max(num_steps - 1, 0).bit_length(),
+            num_steps=1 << (max(num_steps, SHORTEST_TABLE) - 1).bit_length(),
             weights=weights,
         )
 

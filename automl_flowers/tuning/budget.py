@@ -23,8 +23,11 @@ SHARE_FOR_OTHERS = 1 / 3
 FEWEST_TRAININGS = 4
 """With time for fewer trainings than these, none is cut into rounds."""
 
-SHARE_OF_THE_FIRST = 0.6
+SHARE_OF_THE_FIRST = 0.85
 """Share of what is left that the first of few trainings may take."""
+
+DOUBT = 3.0
+"""How many times longer or shorter a training may take than is guessed before one was timed."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,18 @@ def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -
         return Horizon(max(min(default, fitting), 1), in_rounds=False)
     for_ten = int(seconds / (10 * epoch))
     return Horizon(min(2 * default, max(for_ten, default)), in_rounds=True)
+
+
+def is_tight(default: int, recipe: Recipe, costs: Costs, seconds: float) -> bool:
+    """Say whether there may be time for a few trainings only, so that a guess is not enough.
+
+    Args:
+        default: Epochs without a budget.
+        recipe: A typical one.
+        costs: Guessed.
+        seconds: What is left of the budget.
+    """
+    return seconds < DOUBT * FEWEST_TRAININGS * costs.training(recipe, default)
 
 
 def _only_running(trials: Sequence[TrialRecord]) -> bool:

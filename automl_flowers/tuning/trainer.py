@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ from automl_flowers.tuning.callbacks import (
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.search import InfeasibleError, OnEpoch
 from search_spaces.recipe import Recipe
+
+REHEARSED_STEPS = 5
+"""Steps of each of two short epochs that are timed before a training: the first one is traced."""
 
 SMALLEST_BATCH = 4
 """Images a step and replica; a recipe that needs smaller batches to fit is infeasible."""
@@ -71,6 +75,19 @@ def _footprint(recipe: Recipe) -> Footprint:
         recipe.optimizer,
         recipe.batch_size,
     )
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that a training takes.
+
+    Attributes:
+        build: Before its first step, where its program is not alive.
+        epoch: An epoch.
+    """
+
+    build: float
+    epoch: float
 
 
 class Trainer:
@@ -170,6 +187,36 @@ class Trainer:
                         f"not enough memory for {fitting.backbone} at {fitting.image_size} px in "
                         f"batches of {fitting.batch_size}"
                     ) from error
+
+    def rehearse(self, recipe: Recipe) -> Timing | None:
+        """Time what training a recipe takes, on a part of the images; its program stays alive.
+
+        Returns:
+            None if memory does not suffice: `train` will find out what does.
+        """
+        started = time.perf_counter()
+        examples, val = (self.examples(split, recipe.image_size) for split in ("train", "val"))
+        records: list[EpochRecord] = []
+        try:
+            program = self._program(recipe, len(examples))
+            steps = count_steps(len(examples), program.architecture.batch_size)
+            parts = max(steps // REHEARSED_STEPS, 1)
+            trial.train(
+                program,
+                self._fitting(recipe),
+                trial.Plan(0, 2, 2, seed=0),
+                examples.every(parts),
+                val.every(parts),
+                on_epoch=lambda record, get_state: records.append(record),
+            )
+        except (tf.errors.ResourceExhaustedError, MemoryError):
+            self._programs.clear()
+            return None
+        except trial.DivergedError:
+            return None
+        first, second = (record.seconds for record in records)
+        before = time.perf_counter() - started - first - second
+        return Timing(build=before + max(first - second, 0.0), epoch=parts * second)
 
     def _train(
         self,

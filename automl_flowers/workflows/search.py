@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from automl_flowers import run_setup
@@ -20,15 +21,16 @@ from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.results import SearchResult
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE
-from automl_flowers.tuning.budget import Budget, TimedPace, choose_horizon
+from automl_flowers.tuning.budget import Budget, TimedPace, choose_horizon, is_tight
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from automl_flowers.tuning.cost import Costs, learn_costs
+from automl_flowers.tuning.cost import Architecture, Costs, learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import ProbeFolder, probe_all
 from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
 from automl_flowers.tuning.search import Pace, run_search
+from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import bank_of, make_trainer
 from search_spaces.hyperparameters import Value
 from search_spaces.portfolio import first_recipes
@@ -70,20 +72,25 @@ def search(
         worth, first = _look_first(config, data, run, space, reporter)
         forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
         typical = Recipe.from_values(first[0])
+        trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
+        costs = learn_costs((), forward)
         if config.time_budget and given.max_epochs is None and not run.config.exists():
-            config = _with_horizon(config, given, typical, learn_costs((), forward), started)
+            budget = Budget(config.time_budget, started=started)
+            costs = _measured(costs, trainer, typical, budget, reporter)
+            config = _with_horizon(config, given, typical, costs, budget)
         with Ledger(run.ledger, writable=True) as ledger:
             config = run_setup.extend(config, ledger, reporter)
+            trainer.num_epochs = int(config.max_epochs or 1)
             run_setup.write_settings(config, run, space, accelerator)
             plan = make_plan(config)
-            costs = learn_costs(ledger.trials(), forward)
-            epoch_seconds = costs.epoch(typical) if forward else None
+            if ledger.trials():
+                costs = learn_costs(ledger.trials(), forward)
+            epoch_seconds = costs.epoch(typical) if forward or costs.epochs else None
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
             if not ledger.trials():
                 run_setup.warn_about_augmentation(config, worth, data, reporter)
             if config.time_budget is not None:
                 reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
-            trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
             if not has_rounds(config):
                 first = run_setup.enqueued(config, worth)  # known good ones belong to rounds
             oracle = make_oracle(config, worth, plan, first)
@@ -105,15 +112,27 @@ def search(
     return SearchResult(run.path, tuple(trials), config.objective)
 
 
+def _measured(
+    guessed: Costs, trainer: Trainer, typical: Recipe, budget: Budget, reporter: Reporter
+) -> Costs:
+    """Return costs, of a typical recipe measured by a rehearsal where much hangs on them."""
+    if not is_tight(trainer.num_epochs, typical, guessed, budget.left):
+        return guessed
+    timing = trainer.rehearse(typical)
+    if timing is None:
+        return guessed
+    reporter.say(f"rehearsed {typical.name}: about {timing.epoch:.1f} s an epoch")
+    return replace(guessed, epochs={Architecture.of(typical): timing.epoch}, builds=[timing.build])
+
+
 def _with_horizon(
-    config: RunConfig, given: RunConfig, typical: Recipe, costs: Costs, started: float
+    config: RunConfig, given: RunConfig, typical: Recipe, costs: Costs, budget: Budget
 ) -> RunConfig:
     """Return the settings with as many epochs as the time budget is worth.
 
     A factor above them makes Hyperband's brackets single rounds.
     """
-    left = Budget(config.time_budget or 0.0, started=started).left
-    horizon = choose_horizon(int(config.max_epochs or 1), typical, costs, left)
+    horizon = choose_horizon(int(config.max_epochs or 1), typical, costs, budget.left)
     update = {"max_epochs": horizon.epochs}
     if not horizon.in_rounds and "factor" not in given.model_fields_set:
         update["factor"] = horizon.epochs + 1

@@ -144,7 +144,7 @@ def test_nothing_is_reserved_for_what_is_finished_or_not_there():
 
 @pytest.mark.parametrize(
     ("seconds", "epochs"),
-    [(10, 1), (40, 2), (90, 5), (200, 6), (239, 6), (240, 6), (800, 8), (10_000, 12)],
+    [(10, 1), (40, 3), (90, 6), (200, 6), (239, 6), (240, 6), (800, 8), (10_000, 12)],
 )
 def test_the_horizon_follows_the_budget(seconds, epochs):
     horizon = choose_horizon(6, RECIPE, KNOWN, seconds)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.special
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
@@ -25,7 +24,10 @@ from ensembles.validation import stratified_folds
 
 BATCH_SIZE = 32
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""Inverse L2 penalties of a head on standardised features, among which one is chosen."""
+"""Inverse L2 penalties of a head, among which one is chosen."""
+
+START_STRENGTH = 0.01
+"""Inverse L2 penalty of a head that fine-tuning starts from."""
 
 HELD_OUT_FOLDS = 5
 """One part in so many of the training examples chooses the penalty."""
@@ -100,22 +102,49 @@ def fit_head(
     return _fit(features, labels, num_classes, max(STRENGTHS, key=score))
 
 
+def fit_start(
+    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], num_classes: int
+) -> Head:
+    """Return the logistic regression that fine-tuning starts from: one of small weights.
+
+    The head that predicts best has weights so large that the first steps, which change the
+    features, cost more than it was worth (benchmarks/starting_head.py).
+
+    Args:
+        features: Float32, `(num_examples, num_features)`.
+        labels: Integer, `(num_examples,)`, at least two classes.
+        num_classes: Outputs of the head; classes without an example get hardly any probability.
+    """
+    return _fit(features, labels, num_classes, START_STRENGTH)
+
+
 def _fit(
     features: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     num_classes: int,
     strength: float,
 ) -> Head:
-    scaler = StandardScaler().fit(features)
+    mean, scale = features.mean(axis=0, dtype=np.float64), _scale(features)
     classifier = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-    classifier.fit(scaler.transform(features), labels)
+    classifier.fit((features - mean) / scale, labels)
     weights, bias = classifier.coef_.T, classifier.intercept_
     if weights.shape[1] == 1:  # two classes share one logit
         weights, bias = np.hstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
-    weights = weights / scaler.scale_[:, None]
-    bias = bias - scaler.mean_ @ weights
+    weights = weights / scale[:, None]
+    bias = bias - mean @ weights
     kernel = np.zeros((features.shape[1], num_classes), np.float32)
     biases = np.full(num_classes, bias.min() - _ABSENT_LOGIT, np.float32)
     kernel[:, classifier.classes_] = weights
     biases[classifier.classes_] = bias
     return Head(kernel, biases, strength)
+
+
+def _scale(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return what to divide each feature by: its spread, at least that of the median feature.
+
+    A feature that hardly varies in these images would get huge weights otherwise, and varies as
+    soon as the backbone trains.
+    """
+    spread = features.std(axis=0, dtype=np.float64)
+    middle = np.median(spread[spread > 0]) if spread.any() else 1.0
+    return np.asarray(np.maximum(spread, middle))

@@ -1,9 +1,9 @@
 """Probes: what a linear head makes of frozen features, before anything is fine-tuned.
 
 In seconds a probe says how far a backbone gets without training, which is an honest floor for
-everything that follows. Its head is where trials of that backbone start (linear probing, then
-fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054), and backbones that are far
-behind are left out (`probe_rule.py`).
+everything that follows. A second head, of small weights, is where trials of that backbone start
+(linear probing, then fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054), and
+backbones that are far behind are left out (`probe_rule.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.files import read_json, sha256_of, write_json
 from automl_flowers.modeling import features
-from automl_flowers.modeling.features import Head
+from automl_flowers.modeling.features import START_STRENGTH, Head
 from automl_flowers.starting_weights import IMAGENET, Weights, weights_of
 from automl_flowers.tuning.checkpoints import load_state, save_state
 from automl_flowers.tuning.probe_rule import Probe
@@ -38,7 +38,7 @@ def probe(
     num_classes: int,
     content: str,
 ) -> tuple[Probe, Head]:
-    """Fit a linear head on frozen features of `train` and score it on `val`.
+    """Score a linear head on frozen features of `train`, and fit another to start from.
 
     Args:
         backbone: Registry name.
@@ -48,6 +48,9 @@ def probe(
         val: Labelled examples; they are scored, and nothing is chosen by them.
         num_classes: Outputs of the head.
         content: Digits of all of this.
+
+    Returns:
+        The scores of the one, and the other.
     """
     started = time.perf_counter()
     encoder = features.build_encoder(backbone, image_size, weights)
@@ -56,6 +59,7 @@ def probe(
     of_train = features.extract(encoder, train)
     forward = time.perf_counter() - forward
     head = features.fit_head(of_train, train.labels, num_classes)
+    start = features.fit_start(of_train, train.labels, num_classes)
     probabilities = head.probabilities(of_val)
     made = Probe(
         backbone=backbone,
@@ -68,7 +72,7 @@ def probe(
         forward_seconds=forward,
         content=content,
     )
-    return made, head
+    return made, start
 
 
 def probe_all(
@@ -136,7 +140,7 @@ class ProbeFolder:
         self._folder = folder
 
     def save(self, made: Probe, head: Head) -> None:
-        """Write a probe: the head first, then the record that speaks for it."""
+        """Write a probe and a head to start from, and then the record that speaks for both."""
         self._record(made.name).unlink(missing_ok=True)
         save_state(self._head(made.name), {"kernel": head.kernel, "bias": head.bias})
         write_json(self._record(made.name), asdict(made))
@@ -150,12 +154,12 @@ class ProbeFolder:
         return found if content in (None, found.content) else None
 
     def head(self, backbone: str, image_size: int) -> Head | None:
-        """Return the head of a probe that was made, or None."""
+        """Return what trials of a probed backbone start from, or None."""
         found = self.find(backbone, image_size)
         if found is None:
             return None
         state = load_state(self._head(found.name))
-        return Head(state["kernel"], state["bias"], found.strength)
+        return Head(state["kernel"], state["bias"], START_STRENGTH)
 
     def all(self) -> list[Probe]:
         """Return all probes, best first."""

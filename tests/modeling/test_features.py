@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from automl_flowers.modeling.features import STRENGTHS, fit_head
+from automl_flowers.modeling.features import STRENGTHS, fit_head, fit_start
 from ensembles import metrics
 
 
@@ -34,6 +34,31 @@ def test_noise_gets_a_stronger_penalty_than_what_can_be_told_apart():
     noisy = fit_head(*clusters(4, spread=20), 4)
 
     assert noisy.strength < clear.strength == max(STRENGTHS)
+
+
+@pytest.mark.parametrize("fit", [fit_head, fit_start])
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-3])
+def test_a_feature_that_hardly_varies_does_not_decide(fit, spread):
+    features, labels = clusters(3, spread=2.0)
+    hardly = np.random.default_rng(2).normal(0.5, spread, len(labels))
+    head = fit(np.c_[features, hardly].astype(np.float32), labels, 3)
+
+    usual = np.abs(head.kernel[:-1] * features.std(axis=0)[:, None]).max()
+    assert np.abs(head.kernel[-1]).max() <= 2 * usual / np.median(features.std(axis=0))
+
+
+def test_fine_tuning_starts_from_small_weights_that_know_the_classes():
+    features, labels = clusters(4)
+    best, start = fit_head(features, labels, 4), fit_start(features, labels, 4)
+
+    assert np.linalg.norm(start.kernel) < np.linalg.norm(best.kernel) / 2
+    assert metrics.macro_f1(labels, start.probabilities(features)) > 0.9
+
+
+def test_features_that_never_vary_say_nothing():
+    head = fit_start(np.ones((9, 2), np.float32), np.repeat(np.arange(3), 3), 3)
+
+    np.testing.assert_allclose(head.probabilities(np.ones((1, 2), np.float32)), 1 / 3, atol=1e-3)
 
 
 def test_a_class_without_an_example_is_never_said():

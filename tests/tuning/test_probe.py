@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_flowers.errors import RunError
-from automl_flowers.modeling.features import Head
+from automl_flowers.modeling.features import START_STRENGTH, Head
 from automl_flowers.tuning.probe import ProbeFolder
 from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
 
@@ -17,7 +17,7 @@ def make_probe(backbone="vgg16", image_size=96, macro_f1=0.8, content="digits"):
     return Probe(backbone, image_size, macro_f1, 0.8, 0.5, 0.1, 3.0, 1.0, content)
 
 
-HEAD = Head(np.ones((4, 3), np.float32), np.arange(3, dtype=np.float32), 0.1)
+HEAD = Head(np.ones((4, 3), np.float32), np.arange(3, dtype=np.float32), START_STRENGTH)
 
 
 def test_backbones_far_behind_are_left_out_and_the_rest_ranked():

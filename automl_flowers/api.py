@@ -128,6 +128,8 @@ def ensemble(
     label_map: Address | Mapping[str, str | None] | None = None,
     leaks: str | None = None,
     blend_weights: str | None = None,
+    seeds: int | None = None,
+    final_fit: bool | None = None,
     feature_bank: str | None = None,
     strategy: str | None = None,
     precision: str | None = None,
@@ -145,6 +147,9 @@ def ensemble(
             YAML file with one.
         leaks: As for `search`, of external images; those of the search are as they were.
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
+        seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
+        final_fit: Train once more on all labelled images, evaluation included, to predict new
+            ones; scores are those of before.
         feature_bank: As for `search`.
         strategy: As for `search`.
         precision: As for `search`.

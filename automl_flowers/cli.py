@@ -194,6 +194,16 @@ def ensemble(
     blend_weights: Annotated[
         str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
     ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Fits of each member, averaged; 1 by default.")
+    ] = None,
+    final_fit: Annotated[
+        bool | None,
+        typer.Option(
+            "--final-fit",
+            help="Train once more on evaluation images, too, to predict new ones.",
+        ),
+    ] = None,
     feature_bank: Bank = None,
     strategy: Strategy = None,
     precision: Precision = None,

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from automl_flowers.blending.retrain import Member, load_member_state
+from automl_flowers.blending.fits import load_weights
+from automl_flowers.blending.retrain import Member, digits_of
 from automl_flowers.tuning.trainer import Trainer
 from ensembles import metrics, predictions, validation
 from ensembles.averaging import average, uniform_weights
@@ -51,7 +52,7 @@ def predictions_file(trainer: Trainer, member: Member, split: str) -> str:
     read for data that they were not made on.
     """
     content = trainer.data.content_hash(member.recipe.image_size, split)
-    return f"{member.name}.{split}.{member.digits}-{content}.npz"
+    return f"{member.name}.{split}.{digits_of(member.fits_for(split))}-{content}.npz"
 
 
 def _predict(
@@ -63,13 +64,16 @@ def _predict(
         with contextlib.suppress(ValueError):  # the file is damaged, so predict again
             return predictions.load_predictions(path)
     examples = trainer.examples(split, recipe.image_size)
-    state = load_member_state(members_folder, member.name)
+    made_by = [
+        trainer.predict(recipe, load_weights(members_folder, fit.name), examples)
+        for fit in member.fits_for(split)
+    ]
     made = Predictions(
         member=member.name,
         split=split,
         ids=examples.ids,
         labels=examples.labels,
-        probabilities=trainer.predict(recipe, state, examples),
+        probabilities=average(np.stack(made_by)).astype(np.float32),
         class_names=trainer.data.manifest.class_names,
         data_hash=trainer.data.content_hash(recipe.image_size, split),
     )
@@ -174,6 +178,8 @@ def _member_entry(
         "val_macro_f1_without_external": member.score_without_external,
         "val_macro_f1_with_external": member.score_with_external,
         "external_failure": member.external_failure,
+        "fits": [fit.name for fit in member.fits],
+        "final_fits": [fit.name for fit in member.final_fits],
     }
 
 

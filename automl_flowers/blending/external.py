@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from automl_flowers.blending.retrain import External
+from automl_flowers.blending.fits import Images
 from automl_flowers.data import copies, label_mapping
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.label_mapping import ClassDecision
@@ -190,7 +190,7 @@ def _leaks(
     return obey(policy, leaking, "external")
 
 
-def join_sources(sources: Sequence[Source], image_size: int) -> External:
+def join_sources(sources: Sequence[Source], image_size: int) -> Images:
     """Return all usable external images as one set.
 
     Args:
@@ -210,4 +210,4 @@ def join_sources(sources: Sequence[Source], image_size: int) -> External:
         used = rows[source.labels >= 0]
         digest.update(content_hash(source.data.pictures(image_size), used).encode())
     num_images = sum(source.num_used for source in sources)
-    return External(examples_at, digest.hexdigest()[:16], num_images)
+    return Images(examples_at, digest.hexdigest()[:16], num_images)

@@ -78,6 +78,19 @@ def _footprint(recipe: Recipe) -> Footprint:
 
 
 @dataclass(frozen=True)
+class TrainingImages:
+    """What to train on, at one image size.
+
+    Attributes:
+        train: Labelled images.
+        val: Labelled images to score every epoch on; None to score none.
+    """
+
+    train: Examples
+    val: Examples | None
+
+
+@dataclass(frozen=True)
 class Timing:
     """Seconds that a training takes.
 
@@ -148,9 +161,11 @@ class Trainer:
         state: State | None,
         on_epoch: OnEpoch,
         *,
-        more: Examples | None = None,
+        images: TrainingImages | None = None,
+        name: str | None = None,
+        seed_number: int = 0,
     ) -> dict[str, int]:
-        """Train a recipe on `train`, scored on `val`, and return the size of its model.
+        """Train a recipe, and return the size of its model.
 
         Args:
             recipe: What to train.
@@ -158,7 +173,9 @@ class Trainer:
             last_epoch: Epochs trained afterwards.
             state: After `first_epoch` epochs; None at the start.
             on_epoch: Called after every epoch.
-            more: External images, added to `train`.
+            images: What to train on; by default `train`, scored on `val`.
+            name: Of the training's logs; by default the recipe's.
+            seed_number: Of several trainings of a recipe that differ in their seed.
 
         Where memory does not suffice for the first epoch, it is tried again in batches of half
         the size (`in_smaller_batches`); the size that fits is `fitting_batch_size` of what is
@@ -169,6 +186,9 @@ class Trainer:
         """
         if self._fresh_programs:
             self._programs.clear()
+        images = images or TrainingImages(
+            *(self.examples(split, recipe.image_size) for split in ("train", "val"))
+        )
         begun = False
 
         def hear(record: EpochRecord, get_state: Callable[[], State]) -> None:
@@ -178,7 +198,8 @@ class Trainer:
 
         while True:
             try:
-                return self._train(recipe, first_epoch, last_epoch, state, hear, more)
+                plan = self._plan(recipe, first_epoch, last_epoch, seed_number)
+                return self._train(recipe, plan, state, hear, images, name or recipe.name)
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:
                 self._programs.clear()
                 if begun or not self._halve(recipe):
@@ -221,24 +242,24 @@ class Trainer:
     def _train(
         self,
         recipe: Recipe,
-        first_epoch: int,
-        last_epoch: int,
+        plan: trial.Plan,
         state: State | None,
         on_epoch: OnEpoch,
-        more: Examples | None,
+        images: TrainingImages,
+        name: str,
     ) -> dict[str, int]:
-        examples, fitting = self.training_set(recipe, more), self._fitting(recipe)
-        program = self._program(recipe, len(examples))
+        fitting = self._fitting(recipe)
+        program = self._program(recipe, len(images.train))
         trial.train(
             program,
             fitting,
-            self._plan(recipe, first_epoch, last_epoch),
-            examples,
-            self.examples("val", recipe.image_size),
+            plan,
+            images.train,
+            images.val,
             state=state,
             head=self._heads(recipe.backbone, recipe.image_size),
             on_epoch=on_epoch,
-            callbacks=self._make_callbacks(recipe, more),
+            callbacks=self._make_callbacks(name),
             bank=self._bank,
         )
         size = describe(program.model)
@@ -274,38 +295,34 @@ class Trainer:
         program.set_model_state(state)
         return trial.predict(program, examples)
 
-    def model_state(self, recipe: Recipe, more: Examples | None = None) -> State:
-        """Return the weights that the last `train` of this recipe ended with."""
-        program = self._program(recipe, len(self.training_set(recipe, more)))
-        return program.model_state()
+    def seed_of(self, recipe: Recipe, number: int = 0) -> int:
+        """Return the seed of a recipe's trial: the same in every round and every retraining.
 
-    def training_set(self, recipe: Recipe, more: Examples | None = None) -> Examples:
-        """Return the images that a recipe trains on."""
-        examples = self.examples("train", recipe.image_size)
-        return examples if more is None else examples.join(more)
-
-    def seed_of(self, recipe: Recipe) -> int:
-        """Return the seed of a recipe's trial: the same in every round and every retraining."""
-        return _digest(f"{self._seed}:{recipe.identity}")
+        Args:
+            recipe: What is trained.
+            number: Of several trainings that differ in their seed; 0 is the search's.
+        """
+        return _digest(
+            ":".join([str(self._seed), recipe.identity, *([str(number)] * bool(number))])
+        )
 
     def starting_point(self, recipe: Recipe) -> str:
         """Return what a recipe's backbone starts from, a file by the SHA-256 of its content."""
         weights = weights_of(self._weights, recipe.backbone)
         return weights if weights in (IMAGENET, NONE) else sha256_of(Path(weights))
 
-    def _plan(self, recipe: Recipe, first_epoch: int, last_epoch: int) -> trial.Plan:
+    def _plan(
+        self, recipe: Recipe, first_epoch: int, last_epoch: int, seed_number: int
+    ) -> trial.Plan:
         return trial.Plan(
             first_epoch,
             last_epoch,
             self.num_epochs,
-            seed=self.seed_of(recipe),
+            seed=self.seed_of(recipe, seed_number),
             view_seed=_digest(f"{self._seed}:views"),
         )
 
-    def _make_callbacks(
-        self, recipe: Recipe, more: Examples | None
-    ) -> list[keras.callbacks.Callback]:
-        name = recipe.name if more is None else f"{recipe.name}+external"
+    def _make_callbacks(self, name: str) -> list[keras.callbacks.Callback]:
         logs = [] if self._logs is None else [TensorBoardLogs(self._logs / name)]
         return [*logs, *make_callbacks(self._callbacks)]
 

@@ -10,14 +10,10 @@ from typing import Any
 from automl_flowers import run_setup
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
+from automl_flowers.blending.fits import Progress, read_progress
+from automl_flowers.blending.material import Material, collect
 from automl_flowers.blending.pick import pick_members
-from automl_flowers.blending.retrain import (
-    FAILURES,
-    Member,
-    Progress,
-    read_progress,
-    retrain,
-)
+from automl_flowers.blending.retrain import FAILURES, Member, retrain
 from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
     RunConfig,
@@ -78,7 +74,17 @@ def ensemble(
         sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
         trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
         recipes = [candidate.recipe for candidate in picked]
-        members, left_out = _retrain_all(recipes, so_far, trainer, run, sources, reporter)
+        size = recipes[0].image_size
+        material = collect(
+            data,
+            size,
+            external=external_data.join_sources(sources, size) if sources else None,
+            final_fit=config.final_fit,
+            leaks=config.leaks,
+        )
+        members, left_out = _retrain_all(
+            recipes, so_far, trainer, run, material, config.seeds, reporter
+        )
         aligned = blending.predict_members(trainer, members, run.members, run.predictions)
         choice = blending.weigh(aligned["blend"], config.blend_weights)
         if "test" in aligned:
@@ -111,7 +117,10 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 
 
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
-    names = ("top", "external", "label_map", "leaks", "blend_weights", "strategy")
+    names = (
+        *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
+        *("seeds", "final_fit"),
+    )
     return {name: getattr(config, name) for name in names}
 
 
@@ -158,11 +167,11 @@ def _retrain_all(
     so_far: Sequence[Progress | None],
     trainer: Trainer,
     run: RunFolder,
-    sources: Sequence[external_data.Source],
+    material: Material,
+    num_seeds: int,
     reporter: Reporter,
 ) -> tuple[list[Member], list[dict[str, str]]]:
     """Return the members, and the recipes that could not be retrained with the reason."""
-    external = external_data.join_sources(sources, recipes[0].image_size) if sources else None
     members: list[Member] = []
     left_out: list[dict[str, str]] = []
     for number, (recipe, progress) in enumerate(zip(recipes, so_far, strict=True)):
@@ -170,7 +179,13 @@ def _retrain_all(
         reporter.say(f"member {number + 1} of {len(recipes)}: {recipe.name}{done}")
         try:
             member = retrain(
-                trainer, recipe, run.members, external, reporter.member_epoch, progress
+                trainer,
+                recipe,
+                run.members,
+                material,
+                reporter.member_epoch,
+                num_seeds=num_seeds,
+                progress=progress,
             )
         except FAILURES as error:
             reporter.say(f"member {recipe.name} left out: {error}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator, set_up
 from automl_flowers.blending import predict as predicting
-from automl_flowers.blending.retrain import (
-    weights_path,
-)
+from automl_flowers.blending.fits import weights_path
 from automl_flowers.config import (
     RunConfig,
 )
@@ -81,10 +80,11 @@ def _models_of(run: RunFolder, reporter: Reporter) -> tuple[list[_Model], list[s
         models = [
             _Model(
                 Recipe.from_dict(member["recipe"]),
-                member["weight"],
-                weights_path(run.members, member["name"]),
+                member["weight"] / len(_fits_of(member)),
+                weights_path(run.members, name),
             )
             for member in blend["members"]
+            for name in _fits_of(member)
         ]
         return models, blend["class_names"]
     except (KeyError, TypeError, ValueError) as error:
@@ -92,6 +92,11 @@ def _models_of(run: RunFolder, reporter: Reporter) -> tuple[list[_Model], list[s
             f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
             hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
         ) from error
+
+
+def _fits_of(member: dict[str, Any]) -> list[str]:
+    """Return the names of the fits that predict new images; older runs have one a member."""
+    return member.get("final_fits") or [member["name"]]
 
 
 def _best_model(run: RunFolder, reporter: Reporter) -> _Model:

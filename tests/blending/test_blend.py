@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from automl_flowers.blending.blend import (
     weigh,
 )
 from automl_flowers.blending.external import join_sources, read_sources
-from automl_flowers.blending.retrain import Member, retrain
+from automl_flowers.blending.fits import Fit
+from automl_flowers.blending.material import collect
+from automl_flowers.blending.retrain import Member, digits_of, retrain
 from automl_flowers.data.prepare import prepare
 from automl_flowers.files import write_json
 from ensembles import metrics
@@ -50,9 +53,10 @@ def describe_member(recipe, number):
         score_without_external=0.5,
         score_with_external=None,
         external_failure=None,
-        trained_on="digits",
         size={"layers": 5},
         epochs=(),
+        fits=(Fit(f"member {number}", "digits", {}, ()),),
+        final_fits=(Fit(f"member {number}", "digits", {}, ()),),
     )
 
 
@@ -211,9 +215,13 @@ def source(ours, garden, run, tmp_path_factory, draw_pictures):
 
 
 @pytest.fixture(scope="module")
-def members(trainer, recipe, other_recipe, run, source):
-    external = join_sources([source], 32)
-    return [retrain(trainer, one, run["members"], external) for one in (recipe, other_recipe)]
+def material(ours, source):
+    return collect(ours, 32, external=join_sources([source], 32))
+
+
+@pytest.fixture(scope="module")
+def members(trainer, recipe, other_recipe, run, material):
+    return [retrain(trainer, one, run["members"], material) for one in (recipe, other_recipe)]
 
 
 @pytest.fixture(scope="module")
@@ -243,16 +251,10 @@ def test_with_no_epoch_left_a_trainer_only_says_the_size(trainer, recipe):
     assert heard == []
 
 
-def test_a_second_call_trains_nothing(trainer, members, recipe, run, source):
+def test_a_second_call_trains_nothing(trainer, members, recipe, run, material):
     heard = []
 
-    again = retrain(
-        trainer,
-        recipe,
-        run["members"],
-        join_sources([source], 32),
-        lambda *event: heard.append(event),
-    )
+    again = retrain(trainer, recipe, run["members"], material, lambda *event: heard.append(event))
 
     assert again == members[0]
     assert heard == []
@@ -335,7 +337,8 @@ def test_predictions_are_not_reused_for_other_data(
 
 def test_predictions_are_not_reused_for_a_member_trained_on_other_images(trainer, members):
     def retrained(member):
-        return Member(**{**vars(member), "trained_on": "other images"})
+        fits = tuple(replace(fit, trained_on="other images") for fit in member.fits)
+        return replace(member, fits=fits)
 
     for member in members:
         files = {predictions_file(trainer, one, "val") for one in (member, retrained(member))}
@@ -347,16 +350,17 @@ def test_other_training_images_retrain(make_trainer, members, recipe, other_data
     shutil.copytree(run["members"], folder)
     heard = []
 
+    data = other_data("train/rose/0.png")
     changed = retrain(
-        make_trainer(other_data("train/rose/0.png")),
+        make_trainer(data),
         recipe,
         folder,
-        None,
+        collect(data, 32),
         lambda name, record: heard.append(name),
     )
 
     assert heard == [recipe.name]
-    assert changed.trained_on != members[0].trained_on
+    assert digits_of(changed.fits) != digits_of(members[0].fits)
 
 
 def test_what_is_written_holds_what_was_done(trainer, members, aligned, tmp_path):

@@ -209,8 +209,8 @@ def test_joined_sources_follow_one_another(read, meadow, tmp_path, draw_pictures
 
     joined = join_sources(sources, 32)
 
-    examples = joined.examples_at(16)
-    assert joined.num_images == len(examples) == 10
+    examples = joined.at(16)
+    assert joined.count == len(examples) == 10
     assert examples.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 2, 2]
     assert examples.ids[0] == "meadow/Daisies/0.png"
     assert examples.ids[-1] == "field/tulip/1.png"
@@ -239,7 +239,7 @@ def test_external_images_that_are_all_copies_leave_nothing(read, meadow, garden,
     source = read(meadow)
 
     assert len(source.leaks.dropped) == 6
-    assert source.num_used == join_sources([source], 32).num_images == 0
+    assert source.num_used == join_sources([source], 32).count == 0
 
 
 def test_a_real_probe_tells_a_flower_from_its_namesake(read, tmp_path, draw_pictures):

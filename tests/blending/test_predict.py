@@ -12,6 +12,7 @@ from automl_flowers.blending.predict import (
 )
 from automl_flowers.data.sources.images import decode_image
 from automl_flowers.errors import DataError
+from automl_flowers.tuning.checkpoints import model_part
 
 
 def touch(root, *names):
@@ -97,8 +98,9 @@ def test_the_most_probable_class_is_decided_on(tmp_path):
 
 
 def test_a_member_predicts_files_as_it_predicts_the_data_set(trainer, recipe, ours, garden):
-    size = trainer.train(recipe, 0, 1, None, lambda *_heard: None)
-    state = trainer.model_state(recipe)
+    states = []
+    size = trainer.train(recipe, 0, 1, None, lambda record, get_state: states.append(get_state()))
+    state = model_part(states[0])
     examples = trainer.examples("test", recipe.image_size)
     expected = trainer.predict(recipe, state, examples)
 

@@ -1,21 +1,23 @@
 """Tests for retraining a recipe, over a learner that takes no time."""
 
 import json
+import math
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from automl_flowers.blending import retrain as retrain_module
-from automl_flowers.blending.retrain import (
-    FAILURES,
-    External,
+from automl_flowers.blending import fits as fits_module
+from automl_flowers.blending.fits import (
+    Images,
     Progress,
-    load_member_state,
+    load_weights,
     read_progress,
-    retrain,
     weights_path,
 )
+from automl_flowers.blending.material import Material
+from automl_flowers.blending.retrain import FAILURES, digits_of, retrain
+from automl_flowers.data.pipeline import Examples
 from automl_flowers.errors import RunError
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.checkpoints import CheckpointFolder
@@ -27,50 +29,51 @@ class Learner:
     """Stands in for the trainer: its score on `val` is what it is told."""
 
     def __init__(
-        self,
-        *,
-        score=0.5,
-        with_external=0.5,
-        content="ours",
-        start="imagenet",
-        seed=7,
-        num_epochs=NUM_EPOCHS,
+        self, *, score=0.5, with_external=0.5, start="imagenet", seed=7, num_epochs=NUM_EPOCHS
     ):
         self.score, self.with_external = score, with_external
-        self.content, self.start, self.seed, self.num_epochs = content, start, seed, num_epochs
-        self.data = self
+        self.start, self.seed, self.num_epochs = start, seed, num_epochs
         self.trained = []
-
-    def content_hash(self, image_size, *splits):
-        assert splits == ("train",)
-        return self.content
 
     def starting_point(self, _recipe):
         return self.start
 
-    def seed_of(self, _recipe):
-        return self.seed
+    def seed_of(self, _recipe, number=0):
+        return self.seed + number
 
-    def train(self, recipe, first_epoch, last_epoch, state, on_epoch, *, more=None):
+    def train(self, recipe, first_epoch, last_epoch, state, on_epoch, *, images, name, seed_number):
         assert last_epoch == self.num_epochs
         assert (state is None) == (first_epoch == 0)
-        self.trained.append((recipe.name, more))
+        self.trained.append((name, len(images.train), seed_number))
         self.first_epoch = first_epoch
-        final = self.score if more is None else self.with_external
+        final = self.with_external if "+external" in name else self.score
         if isinstance(final, Exception):
             raise final
         for epoch in range(first_epoch, last_epoch):
             score = final if epoch == last_epoch - 1 else 0.99
-            on_epoch(EpochRecord(epoch, 0.1, 1.0, score, score / 2, 0.7, 0.0), dict)
+            score = math.nan if images.val is None else score
+            record = EpochRecord(epoch, 0.1, 1.0, score, score / 2, 0.7, 0.0)
+            on_epoch(
+                record,
+                lambda: {
+                    "model/0000": np.array([len(self.trained), len(images.train)]),
+                    "optimizer/0000": np.ones(1),
+                },
+            )
         return {"layers": 5}
 
-    def model_state(self, recipe, more=None):
-        return {"model/0000": np.array([len(self.trained), more is not None])}
+
+def make_images(content, count):
+    """Return images of which only the number matters."""
+    rows = np.arange(count)
+    caches = (np.zeros((count, 4, 4, 3), np.uint8),)
+    examples = Examples(caches, np.zeros(count, int), rows, rows % 2, rows.astype(str))
+    return Images(lambda image_size: examples, content, count)
 
 
-@pytest.fixture
-def external():
-    return External(lambda image_size: f"examples of {image_size} px", "theirs", 4)
+OURS = Material(train=make_images("ours", 10), val=make_images("val", 3))
+EXTERNAL = replace(OURS, external=make_images("theirs", 4))
+EVERYTHING = make_images("all of ours", 16)
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def names_in(folder):
 def test_a_member_is_the_last_epoch_not_the_best(recipe, folder):
     learner = Learner(score=0.5)
 
-    member = retrain(learner, recipe, folder, None)
+    member = retrain(learner, recipe, folder, OURS)
 
     assert member.name == recipe.name
     assert member.scores == {"macro_f1": 0.5, "accuracy": 0.25, "log_loss": 0.7}
@@ -93,14 +96,14 @@ def test_a_member_is_the_last_epoch_not_the_best(recipe, folder):
     assert (member.score_without_external, member.score_with_external) == (0.5, None)
     assert member.size == {"layers": 5}
     assert names_in(folder) == [f"{recipe.name}.json", f"{recipe.name}.npz"]
-    np.testing.assert_array_equal(load_member_state(folder, member.name)["model/0000"], [1, 0])
+    np.testing.assert_array_equal(load_weights(folder, member.name)["model/0000"], [1, 10])
 
 
-def test_every_epoch_is_heard_with_the_members_name(recipe, folder, external):
+def test_every_epoch_is_heard_with_the_members_name(recipe, folder):
     heard = []
 
     retrain(
-        Learner(), recipe, folder, external, lambda name, record: heard.append((name, record.epoch))
+        Learner(), recipe, folder, EXTERNAL, lambda name, record: heard.append((name, record.epoch))
     )
 
     assert heard == [
@@ -117,12 +120,12 @@ def make_progress(num_epochs):
 def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):
     learner = Learner()
 
-    member = retrain(learner, recipe, folder, None, progress=make_progress(NUM_EPOCHS))
+    member = retrain(learner, recipe, folder, OURS, progress=make_progress(NUM_EPOCHS))
 
     assert learner.trained == []
     assert len(member.epochs) == NUM_EPOCHS
     assert (member.score_without_external, member.size) == (0.4, {"layers": 5})
-    state = load_member_state(folder, member.name)
+    state = load_weights(folder, member.name)
     assert list(state) == ["model/0000"]
     np.testing.assert_array_equal(state["model/0000"], [7, 7])
 
@@ -130,17 +133,17 @@ def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):
 def test_what_the_search_has_begun_is_continued(recipe, folder):
     learner = Learner()
 
-    member = retrain(learner, recipe, folder, None, progress=make_progress(1))
+    member = retrain(learner, recipe, folder, OURS, progress=make_progress(1))
 
     assert learner.first_epoch == 1
     assert [epoch.epoch for epoch in member.epochs] == [0, 1, 2]
     assert member.score_without_external == 0.5
 
 
-def test_with_external_images_training_begins_anew(recipe, folder, external):
+def test_with_external_images_training_begins_anew(recipe, folder):
     learner = Learner()
 
-    retrain(learner, recipe, folder, external, progress=make_progress(NUM_EPOCHS))
+    retrain(learner, recipe, folder, EXTERNAL, progress=make_progress(NUM_EPOCHS))
 
     assert learner.first_epoch == 0
     assert len(learner.trained) == 1
@@ -185,65 +188,71 @@ def test_there_is_no_progress_without_a_state_or_of_another_recipe(recipe, searc
     assert read_progress(ledger.trials(), recipe.identity, ledger, checkpoints) is None
 
 
-def test_a_second_call_trains_nothing_and_returns_the_same(recipe, folder, external):
-    first = retrain(Learner(), recipe, folder, external)
+def test_a_second_call_trains_nothing_and_returns_the_same(recipe, folder):
+    first = retrain(Learner(), recipe, folder, EXTERNAL)
     learner = Learner()
 
-    assert retrain(learner, recipe, folder, external) == first
+    assert retrain(learner, recipe, folder, EXTERNAL) == first
     assert learner.trained == []
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"content": "other images"}, {"start": "0123abcd"}, {"seed": 8}, {"num_epochs": 4}],
-    ids=["images", "starting weights", "seed", "horizon"],
+    [{"start": "0123abcd"}, {"seed": 8}, {"num_epochs": 4}],
+    ids=["starting weights", "seed", "horizon"],
 )
 def test_other_images_weights_seeds_and_horizons_retrain(recipe, folder, change):
-    first = retrain(Learner(), recipe, folder, None)
+    first = retrain(Learner(), recipe, folder, OURS)
     learner = Learner(**change)
 
-    second = retrain(learner, recipe, folder, None)
+    second = retrain(learner, recipe, folder, OURS)
 
     assert len(learner.trained) == 1
-    assert second.digits != first.digits
+    assert digits_of(second.fits) != digits_of(first.fits)
 
 
-def test_other_external_images_retrain_only_the_member_with_them(recipe, folder, external):
-    retrain(Learner(), recipe, folder, external)
+def test_other_images_retrain(recipe, folder):
+    first = retrain(Learner(), recipe, folder, OURS)
     learner = Learner()
 
-    retrain(learner, recipe, folder, replace(external, content="others of theirs"))
+    second = retrain(learner, recipe, folder, replace(OURS, train=make_images("others", 10)))
 
-    assert learner.trained == [(recipe.name, "examples of 32 px")]
+    assert len(learner.trained) == 1
+    assert digits_of(second.fits) != digits_of(first.fits)
+
+
+def test_other_external_images_retrain_only_the_member_with_them(recipe, folder):
+    retrain(Learner(), recipe, folder, EXTERNAL)
+    learner = Learner()
+
+    retrain(learner, recipe, folder, replace(OURS, external=make_images("others of theirs", 5)))
+
+    assert learner.trained == [(f"{recipe.name}+external", 15, 0)]
 
 
 def test_another_recipe_is_another_member(recipe, other_recipe, folder):
     learner = Learner()
 
-    names = {retrain(learner, one, folder, None).name for one in (recipe, other_recipe)}
+    names = {retrain(learner, one, folder, OURS).name for one in (recipe, other_recipe)}
 
     assert len(names) == len(learner.trained) == 2
 
 
 @pytest.mark.parametrize(("with_external", "kept"), [(0.4999, False), (0.5, True), (0.6, True)])
-def test_external_images_stay_in_only_where_val_does_not_drop(
-    recipe, folder, external, with_external, kept
-):
-    member = retrain(Learner(with_external=with_external), recipe, folder, external)
+def test_external_images_stay_in_only_where_val_does_not_drop(recipe, folder, with_external, kept):
+    member = retrain(Learner(with_external=with_external), recipe, folder, EXTERNAL)
 
     assert member.name == recipe.name + ("+external" if kept else "")
     assert member.scores["macro_f1"] == max(0.5, with_external)
     assert member.score_without_external == 0.5
     assert member.score_with_external == with_external
-    state = load_member_state(folder, member.name)
-    np.testing.assert_array_equal(state["model/0000"], [2, 1] if kept else [1, 0])
+    state = load_weights(folder, member.name)
+    np.testing.assert_array_equal(state["model/0000"], [2, 14] if kept else [1, 10])
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_training_with_external_images_that_fails_leaves_the_member_without(
-    recipe, folder, external, kind
-):
-    member = retrain(Learner(with_external=kind("too much of it")), recipe, folder, external)
+def test_a_training_with_external_images_that_fails_leaves_the_member_without(recipe, folder, kind):
+    member = retrain(Learner(with_external=kind("too much of it")), recipe, folder, EXTERNAL)
 
     assert member.name == recipe.name
     assert member.score_with_external is None
@@ -254,45 +263,46 @@ def test_a_training_with_external_images_that_fails_leaves_the_member_without(
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_training_without_external_images_that_fails_is_the_callers(recipe, folder, kind):
     with pytest.raises(kind, match="too much of it"):
-        retrain(Learner(score=kind("too much of it")), recipe, folder, None)
+        retrain(Learner(score=kind("too much of it")), recipe, folder, OURS)
 
     assert not folder.exists()
 
 
-def test_no_external_image_is_no_training(recipe, folder, external):
+def test_no_external_image_is_no_training(recipe, folder):
     learner = Learner()
 
-    member = retrain(learner, recipe, folder, replace(external, num_images=0))
+    member = retrain(learner, recipe, folder, replace(OURS, external=make_images("none", 0)))
 
     assert len(learner.trained) == 1
     assert member.score_with_external is None
 
 
-def test_digits_tell_apart_what_members_were_trained_on(recipe, folder, external):
-    without = retrain(Learner(), recipe, folder, None)
-    joined = retrain(Learner(), recipe, folder, external)
+def test_digits_tell_apart_what_members_were_trained_on(recipe, folder):
+    without = retrain(Learner(), recipe, folder, OURS)
+    joined = retrain(Learner(), recipe, folder, EXTERNAL)
 
-    assert without.digits != joined.digits
-    assert len(without.digits) == 8
-    assert int(without.digits, 16) >= 0
+    digits = digits_of(without.fits)
+    assert digits != digits_of(joined.fits)
+    assert len(digits) == 8
+    assert int(digits, 16) >= 0
 
 
 def test_weights_without_a_record_are_not_trusted(recipe, folder):
-    retrain(Learner(), recipe, folder, None)
+    retrain(Learner(), recipe, folder, OURS)
     (folder / f"{recipe.name}.json").unlink()
     learner = Learner()
 
-    retrain(learner, recipe, folder, None)
+    retrain(learner, recipe, folder, OURS)
 
     assert len(learner.trained) == 1
 
 
 def test_a_record_without_weights_is_not_trusted(recipe, folder):
-    retrain(Learner(), recipe, folder, None)
+    retrain(Learner(), recipe, folder, OURS)
     weights_path(folder, recipe.name).unlink()
     learner = Learner()
 
-    retrain(learner, recipe, folder, None)
+    retrain(learner, recipe, folder, OURS)
 
     assert len(learner.trained) == 1
 
@@ -300,33 +310,76 @@ def test_a_record_without_weights_is_not_trusted(recipe, folder):
 def test_a_kill_between_weights_and_record_leaves_no_record_of_other_weights(
     recipe, folder, monkeypatch
 ):
-    retrain(Learner(), recipe, folder, None)
+    retrain(Learner(), recipe, folder, OURS)
 
     def killed(*_arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(retrain_module, "write_json", killed)
+        patch.setattr(fits_module, "write_json", killed)
         with pytest.raises(KeyboardInterrupt):
-            retrain(Learner(content="other images"), recipe, folder, None)
+            retrain(Learner(), recipe, folder, replace(OURS, train=make_images("others", 10)))
     learner = Learner()
-    retrain(learner, recipe, folder, None)
+    retrain(learner, recipe, folder, OURS)
 
     assert len(learner.trained) == 1
 
 
 def test_the_record_holds_what_was_trained(recipe, folder):
-    member = retrain(Learner(), recipe, folder, None)
+    member = retrain(Learner(), recipe, folder, OURS)
 
     record = json.loads((folder / f"{recipe.name}.json").read_text())
     assert record["recipe"] == recipe.to_dict()
     assert record["epochs"] == [asdict(epoch) for epoch in member.epochs]
-    assert record["trained_on"] == member.trained_on
+    assert record["trained_on"] == member.fits[0].trained_on
 
 
 def test_damaged_weights_are_named(recipe, folder):
-    retrain(Learner(), recipe, folder, None)
+    retrain(Learner(), recipe, folder, OURS)
     weights_path(folder, recipe.name).write_bytes(b"words")
 
     with pytest.raises(RunError, match=r"\.npz` does not hold a readable model state"):
-        load_member_state(folder, recipe.name)
+        load_weights(folder, recipe.name)
+
+
+def test_several_seeds_are_several_fits_of_one_member(recipe, folder):
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, OURS, num_seeds=3)
+
+    assert [number for *_, number in learner.trained] == [0, 1, 2]
+    assert [fit.name for fit in member.fits] == [
+        recipe.name, f"{recipe.name}.seed1", f"{recipe.name}.seed2"
+    ]  # fmt: skip
+    assert len({fit.trained_on for fit in member.fits}) == 3
+    assert member.final_fits == member.fits
+    one = retrain(learner, recipe, folder, OURS)
+    assert one.fits == member.fits[:1]
+    assert len(learner.trained) == 3  # fewer seeds train nothing
+
+
+def test_external_images_are_judged_by_the_first_seed_alone(recipe, folder):
+    learner = Learner(with_external=0.6)
+
+    member = retrain(learner, recipe, folder, EXTERNAL, num_seeds=2)
+
+    joined = f"{recipe.name}+external"
+    assert learner.trained == [(recipe.name, 10, 0), (joined, 14, 0), (f"{joined}.seed1", 14, 1)]
+    assert [fit.name for fit in member.fits] == [joined, f"{joined}.seed1"]
+
+
+def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
+    learner = Learner(with_external=0.6)
+
+    member = retrain(learner, recipe, folder, replace(EXTERNAL, everything=EVERYTHING))
+
+    final = f"{recipe.name}+external+evaluation"
+    assert learner.trained[2:] == [(final, 20, 0)]
+    assert [fit.name for fit in member.fits_for("blend")] == [f"{recipe.name}+external"]
+    assert [fit.name for fit in member.fits_for("test")] == [final]
+    assert member.scores["macro_f1"] == 0.6
+    assert all(math.isnan(epoch.macro_f1) for epoch in member.final_fits[0].epochs)
+    again = retrain(learner, recipe, folder, replace(EXTERNAL, everything=EVERYTHING))
+    assert len(learner.trained) == 3
+    assert math.isnan(again.final_fits[0].macro_f1)
+    assert digits_of(again.final_fits) == digits_of(member.final_fits)

@@ -1,0 +1,221 @@
+"""Fits: one training each of a recipe, to its full horizon, on stated images.
+
+A fit is two files, its weights and the record that speaks for them. What was trained on exactly
+these images from the same start is not trained again, so retraining goes on fit by fit after a
+kill.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from automl_flowers.data.pipeline import Examples
+from automl_flowers.files import read_json, write_json
+from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
+from automl_flowers.tuning.checkpoints import (
+    CheckpointFolder,
+    State,
+    load_state,
+    model_part,
+    save_state,
+)
+from automl_flowers.tuning.trainer import Trainer, TrainingImages
+from search_spaces.recipe import Recipe
+
+OnEpoch = Callable[[str, EpochRecord], None]
+"""Called with the fit's name after each of its epochs."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images.
+
+    Attributes:
+        at: Returns them at an image size.
+        content: Digits of what they show, the same at every size.
+        count: How many there are.
+    """
+
+    at: Callable[[int], Examples]
+    content: str
+    count: int
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a fit trains on, and what it is scored on.
+
+    Attributes:
+        images: Ours.
+        val: Scored after every epoch; None to score none.
+        external: Images that join ours; None for none.
+        suffix: What the name of a fit adds to the recipe's.
+    """
+
+    images: Images
+    val: Images | None
+    external: Images | None = None
+    suffix: str = ""
+
+    @property
+    def content(self) -> str:
+        """Digits of all that is trained on."""
+        return f"{self.images.content}:{self.external.content if self.external else 'none'}"
+
+    def at(self, image_size: int) -> TrainingImages:
+        """Return the images at a size."""
+        train = self.images.at(image_size)
+        if self.external is not None:
+            train = train.join(self.external.at(image_size))
+        return TrainingImages(train, self.val.at(image_size) if self.val else None)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the search has trained of a recipe.
+
+    Attributes:
+        epochs: From the first on, without a gap.
+        state: After them; without the optimizer's part if they are the full horizon.
+        size: Layers and parameters.
+    """
+
+    epochs: tuple[EpochRecord, ...]
+    state: State
+    size: dict[str, int]
+
+
+def read_progress(
+    trials: Sequence[TrialRecord], identity: str, ledger: Ledger, checkpoints: CheckpointFolder
+) -> Progress | None:
+    """Return what the search has trained of a recipe, if its state is still there.
+
+    Args:
+        trials: Of the ledger.
+        identity: Of the recipe.
+        ledger: Knows the names of states.
+        checkpoints: Of the search.
+    """
+    done = [trial for trial in trials if trial.identity == identity]
+    records = {epoch.epoch: epoch for trial in done for epoch in trial.epochs}
+    epochs = tuple(records[number] for number in sorted(records))
+    for trial in sorted(done, key=lambda trial: trial.last_epoch, reverse=True):
+        found = ledger.checkpoint_of(trial.trial_id)
+        if found is not None and found[0] == len(epochs) and checkpoints.exists(found[1]):
+            return Progress(epochs, checkpoints.load(found[1]), trial.size)
+    return None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training that has ended.
+
+    Attributes:
+        name: Of its files.
+        trained_on: Digits of the training images, the starting weights, the seed and the horizon.
+        size: Layers and parameters.
+        epochs: Its learning curve; the scores are NaN where none were asked for.
+    """
+
+    name: str
+    trained_on: str
+    size: dict[str, int]
+    epochs: tuple[EpochRecord, ...]
+
+    @property
+    def macro_f1(self) -> float:
+        """After the last epoch."""
+        return self.epochs[-1].macro_f1
+
+
+def fit(
+    trainer: Trainer,
+    recipe: Recipe,
+    training_set: TrainingSet,
+    folder: Path,
+    on_epoch: OnEpoch = lambda name, record: None,
+    *,
+    seed_number: int = 0,
+    progress: Progress | None = None,
+) -> Fit:
+    """Train a recipe to its full horizon, or return what was trained before.
+
+    Args:
+        trainer: Of the run.
+        recipe: What to train.
+        training_set: On which images.
+        folder: Where the two files are written.
+        on_epoch: Hears of every epoch.
+        seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
+        progress: What the search has trained of it, on these images.
+
+    Raises:
+        DivergedError: If the recipe diverges.
+        InfeasibleError: If the recipe does not fit into memory.
+    """
+    name = f"{recipe.name}{training_set.suffix}{f'.seed{seed_number}' if seed_number else ''}"
+    start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
+    trained_on = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
+    record_path = folder / f"{name}.json"
+    known = _read(record_path, weights_path(folder, name), name)
+    if known is not None and known.trained_on == trained_on:
+        return known
+    epochs = list(progress.epochs) if progress else []
+    state = progress.state if progress else None
+
+    def hear(record: EpochRecord, get_state: Callable[[], State]) -> None:
+        nonlocal state
+        epochs.append(record)
+        if len(epochs) == trainer.num_epochs:
+            state = get_state()
+        on_epoch(name, record)
+
+    if progress and len(epochs) == trainer.num_epochs:
+        size = progress.size
+    else:
+        size = trainer.train(
+            recipe,
+            len(epochs),
+            trainer.num_epochs,
+            state,
+            hear,
+            images=training_set.at(recipe.image_size),
+            name=name,
+            seed_number=seed_number,
+        )
+    record_path.unlink(missing_ok=True)  # until the end, no record speaks for these weights
+    save_state(weights_path(folder, name), model_part(state or {}))
+    done = Fit(name, trained_on, size, tuple(epochs))
+    record = {**asdict(done), "epochs": [_without_nan(epoch) for epoch in epochs]}
+    write_json(record_path, {**record, "recipe": recipe.to_dict()})
+    return done
+
+
+def weights_path(folder: Path, name: str) -> Path:
+    """Return where the weights of a fit lie."""
+    return folder / f"{name}.npz"
+
+
+def load_weights(folder: Path, name: str) -> dict[str, Any]:
+    """Return the weights of a fit."""
+    return load_state(weights_path(folder, name))
+
+
+def _read(record_path: Path, weights: Path, name: str) -> Fit | None:
+    if not (record_path.exists() and weights.exists()):
+        return None
+    record = read_json(record_path)
+    epochs = tuple(EpochRecord(**_with_nan(epoch)) for epoch in record["epochs"])
+    return Fit(name, record["trained_on"], record["size"], epochs)
+
+
+def _without_nan(epoch: EpochRecord) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in asdict(epoch).items()}
+
+
+def _with_nan(epoch: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in epoch.items()}

@@ -6,6 +6,7 @@ lie apart, and of whether another data set's class shows the same thing as ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.special
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
@@ -31,6 +33,9 @@ START_STRENGTH = 0.01
 
 HELD_OUT_FOLDS = 5
 """One part in so many of the training examples chooses the penalty."""
+
+_LARGE = 2**30
+"""Multiplications of a step of a fit that are worth several threads."""
 
 _ABSENT_LOGIT = 5.0
 """How far below every other bias that of a class without an example lies."""
@@ -94,12 +99,13 @@ def fit_head(
     """
     held_out = stratified_folds(labels, num_folds=HELD_OUT_FOLDS) == 0
 
-    def score(strength: float) -> tuple[float, float]:
-        head = _fit(features[~held_out], labels[~held_out], num_classes, strength)
+    def score(head: Head) -> tuple[float, float]:
         probabilities = head.probabilities(features[held_out])
         return macro_f1(labels[held_out], probabilities), -log_loss(labels[held_out], probabilities)
 
-    return _fit(features, labels, num_classes, max(STRENGTHS, key=score))
+    tried = _fit(features[~held_out], labels[~held_out], num_classes, STRENGTHS)
+    [head] = _fit(features, labels, num_classes, [max(tried, key=score).strength])
+    return head
 
 
 def fit_start(
@@ -115,28 +121,45 @@ def fit_start(
         labels: Integer, `(num_examples,)`, at least two classes.
         num_classes: Outputs of the head; classes without an example get hardly any probability.
     """
-    return _fit(features, labels, num_classes, START_STRENGTH)
+    [head] = _fit(features, labels, num_classes, [START_STRENGTH])
+    return head
 
 
 def _fit(
     features: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     num_classes: int,
-    strength: float,
-) -> Head:
+    strengths: Sequence[float],
+) -> list[Head]:
+    """Return a head for each strength, every fit going on from the one before."""
     mean, scale = features.mean(axis=0, dtype=np.float64), _scale(features)
-    classifier = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-    classifier.fit((features - mean) / scale, labels)
+    scaled = ((features - mean) / scale).astype(np.float32)
+    classifier = LogisticRegression(max_iter=300, tol=1e-3, warm_start=True)
+    heads = []
+    # Small products are faster on one thread, and on a busy machine many times so.
+    with threadpool_limits(1 if scaled.size * num_classes < _LARGE else None):
+        for strength in strengths:
+            classifier.set_params(C=strength).fit(scaled, labels)
+            heads.append(_head_of(classifier, mean, scale, num_classes))
+    return heads
+
+
+def _head_of(
+    classifier: LogisticRegression,
+    mean: npt.NDArray[np.float64],
+    scale: npt.NDArray[np.float64],
+    num_classes: int,
+) -> Head:
     weights, bias = classifier.coef_.T, classifier.intercept_
     if weights.shape[1] == 1:  # two classes share one logit
         weights, bias = np.hstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
     weights = weights / scale[:, None]
     bias = bias - mean @ weights
-    kernel = np.zeros((features.shape[1], num_classes), np.float32)
+    kernel = np.zeros((len(mean), num_classes), np.float32)
     biases = np.full(num_classes, bias.min() - _ABSENT_LOGIT, np.float32)
     kernel[:, classifier.classes_] = weights
     biases[classifier.classes_] = bias
-    return Head(kernel, biases, strength)
+    return Head(kernel, biases, classifier.C)
 
 
 def _scale(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -181,7 +181,7 @@ def training_batches(
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch)
     as_it_stands = tf.autograph.experimental.do_not_convert  # there is no Python loop to convert
-    return epochs.flat_map(as_it_stands(batches_of)).prefetch(PREFETCH)
+    return _ahead(epochs.flat_map(as_it_stands(batches_of)))
 
 
 def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
@@ -191,7 +191,7 @@ def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
         Batches of images, uint8, `(batch, size, size, 3)`. Cut the predictions to
         `len(examples)`.
     """
-    return _in_order(len(examples), batch_size, _reader(examples)).prefetch(PREFETCH)
+    return _ahead(_in_order(len(examples), batch_size, _reader(examples)))
 
 
 def view_batches(
@@ -211,13 +211,25 @@ def view_batches(
     def batches_of(view: tf.Tensor) -> tf.data.Dataset:
         return _in_order(len(examples), batch_size, reader_of(view))
 
-    return tf.data.Dataset.from_tensor_slices(list(views)).flat_map(batches_of).prefetch(PREFETCH)
+    return _ahead(tf.data.Dataset.from_tensor_slices(list(views)).flat_map(batches_of))
 
 
 def kept_batches(activations: Activations, batch_size: int) -> tf.data.Dataset:
     """Return all activations in order, as `evaluation_batches` does with images."""
     read = _kept({0: activations})(0)
-    return _in_order(len(activations), batch_size, read).prefetch(PREFETCH)
+    return _ahead(_in_order(len(activations), batch_size, read))
+
+
+def _ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches that are made while those before them are used.
+
+    Without TensorFlow's autotuning, whose thread does not hear that the batches are over: freeing
+    an iterator waited for it for seconds after every second training (`RootDataset::Iterator`,
+    TensorFlow 2.21).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(PREFETCH).with_options(options)
 
 
 def _in_order(num_examples: int, batch_size: int, read: ReadBatch) -> tf.data.Dataset:

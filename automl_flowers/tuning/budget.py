@@ -23,7 +23,7 @@ SHARE_FOR_OTHERS = 1 / 3
 FEWEST_TRAININGS = 4
 """With time for fewer trainings than these, none is cut into rounds."""
 
-SHARE_OF_THE_FIRST = 0.85
+SHARE_OF_THE_FIRST = 0.95
 """Share of what is left that the first of few trainings may take."""
 
 DOUBT = 3.0

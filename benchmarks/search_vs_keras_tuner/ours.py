@@ -25,6 +25,9 @@ PRECISION = "float32"
 HAND_OVER_SECONDS = 10.0
 """Of the budget, kept for what comes after the search: taking over the best, and predicting."""
 
+FINAL_FIT_SHARE = 0.15
+"""Of the budget, kept for a final fit: one of about ten trainings, on a third more images."""
+
 
 def contest(job: Job) -> None:
     """Search for as long as there is time, take over the best, and predict the test pictures.
@@ -43,7 +46,13 @@ def contest(job: Job) -> None:
             quiet=True,
         )
     ended["search"] = time.time()
-    automl_flowers.ensemble(run=job.project, top=job.top, precision=PRECISION, quiet=True)
+    automl_flowers.ensemble(
+        run=job.project,
+        top=job.top,
+        final_fit=job.final_fit,
+        precision=PRECISION,
+        quiet=True,
+    )
     ended["ensemble"] = time.time()
     hand_over(job)
     ended["predict"] = time.time()
@@ -54,7 +63,9 @@ def contest(job: Job) -> None:
 
 def seconds_for_search(job: Job, now: float) -> float:
     """Return what is left of a job's budget for the search; a second at least."""
-    return max(job.budget_seconds - (now - job.started) - HAND_OVER_SECONDS, 1.0)
+    for_final_fit = FINAL_FIT_SHARE * job.budget_seconds if job.final_fit else 0.0
+    left = job.budget_seconds - (now - job.started) - HAND_OVER_SECONDS - for_final_fit
+    return max(left, 1.0)
 
 
 def hand_over(job: Job) -> None:

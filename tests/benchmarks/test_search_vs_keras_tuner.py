@@ -428,8 +428,12 @@ def test_our_search_leaves_time_to_hand_over(tmp_path, now, left):
     assert ours.seconds_for_search(make_job(tmp_path), now) == left
 
 
+def test_our_search_leaves_time_for_a_final_fit(tmp_path):
+    assert ours.seconds_for_search(make_job(tmp_path, final_fit=True), 1002.0) == 73.0
+
+
 def test_a_job_is_read_as_it_was_written(tmp_path):
-    job = make_job(tmp_path, top=3)
+    job = make_job(tmp_path, top=3, final_fit=True)
 
     write_job(job, tmp_path / "job.json")
 

@@ -123,6 +123,8 @@ def search(
 def ensemble(
     run: Address | None = None,
     *,
+    from_: Address | None = None,
+    data: Address | None = None,
     top: int | None = None,
     external: Sequence[Address] | Address | None = None,
     label_map: Address | Mapping[str, str | None] | None = None,
@@ -140,7 +142,9 @@ def ensemble(
     """Retrain the best recipes of a run, blend them, and write the submission.
 
     Args:
-        run: Run folder; None for the latest run.
+        run: Run folder; None for the latest run, or with `from_` for a new one.
+        from_: A `recipe.yaml` of another ensemble, which is made again, without a search.
+        data: With `from_`: other data than the file's.
         top: How many distinct recipes to blend; 3 by default.
         external: More training data.
         label_map: From external class names to ours, None to leave one out; a mapping, or a
@@ -163,9 +167,18 @@ def ensemble(
     """
     given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS}
     from automl_flowers.config import read_yaml
+    from automl_flowers.errors import ConfigError
     from automl_flowers.run_folder import open_run
 
     given = {**(read_yaml(Path(config)) if config else {}), **_plain(given)}
+    if from_ is not None:
+        made: EnsembleResult = _workflows().repeat(Path(from_), given, callbacks=callbacks)
+        return made
+    if data is not None:
+        raise ConfigError(
+            "`data` is for making an ensemble again, from a file; a run has its own data.",
+            hint="give `--from recipe.yaml` too, or leave `--data` out",
+        )
     folder = open_run(given.pop("run", None))
     workflows = _workflows()
     settings = workflows.run_config(folder, given)
@@ -243,7 +256,7 @@ def export(run: RunFolder, csv: Address | None, keras_tuner: Address | None) -> 
         export_project(run, Path(keras_tuner))
 
 
-_NO_SETTINGS = ("callbacks", "config")
+_NO_SETTINGS = ("callbacks", "config", "from_")
 
 
 def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -182,6 +182,13 @@ def search(
 def ensemble(
     top: Annotated[int | None, typer.Option(help="How many distinct recipes to blend.")] = None,
     run: Run = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="A recipe.yaml: make that ensemble again, in a new run."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="With --from: other data than the file's.")
+    ] = None,
     config: ConfigFile = None,
     external: Annotated[
         list[str] | None,

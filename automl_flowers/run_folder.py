@@ -13,6 +13,7 @@ feature_bank/        what frozen parts of backbones made of them; may be removed
 members/             retrained models
 predictions/         their probabilities, one file a member and split
 blend.json           members, weights and scores
+recipe.yaml          what the ensemble was made from, to make it again
 submission.csv       one label for each test image
 report.html          what happened, for people
 leaks.json           copies in the data, from `data check`
@@ -115,6 +116,11 @@ class RunFolder:
     def blend(self) -> Path:
         """Members, weights and scores."""
         return self.path / "blend.json"
+
+    @property
+    def recipe(self) -> Path:
+        """What the ensemble was made from."""
+        return self.path / "recipe.yaml"
 
     @property
     def submission(self) -> Path:

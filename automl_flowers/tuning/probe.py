@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -94,9 +94,21 @@ def probe_all(
     Returns:
         The probes, best first; without those that do not fit into memory.
     """
+    pairs = itertools.product(space.choices("backbone"), space.choices("image_size"))
+    return probe_pairs([(str(n), int(s)) for n, s in pairs], data, weights, folder, on_probe)
+
+
+def probe_pairs(
+    pairs: Iterable[tuple[str, int]],
+    data: ImageData,
+    weights: Weights,
+    folder: ProbeFolder,
+    on_probe: Callable[[Probe], None] = lambda made: None,
+) -> list[Probe]:
+    """Do what `probe_all` does for some backbones, each at an image size."""
     probes = []
-    for name, size in itertools.product(space.choices("backbone"), space.choices("image_size")):
-        made = _probe_or_read(str(name), int(size), data, weights, folder)
+    for name, size in pairs:
+        made = _probe_or_read(name, size, data, weights, folder)
         if made is not None:
             on_probe(made)
             probes.append(made)

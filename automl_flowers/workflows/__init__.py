@@ -8,9 +8,9 @@
 Each is a page of composition; the work is in the rooms.
 """
 
-from automl_flowers.workflows.ensemble import ensemble
+from automl_flowers.workflows.ensemble import ensemble, repeat
 from automl_flowers.workflows.predict import predict
 from automl_flowers.workflows.search import search
 from automl_flowers.workflows.training import run_config
 
-__all__ = ["ensemble", "predict", "run_config", "search"]
+__all__ = ["ensemble", "predict", "repeat", "run_config", "search"]

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from automl_flowers import run_setup
+from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending.fits import Progress, read_progress
 from automl_flowers.blending.material import Material, collect
 from automl_flowers.blending.pick import pick_members
+from automl_flowers.blending.recipe_file import read_recipe_file, write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
 from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
     RunConfig,
+    parse_config,
     read_label_map,
+    read_yaml,
 )
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import RunError
-from automl_flowers.files import write_json
+from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.results import EnsembleResult
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE, weights_of
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.probe import ProbeFolder, probe_pairs
 from automl_flowers.tuning.trainer import Trainer
-from automl_flowers.workflows.training import make_trainer
+from automl_flowers.workflows.training import make_trainer, run_config
 from ensembles.averaging import average
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
@@ -62,6 +67,7 @@ def ensemble(
         picked = pick_members(trials, config.top, config.objective)
         checkpoints = CheckpointFolder(run.checkpoints)
         so_far = [read_progress(trials, c.recipe.identity, ledger, checkpoints) for c in picked]
+    recipes = [candidate.recipe for candidate in picked]
     config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
     accelerator = run_setup.set_up_device(config, reporter)
     if other := run_setup.compare_replicas(run, accelerator):
@@ -70,39 +76,136 @@ def ensemble(
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
-        sample = _sample_of(data, config)
-        sources = _external_sources(config, data, run, space, picked[0].recipe, reporter)
-        trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
-        recipes = [candidate.recipe for candidate in picked]
-        size = recipes[0].image_size
-        material = collect(
-            data,
-            size,
-            external=external_data.join_sources(sources, size) if sources else None,
-            final_fit=config.final_fit,
-            leaks=config.leaks,
+        return make_ensemble(
+            config, run, space, data, accelerator, recipes, so_far, callbacks, reporter
         )
-        members, left_out = _retrain_all(
-            recipes, so_far, trainer, run, material, config.seeds, reporter
+
+
+def repeat(
+    file: Path,
+    flags: Mapping[str, Any],
+    reporter: Reporter | None = None,
+    *,
+    callbacks: Sequence[CallbackFactory] = (),
+) -> EnsembleResult:
+    """Make the ensemble of a `recipe.yaml` again, in a run of its own, with the same numbers.
+
+    Args:
+        file: The recipe file.
+        flags: Settings that are to be others, by name; with other `data` the numbers are, too.
+        reporter: Shows progress; by default on stderr.
+        callbacks: Of the user, for every training.
+
+    Raises:
+        RunError: If the images are no longer those of the file.
+        UserError: If the file, settings or data do not hold up.
+    """
+    made = read_recipe_file(file)
+    given = {name: value for name, value in flags.items() if value is not None}
+    sizes = sorted({recipe.image_size for recipe in made.recipes})
+    backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
+    space_of_members = {"backbone": backbones, "image_size": sizes}
+    searched = parse_config({**made.search, **given, "space": space_of_members})
+    reporter = reporter or Reporter(quiet=searched.quiet)
+    accelerator = run_setup.set_up_device(searched, reporter)
+    searched = run_setup.complete(searched, accelerator, reporter)
+    run = RunFolder(Path(str(searched.run)))
+    _check_without_trials(run)
+    with run.writing():
+        space = run_setup.effective_space(searched, run, reporter)
+        data = run_setup.load_data(searched, run, space, reporter)
+        remember(data, run.manifest, run.data, image_size=sizes[0])
+        images = read_json(run.data)["content"]
+        if images != made.images and "data" not in given:
+            raise RunError(
+                f"The images at `{searched.data}` are not those that `{file}` was written for: "
+                f"they show something else, or are divided otherwise ({images} instead of "
+                f"{made.images}).",
+                hint="restore the images, or give `--data` to make the ensemble from others",
+            )
+        run_setup.write_settings(searched, run, space, accelerator)
+        Ledger(run.ledger, writable=True).close()  # without trials, so that reports find it
+        if searched.probe != "off" and searched.weights != NONE:
+            pairs = list(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
+            probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
+        config = run_config(run, {**made.ensemble, **given})
+        config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
+        so_far = [None] * len(made.recipes)
+        return make_ensemble(
+            config, run, space, data, accelerator, made.recipes, so_far, callbacks, reporter
         )
-        aligned = blending.predict_members(trainer, members, run.members, run.predictions)
-        choice = blending.weigh(aligned["blend"], config.blend_weights)
-        if "test" in aligned:
-            labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
-            write_submission(run.submission, aligned["test"].ids, labels, sample)
-        summary = blending.summarise(
-            members,
-            aligned,
-            choice,
-            files=[
-                {split: blending.predictions_file(trainer, member, split) for split in aligned}
-                for member in members
-            ],
-            external=[_external_entry(source) for source in sources],
-            left_out=left_out,
-        )
-        summary["settings"] = _ensemble_settings(config)
-        write_json(run.blend, summary)
+
+
+def _check_without_trials(run: RunFolder) -> None:
+    if not run.ledger.exists():
+        return
+    with Ledger(run.ledger) as ledger:
+        if ledger.trials():
+            raise RunError(
+                f"`{run.path}` holds a search.",
+                hint="choose another folder with `--run`, or leave `--from` out",
+            )
+
+
+def make_ensemble(
+    config: RunConfig,
+    run: RunFolder,
+    space: Space,
+    data: ImageData,
+    accelerator: Accelerator,
+    recipes: Sequence[Recipe],
+    so_far: Sequence[Progress | None],
+    callbacks: Sequence[CallbackFactory],
+    reporter: Reporter,
+) -> EnsembleResult:
+    """Train recipes, blend them and write what comes of it.
+
+    Args:
+        config: Settings, complete.
+        run: Its folder, held for writing.
+        space: Of the run.
+        data: Its images, divided.
+        accelerator: Where to train.
+        recipes: Of the members, the best first.
+        so_far: What the search has trained of each.
+        callbacks: Of the user, for every training.
+        reporter: Shows progress.
+    """
+    sample = _sample_of(data, config)
+    sources = _external_sources(config, data, run, space, recipes[0], reporter)
+    trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
+    size = recipes[0].image_size
+    material = collect(
+        data,
+        size,
+        external=external_data.join_sources(sources, size) if sources else None,
+        final_fit=config.final_fit,
+        leaks=config.leaks,
+    )
+    members, left_out = _retrain_all(
+        recipes, so_far, trainer, run, material, config.seeds, reporter
+    )
+    aligned = blending.predict_members(trainer, members, run.members, run.predictions)
+    choice = blending.weigh(aligned["blend"], config.blend_weights)
+    if "test" in aligned:
+        labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
+        write_submission(run.submission, aligned["test"].ids, labels, sample)
+    summary = blending.summarise(
+        members,
+        aligned,
+        choice,
+        files=[
+            {split: blending.predictions_file(trainer, member, split) for split in aligned}
+            for member in members
+        ],
+        external=[_external_entry(source) for source in sources],
+        left_out=left_out,
+    )
+    summary["settings"] = _ensemble_settings(config)
+    write_json(run.blend, summary)
+    searched = parse_config(read_yaml(run.config))
+    images = read_json(run.data)["content"]
+    write_recipe_file(run.recipe, searched, config, images, summary["members"], summary["scores"])
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 
@@ -215,6 +318,6 @@ def _external_entry(source: external_data.Source) -> dict[str, Any]:
 
 def _say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> None:
     reporter.say(summary["reason"])
-    reporter.say(f"blend written to {run.blend}")
+    reporter.say(f"blend written to {run.blend}; `ensemble --from {run.recipe}` makes it again")
     if run.submission.exists():
         reporter.say(f"submission written to {run.submission}")

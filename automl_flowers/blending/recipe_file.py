@@ -1,0 +1,111 @@
+"""`recipe.yaml`: all that an ensemble was made from, so that it can be made again.
+
+It names the data and how they were divided, what the search decided, what the ensemble was asked
+for, and the recipe of every member. No model is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from automl_flowers.config import RunConfig, parse_config, read_label_map, read_yaml
+from automl_flowers.errors import ConfigError
+from automl_flowers.files import write_text
+from search_spaces.recipe import Recipe
+
+FORMAT = 1
+"""Raised when older files can no longer be read."""
+
+_OF_THE_SEARCH = (
+    *("data", "record_features", "seed", "leaks", "max_epochs", "objective"),
+    *("weights", "weights_sha256", "probe", "precision"),
+)
+_OF_THE_ENSEMBLE = (
+    *("top", "external", "label_map", "leaks", "blend_weights", "seeds", "final_fit"),
+)
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """What a file says.
+
+    Attributes:
+        search: Settings of the run that a search decided.
+        ensemble: Settings of the ensemble.
+        images: Digits of what the images show and of the parts that they play.
+        recipes: Of the members, in their order.
+    """
+
+    search: Mapping[str, Any]
+    ensemble: Mapping[str, Any]
+    images: str
+    recipes: tuple[Recipe, ...]
+
+
+def write_recipe_file(
+    path: Path,
+    searched: RunConfig,
+    blended: RunConfig,
+    images: str,
+    members: Sequence[Mapping[str, Any]],
+    scores: Mapping[str, Any],
+) -> None:
+    """Write the file.
+
+    Args:
+        path: Where.
+        searched: Settings of the search.
+        blended: Settings of the ensemble.
+        images: Digits of the images.
+        members: As in `blend.json`.
+        scores: As in `blend.json`, for comparison.
+    """
+    settings = blended.model_dump() | {"label_map": read_label_map(blended.label_map) or None}
+    content = {
+        "format": FORMAT,
+        "search": {name: searched.model_dump()[name] for name in _OF_THE_SEARCH},
+        "ensemble": {name: settings[name] for name in _OF_THE_ENSEMBLE},
+        "images": images,
+        "members": [
+            {name: member[name] for name in ("name", "weight", "recipe")} for member in members
+        ],
+        "scores": dict(scores),
+    }
+    text = yaml.safe_dump(content, sort_keys=False)
+    write_text(
+        path, f"# To make this ensemble again: automl-flowers ensemble --from {path.name}\n{text}"
+    )
+
+
+def read_recipe_file(path: Path) -> RecipeFile:
+    """Return what a file says.
+
+    Raises:
+        ConfigError: If it is none that `ensemble` wrote, or was changed so that it says nothing.
+    """
+    content = read_yaml(path)
+    if content.get("format") != FORMAT:
+        raise ConfigError(
+            f"`{path}` must be a recipe file of format {FORMAT}, got "
+            f"{content.get('format', 'none')!r}.",
+            hint="give a `recipe.yaml` that `automl-flowers ensemble` wrote into a run",
+        )
+    try:
+        read = RecipeFile(
+            search=dict(content["search"]),
+            ensemble=dict(content["ensemble"]),
+            images=str(content["images"]),
+            recipes=tuple(Recipe.from_dict(member["recipe"]) for member in content["members"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"`{path}` does not say what the ensemble was made from: {error}.",
+            hint="restore it from the run that wrote it",
+        ) from error
+    parse_config({**read.search, **read.ensemble})
+    return read

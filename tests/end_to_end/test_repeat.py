@@ -1,0 +1,127 @@
+"""An ensemble made again from its recipe file, and one of many fits, through the command line."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="module")
+def blended(cli, pictures, space, tmp_path_factory):
+    """A run with an ensemble of one member, of two seeds and a final fit each."""
+    run = tmp_path_factory.mktemp("blended") / "run"
+    searched = cli(
+        *("search", "--data", pictures, "--run", run, "--space", space),
+        *("--max-epochs", 1, "--max-recipes", 1),
+    )
+    assert searched.exit_code == 0, searched.stderr
+    made = cli.json("ensemble", "--run", run, "--top", 1, "--seeds", 2, "--final-fit")
+    return run, made
+
+
+def read_rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_member_of_many_fits_says_which(blended):
+    run, made = blended
+
+    for member in made["members"]:
+        name = member["name"]
+        assert member["fits"] == [name, f"{name}.seed1"]
+        assert member["final_fits"] == [f"{name}+evaluation", f"{name}+evaluation.seed1"]
+    written = {path.stem for path in (run / "members").glob("*.npz")}
+    assert written == {
+        name for member in made["members"] for name in (*member["fits"], *member["final_fits"])
+    }
+
+
+def test_what_predicts_files_has_predicted_the_submission(cli, blended, pictures):
+    run, _ = blended
+    rows = read_rows(cli("predict", pictures / "test", "--run", run, "--quiet").stdout)
+
+    predicted = {row["path"].removeprefix(f"{pictures}/"): row["label"] for row in rows}
+
+    submitted = {row["id"]: row["label"] for row in read_rows((run / "submission.csv").read_text())}
+    assert predicted == submitted
+
+
+def test_it_is_made_again_with_the_same_numbers(cli, blended, tmp_path):
+    run, before = blended
+    recipe = shutil.copy(run / "recipe.yaml", tmp_path / "recipe.yaml")
+
+    made = cli("ensemble", "--from", recipe, "--run", tmp_path / "again", "--json")
+
+    assert made.exit_code == 0, made.stderr
+    again = json.loads(made.stdout)
+    assert again["members"] == before["members"]
+    assert again["scores"] == before["scores"]
+    for name in ("submission.csv", "recipe.yaml"):
+        assert (tmp_path / "again" / name).read_text() == (run / name).read_text()
+    reported = cli("report", "--run", tmp_path / "again")
+    assert reported.exit_code == 0, reported.stderr
+    goes_on = cli("ensemble", "--from", recipe, "--run", tmp_path / "again", "--json")
+    assert json.loads(goes_on.stdout) == again
+    assert "epoch 1:" not in goes_on.stderr
+
+
+def test_other_images_are_refused_unless_they_are_asked_for(
+    cli, blended, draw_folder, tmp_path, pictures
+):
+    run, _ = blended
+    other = draw_folder(tmp_path / "other", {"train": 6, "val": 6, "test": 2})
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["search"]["data"] = str(other)
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(recipe))
+
+    refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
+    asked_for = cli(
+        *("ensemble", "--from", run / "recipe.yaml", "--data", other, "--top", 1, "--seeds", 1),
+        *("--run", tmp_path / "other run"),
+    )
+
+    assert refused.exit_code == 2
+    assert "are not those that" in refused.stderr
+    assert asked_for.exit_code == 0, asked_for.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("format: 7", "must be a recipe file of format 1, got 7"),
+        ("seed: 1", "must be a recipe file of format 1, got 'none'"),
+        ("{format: 1, search: {}}", "does not say what the ensemble was made from"),
+        ("- 1", "must hold settings"),
+    ],
+)
+def test_a_file_that_is_no_recipe_file_is_answered(cli, tmp_path, content, said):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(content)
+
+    refused = cli("ensemble", "--from", file, "--run", tmp_path / "run")
+
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_a_search_is_not_overwritten(cli, blended):
+    run, _ = blended
+
+    refused = cli("ensemble", "--from", run / "recipe.yaml", "--run", run)
+
+    assert refused.exit_code == 2
+    assert "holds a search" in refused.stderr
+
+
+def test_other_data_are_for_a_recipe_file_alone(cli, blended, pictures):
+    run, _ = blended
+
+    refused = cli("ensemble", "--run", run, "--data", pictures)
+
+    assert refused.exit_code == 2
+    assert "`data` is for making an ensemble again" in refused.stderr

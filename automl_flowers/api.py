@@ -130,6 +130,7 @@ def ensemble(
     label_map: Address | Mapping[str, str | None] | None = None,
     leaks: str | None = None,
     blend_weights: str | None = None,
+    ema: float | None = None,
     seeds: int | None = None,
     final_fit: bool | None = None,
     feature_bank: str | None = None,
@@ -151,6 +152,8 @@ def ensemble(
             YAML file with one.
         leaks: As for `search`, of external images; those of the search are as they were.
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
+        ema: Momentum, a step, of the moving average of weights that members consist of, such as
+            0.99; 0, the default, for the weights themselves.
         seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
         final_fit: Train once more on all labelled images, evaluation included, to predict new
             ones; scores are those of before.

@@ -201,6 +201,10 @@ def ensemble(
     blend_weights: Annotated[
         str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
     ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(help="Average weights over steps with this momentum, such as 0.99."),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="Fits of each member, averaged; 1 by default.")
     ] = None,

@@ -129,6 +129,8 @@ class RunConfig(pydantic.BaseModel):
         leaks: What is done with training and external images that are copies of evaluation
             images: `drop`, `warn`, `fail` or `keep`.
         blend_weights: How members are weighted; `auto` as the data allow.
+        ema: Momentum, a step, of the moving average of weights that members consist of; 0 for
+            the weights themselves.
         seeds: Fits of each member that differ in their seed, and whose probabilities are averaged.
         final_fit: Whether new images are predicted by models that were trained on the evaluation
             images, too. Scores are those of models that were not.
@@ -171,6 +173,7 @@ class RunConfig(pydantic.BaseModel):
     label_map: str | dict[str, str | None] | None = None
     leaks: Literal["drop", "warn", "fail", "keep"] = "drop"
     blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     final_fit: bool = False
     quiet: bool = False

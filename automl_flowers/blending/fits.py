@@ -151,7 +151,7 @@ def fit(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
-        progress: What the search has trained of it, on these images.
+        progress: What the search has trained of it, on these images, without an average.
 
     Raises:
         DivergedError: If the recipe diverges.
@@ -160,6 +160,8 @@ def fit(
     name = f"{recipe.name}{training_set.suffix}{f'.seed{seed_number}' if seed_number else ''}"
     start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
     trained_on = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
+    if trainer.ema:
+        trained_on, progress = f"{trained_on}:ema {trainer.ema}", None  # the search averages none
     record_path = folder / f"{name}.json"
     known = _read(record_path, weights_path(folder, name), name)
     if known is not None and known.trained_on == trained_on:

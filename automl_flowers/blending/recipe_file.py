@@ -26,7 +26,7 @@ _OF_THE_SEARCH = (
     *("weights", "weights_sha256", "probe", "precision"),
 )
 _OF_THE_ENSEMBLE = (
-    *("top", "external", "label_map", "leaks", "blend_weights", "seeds", "final_fit"),
+    *("top", "external", "label_map", "leaks", "blend_weights", "ema", "seeds", "final_fit"),
 )
 
 

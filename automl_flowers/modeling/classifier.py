@@ -49,6 +49,7 @@ class Architecture:
         precision: Keras dtype policy.
         num_steps: Length of the learning-rate table: at least the steps of the full horizon.
         weights: What the backbone starts from: `"imagenet"`, `"none"` or the path of a file.
+        ema: Momentum, a step, of the moving average of weights that predicts; 0 for none.
     """
 
     backbone: str
@@ -60,6 +61,7 @@ class Architecture:
     precision: str
     num_steps: int
     weights: str
+    ema: float = 0.0
 
     @classmethod
     def of(
@@ -71,6 +73,7 @@ class Architecture:
         precision: str,
         num_steps: int,
         weights: str,
+        ema: float = 0.0,
     ) -> Architecture:
         """Return the architecture that a recipe needs on the given data and device.
 
@@ -87,6 +90,7 @@ class Architecture:
             precision=precision,
             num_steps=1 << (max(num_steps, SHORTEST_TABLE) - 1).bit_length(),
             weights=weights,
+            ema=ema,
         )
 
 

@@ -57,15 +57,18 @@ class LearningRateTable(keras.optimizers.schedules.LearningRateSchedule):
         return {"num_steps": self.table.shape[0]}
 
 
-def make_optimizer(name: str, num_steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(name: str, num_steps: int, ema: float = 0.0) -> keras.optimizers.Optimizer:
     """Return an optimizer whose learning rate is a table in one of its own variables.
 
     Args:
         name: One of `search_spaces.fine_tuning.OPTIMIZERS`.
         num_steps: Optimizer steps over the full horizon.
+        ema: Momentum of a moving average of the weights; 0 for none.
     """
     table = LearningRateTable(num_steps)
-    options = {"weight_decay": ADAMW_WEIGHT_DECAY} if name == "adamw" else {}
+    options: dict[str, Any] = {"weight_decay": ADAMW_WEIGHT_DECAY} if name == "adamw" else {}
+    if ema:
+        options |= {"use_ema": True, "ema_momentum": ema}
     optimizer = keras.optimizers.get(
         {"class_name": name, "config": {"learning_rate": table, **options}}
     )
@@ -168,7 +171,9 @@ class Program:
         self.max_steps_per_execution = max_steps_per_execution
         with scope():
             self.model = build_classifier(architecture)
-            optimizer = make_optimizer(architecture.optimizer, architecture.num_steps)
+            optimizer = make_optimizer(
+                architecture.optimizer, architecture.num_steps, architecture.ema
+            )
             _compile(self.model, optimizer, jit_compile)
             optimizer.build(self.model.trainable_variables)
             self.frozen: Any = None
@@ -288,6 +293,23 @@ class Program:
             )
         for name, variable in self._variables.items():
             variable.assign(state[name])
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the moving average of the weights predict while the block runs, if there is one."""
+        if not self.architecture.ema:
+            yield
+            return
+        variables = self.model.trainable_variables
+        weights = [np.array(variable) for variable in variables]
+        averages = self.optimizer._model_variables_moving_average
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, weight in zip(variables, weights, strict=True):
+                variable.assign(weight)
 
     def model_state(self) -> State:
         """Return the part of `get_state` that predicts, without the optimizer."""

@@ -118,6 +118,8 @@ class Trainer:
         fresh_programs: Build a program for every training instead of reusing one.
         say: Hears of what trains otherwise than planned, in a sentence.
         bank: Keeps what frozen parts compute; None to compute it every time.
+        ema: Momentum, a step, of the moving average of weights that is scored and kept; 0 for the
+            weights themselves.
 
     Raises:
         ConfigError: If a callback stands where a function should that makes one.
@@ -137,9 +139,11 @@ class Trainer:
         fresh_programs: bool = False,
         say: Callable[[str], None] = lambda text: None,
         bank: FeatureBank | None = None,
+        ema: float = 0.0,
     ) -> None:
         self.data = data
         self.num_epochs = num_epochs
+        self.ema = ema
         self._accelerator = accelerator
         self._seed = seed
         self._weights = weights
@@ -336,6 +340,7 @@ class Trainer:
                 precision=self._accelerator.precision,
                 num_steps=count_steps(num_examples, batch_size) * self.num_epochs,
                 weights=weights_of(self._weights, recipe.backbone),
+                ema=self.ema,
             )
         )
 

@@ -198,6 +198,10 @@ class _EpochRecorder(keras.callbacks.Callback):
         loss = float(logs["loss"])
         if not np.isfinite(loss):
             raise DivergedError(f"the training loss became {loss} in epoch {epoch + 1}")
+        with self._program.averaged():
+            self._pass_on(epoch, loss, logs)
+
+    def _pass_on(self, epoch: int, loss: float, logs: dict[str, Any]) -> None:
         scores = self._score()
         record = EpochRecord(
             epoch=epoch,

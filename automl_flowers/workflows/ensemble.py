@@ -174,6 +174,7 @@ def make_ensemble(
     sample = _sample_of(data, config)
     sources = _external_sources(config, data, run, space, recipes[0], reporter)
     trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
+    trainer.ema = config.ema
     size = recipes[0].image_size
     material = collect(
         data,
@@ -222,7 +223,7 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("seeds", "final_fit"),
+        *("ema", "seeds", "final_fit"),
     )
     return {name: getattr(config, name) for name in names}
 

@@ -34,6 +34,7 @@ class Learner:
         self.score, self.with_external = score, with_external
         self.start, self.seed, self.num_epochs = start, seed, num_epochs
         self.trained = []
+        self.ema = 0.0
 
     def starting_point(self, _recipe):
         return self.start
@@ -383,3 +384,14 @@ def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
     assert len(learner.trained) == 3
     assert math.isnan(again.final_fits[0].macro_f1)
     assert digits_of(again.final_fits) == digits_of(member.final_fits)
+
+
+def test_an_average_of_weights_is_trained_anew(recipe, folder):
+    plain, averaging = Learner(), Learner()
+    averaging.ema = 0.9
+
+    first = retrain(plain, recipe, folder, OURS, progress=make_progress(NUM_EPOCHS))
+    second = retrain(averaging, recipe, folder, OURS, progress=make_progress(NUM_EPOCHS))
+
+    assert (len(plain.trained), len(averaging.trained)) == (0, 1)
+    assert digits_of(first.fits) != digits_of(second.fits)

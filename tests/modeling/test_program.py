@@ -236,6 +236,50 @@ def test_several_steps_in_one_go_compute_the_same(tiny_architecture, tiny_recipe
     assert_equal_states(at_once, state)
 
 
+class KernelsOfSteps(keras.callbacks.Callback):
+    """Keeps the head's kernel after every step."""
+
+    def on_train_begin(self, logs=None):
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(np.array(self.model.get_layer("head").kernel))
+
+
+def test_the_average_of_weights_is_scored_and_kept_and_changes_no_step(
+    program, tiny_architecture, tiny_recipe
+):
+    averaging = Program(replace(tiny_architecture, ema=0.8))
+    steps, curves, kept = KernelsOfSteps(), [], []
+    for one in (program, averaging):
+        curve = []
+
+        def hear(record, get_state, curve=curve, one=one):
+            curve.append((record.loss, record.log_loss))
+            kept.append((np.array(one.model.get_layer("head").kernel), get_state()))
+
+        trial.train(
+            one,
+            tiny_recipe,
+            trial.Plan(0, NUM_EPOCHS, NUM_EPOCHS, 7),
+            draw_examples(),
+            draw_examples(6),
+            on_epoch=hear,
+            callbacks=[steps],
+        )
+        curves.append(curve)
+
+    average = steps.seen[0]
+    for kernel in steps.seen[1:]:
+        average = 0.8 * average + 0.2 * kernel
+    np.testing.assert_allclose(kept[-1][0], average, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(kept[NUM_EPOCHS - 1][0], steps.seen[-1], rtol=1e-6)
+    assert any(np.array_equal(kept[-1][0], value) for value in kept[-1][1].values())
+    (losses, scores), (same_losses, other_scores) = (zip(*curve, strict=True) for curve in curves)
+    assert losses == same_losses
+    assert scores != other_scores
+
+
 @pytest.mark.parametrize(
     ("steps", "limit", "number"), [(6, 4, 3), (7, 4, 1), (100, 32, 25), (5, 32, 5), (1, 1, 1)]
 )

@@ -131,6 +131,7 @@ def ensemble(
     leaks: str | None = None,
     blend_weights: str | None = None,
     ema: float | None = None,
+    pseudo_labels: float | None = None,
     seeds: int | None = None,
     final_fit: bool | None = None,
     feature_bank: str | None = None,
@@ -154,6 +155,8 @@ def ensemble(
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
         ema: Momentum, a step, of the moving average of weights that members consist of, such as
             0.99; 0, the default, for the weights themselves.
+        pseudo_labels: Train once more with the test images that the ensemble labels with this
+            confidence, such as 0.95, where that does not lower the score. They must have no labels.
         seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
         final_fit: Train once more on all labelled images, evaluation included, to predict new
             ones; scores are those of before.

@@ -205,6 +205,10 @@ def ensemble(
         float | None,
         typer.Option(help="Average weights over steps with this momentum, such as 0.99."),
     ] = None,
+    pseudo_labels: Annotated[
+        float | None,
+        typer.Option(help="Train again with test images labelled with this confidence."),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="Fits of each member, averaged; 1 by default.")
     ] = None,

@@ -131,6 +131,8 @@ class RunConfig(pydantic.BaseModel):
         blend_weights: How members are weighted; `auto` as the data allow.
         ema: Momentum, a step, of the moving average of weights that members consist of; 0 for
             the weights themselves.
+        pseudo_labels: Confidence with which a first ensemble must have labelled a test image for it
+            to join the training set of a second one; None for no second one.
         seeds: Fits of each member that differ in their seed, and whose probabilities are averaged.
         final_fit: Whether new images are predicted by models that were trained on the evaluation
             images, too. Scores are those of models that were not.
@@ -174,6 +176,7 @@ class RunConfig(pydantic.BaseModel):
     leaks: Literal["drop", "warn", "fail", "keep"] = "drop"
     blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pseudo_labels: Annotated[float, Field(gt=0, le=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     final_fit: bool = False
     quiet: bool = False

@@ -178,6 +178,7 @@ def _member_entry(
         "val_macro_f1_without_external": member.score_without_external,
         "val_macro_f1_with_external": member.score_with_external,
         "external_failure": member.external_failure,
+        "val_macro_f1_with_pseudo_labels": member.score_with_pseudo_labels,
         "fits": [fit.name for fit in member.fits],
         "final_fits": [fit.name for fit in member.final_fits],
     }

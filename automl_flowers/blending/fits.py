@@ -45,6 +45,17 @@ class Images:
     count: int
 
 
+def join(first: Images | None, second: Images) -> Images:
+    """Return images followed by others; the others alone where there are none."""
+    if first is None:
+        return second
+    return Images(
+        lambda size: first.at(size).join(second.at(size)),
+        f"{first.content}+{second.content}",
+        first.count + second.count,
+    )
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """What a fit trains on, and what it is scored on.

@@ -26,7 +26,8 @@ _OF_THE_SEARCH = (
     *("weights", "weights_sha256", "probe", "precision"),
 )
 _OF_THE_ENSEMBLE = (
-    *("top", "external", "label_map", "leaks", "blend_weights", "ema", "seeds", "final_fit"),
+    *("top", "external", "label_map", "leaks", "blend_weights"),
+    *("ema", "pseudo_labels", "seeds", "final_fit"),
 )
 
 

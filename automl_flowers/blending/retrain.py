@@ -7,6 +7,8 @@ again: its state is taken over, and equals that of a new training.
 External images stay in only where they do not lower that score, and both scores are kept; a
 training with them that diverges or does not fit into memory leaves the member without them.
 
+So do test images that a first ensemble has labelled, which are asked for by themselves.
+
 Several fits that differ in their seed count as one member, whose probabilities are their mean.
 A final fit trains on the evaluation images, too: it predicts new images, and the scores are those
 of the fits before it, which have not seen what they are scored on.
@@ -14,11 +16,12 @@ of the fits before it, which have not seen what they are scored on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from automl_flowers.blending.fits import Fit, OnEpoch, Progress, TrainingSet, fit
+from automl_flowers.blending.fits import Fit, OnEpoch, Progress, TrainingSet, fit, join
 from automl_flowers.blending.material import Material
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import InfeasibleError
@@ -42,6 +45,8 @@ class Member:
         score_with_external: Macro F1 on `val` with them; None if there were none, or if training
             with them failed.
         external_failure: Why training with them failed, or None.
+        score_with_pseudo_labels: Macro F1 on `val` with test images that an ensemble has labelled;
+            None if there were none, or if training with them failed.
         size: Layers and parameters.
         epochs: Learning curve of the first fit.
         fits: Those that the scores are measured on.
@@ -54,6 +59,7 @@ class Member:
     score_without_external: float
     score_with_external: float | None
     external_failure: str | None
+    score_with_pseudo_labels: float | None
     size: dict[str, int]
     epochs: tuple[EpochRecord, ...]
     fits: tuple[Fit, ...]
@@ -112,6 +118,17 @@ def retrain(
             failure = str(error)
         if added and added.macro_f1 >= without.macro_f1:
             chosen, first = joined, added
+    labelled = None
+    if material.pseudo is not None:
+        joined = replace(
+            chosen,
+            external=join(chosen.external, material.pseudo),
+            suffix=f"{chosen.suffix}+pseudo",
+        )
+        with contextlib.suppress(*FAILURES):
+            labelled = train(joined)
+        if labelled and labelled.macro_f1 >= first.macro_f1:
+            chosen, first = joined, labelled
     fits = (first, *(train(chosen, number) for number in range(1, num_seeds)))
     final_fits = fits
     if material.everything is not None:
@@ -131,6 +148,7 @@ def retrain(
         score_without_external=without.macro_f1,
         score_with_external=added.macro_f1 if added else None,
         external_failure=failure,
+        score_with_pseudo_labels=labelled.macro_f1 if labelled else None,
         size=first.size,
         epochs=first.epochs,
         fits=fits,

@@ -12,7 +12,12 @@ from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending.fits import Progress, read_progress
-from automl_flowers.blending.material import Material, collect
+from automl_flowers.blending.material import (
+    Material,
+    check_unlabelled_test,
+    collect,
+    pseudo_labelled,
+)
 from automl_flowers.blending.pick import pick_members
 from automl_flowers.blending.recipe_file import read_recipe_file, write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
@@ -39,6 +44,8 @@ from automl_flowers.tuning.probe import ProbeFolder, probe_pairs
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import make_trainer, run_config
 from ensembles.averaging import average
+from ensembles.predictions import AlignedPredictions
+from ensembles.validation import WeightChoice
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
 
@@ -172,6 +179,8 @@ def make_ensemble(
         reporter: Shows progress.
     """
     sample = _sample_of(data, config)
+    if config.pseudo_labels is not None:
+        check_unlabelled_test(data)
     sources = _external_sources(config, data, run, space, recipes[0], reporter)
     trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
     trainer.ema = config.ema
@@ -183,11 +192,19 @@ def make_ensemble(
         final_fit=config.final_fit,
         leaks=config.leaks,
     )
-    members, left_out = _retrain_all(
-        recipes, so_far, trainer, run, material, config.seeds, reporter
-    )
-    aligned = blending.predict_members(trainer, members, run.members, run.predictions)
-    choice = blending.weigh(aligned["blend"], config.blend_weights)
+
+    def blend_members(material: Material) -> _Blended:
+        members, left_out = _retrain_all(
+            recipes, so_far, trainer, run, material, config.seeds, reporter
+        )
+        aligned = blending.predict_members(trainer, members, run.members, run.predictions)
+        choice = blending.weigh(aligned["blend"], config.blend_weights)
+        return _Blended(members, left_out, aligned, choice)
+
+    made = blend_members(material)
+    if config.pseudo_labels is not None:
+        made = blend_members(_with_pseudo_labels(material, data, made, config, reporter))
+    members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
         labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
         write_submission(run.submission, aligned["test"].ids, labels, sample)
@@ -200,7 +217,7 @@ def make_ensemble(
             for member in members
         ],
         external=[_external_entry(source) for source in sources],
-        left_out=left_out,
+        left_out=made.left_out,
     )
     summary["settings"] = _ensemble_settings(config)
     write_json(run.blend, summary)
@@ -209,6 +226,34 @@ def make_ensemble(
     write_recipe_file(run.recipe, searched, config, images, summary["members"], summary["scores"])
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Blended:
+    members: list[Member]
+    left_out: list[dict[str, str]]
+    aligned: dict[str, AlignedPredictions]
+    choice: WeightChoice
+
+
+def _with_pseudo_labels(
+    material: Material, data: ImageData, made: _Blended, config: RunConfig, reporter: Reporter
+) -> Material:
+    """Return the images of a second ensemble, which the first one has labelled some of."""
+    test = made.aligned["test"]
+    sure = pseudo_labelled(
+        data,
+        test.ids,
+        average(test.probabilities, made.choice.weights),
+        float(config.pseudo_labels or 1),
+        made.members[0].recipe.image_size,
+    )
+    count = sure.count if sure else 0
+    reporter.say(
+        f"pseudo-labels: {count} of {len(test.ids)} test images are labelled with a confidence of "
+        f"at least {config.pseudo_labels:g}"
+    )
+    return dataclasses.replace(material, pseudo=sure)
 
 
 def _sample_of(data: ImageData, config: RunConfig) -> str | None:
@@ -223,7 +268,7 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("ema", "seeds", "final_fit"),
+        *("ema", "pseudo_labels", "seeds", "final_fit"),
     )
     return {name: getattr(config, name) for name in names}
 

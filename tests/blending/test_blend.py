@@ -53,6 +53,7 @@ def describe_member(recipe, number):
         score_without_external=0.5,
         score_with_external=None,
         external_failure=None,
+        score_with_pseudo_labels=None,
         size={"layers": 5},
         epochs=(),
         fits=(Fit(f"member {number}", "digits", {}, ()),),

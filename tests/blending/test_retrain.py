@@ -35,6 +35,7 @@ class Learner:
         self.start, self.seed, self.num_epochs = start, seed, num_epochs
         self.trained = []
         self.ema = 0.0
+        self.with_pseudo = 0.5
 
     def starting_point(self, _recipe):
         return self.start
@@ -48,6 +49,7 @@ class Learner:
         self.trained.append((name, len(images.train), seed_number))
         self.first_epoch = first_epoch
         final = self.with_external if "+external" in name else self.score
+        final = self.with_pseudo if "+pseudo" in name else final
         if isinstance(final, Exception):
             raise final
         for epoch in range(first_epoch, last_epoch):
@@ -395,3 +397,30 @@ def test_an_average_of_weights_is_trained_anew(recipe, folder):
 
     assert (len(plain.trained), len(averaging.trained)) == (0, 1)
     assert digits_of(first.fits) != digits_of(second.fits)
+
+
+@pytest.mark.parametrize(("with_pseudo", "kept"), [(0.4, False), (0.7, True)])
+def test_test_images_with_given_labels_stay_in_where_val_does_not_drop(
+    recipe, folder, with_pseudo, kept
+):
+    learner = Learner(with_external=0.6)
+    learner.with_pseudo = with_pseudo
+    material = replace(EXTERNAL, pseudo=make_images("test", 2), everything=EVERYTHING)
+
+    member = retrain(learner, recipe, folder, material)
+
+    joined = f"{recipe.name}+external+pseudo"
+    assert learner.trained[2] == (joined, 16, 0)
+    assert member.name == (joined if kept else f"{recipe.name}+external")
+    assert member.score_with_pseudo_labels == with_pseudo
+    assert learner.trained[3] == (f"{member.name}+evaluation", 22 if kept else 20, 0)
+
+
+def test_a_training_on_given_labels_that_fails_leaves_the_member_as_it_was(recipe, folder):
+    learner = Learner()
+    learner.with_pseudo = FAILURES[0]("too much of it")
+
+    member = retrain(learner, recipe, folder, replace(OURS, pseudo=make_images("test", 2)))
+
+    assert member.name == recipe.name
+    assert member.score_with_pseudo_labels is None

@@ -185,6 +185,14 @@ def test_test_images_without_labels_are_predicted_and_not_scored(cli, space, tmp
     assert [row["id"] for row in read_rows((run / "submission.csv").read_text())] == ids
     assert cli.json("report", "--run", run)["blend"]
 
+    again = cli("ensemble", "--top", 1, "--run", run, "--pseudo-labels", 0.01, "--json")
+    assert "pseudo-labels: 6 of 6 test images" in again.stderr
+    [member] = json.loads(again.stdout)["members"]
+    assert member["val_macro_f1_with_pseudo_labels"] is not None
+    assert member["name"].endswith("+pseudo") == (
+        member["val_macro_f1_with_pseudo_labels"] >= member["val_macro_f1_without_external"]
+    )
+
 
 @pytest.mark.slow
 def test_densenet_and_efficientnet_go_through_the_whole_job(cli, pictures, tmp_path):

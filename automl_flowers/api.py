@@ -53,6 +53,7 @@ def search(
     probe: str | None = None,
     enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
     leaks: str | None = None,
+    bad_images: str | None = None,
     feature_bank: str | None = None,
     max_disk: float | None = None,
     seed: int | None = None,
@@ -92,6 +93,8 @@ def search(
         enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
         leaks: What is done with training images that are copies of evaluation images: `drop`
             them, `warn`, `fail`, or `keep` them and look for none.
+        bad_images: What is done about images that cannot be read: `skip` up to 1 % of the data
+            set, `fail` at the first, or the most that may be bad, such as `5%`.
         feature_bank: `on` or `off`: keep what frozen layers compute. Changes no number.
         max_disk: Gigabytes that the run folder may take while searching.
         seed: Any integer; 0 by default.
@@ -129,6 +132,7 @@ def ensemble(
     external: Sequence[Address] | Address | None = None,
     label_map: Address | Mapping[str, str | None] | None = None,
     leaks: str | None = None,
+    bad_images: str | None = None,
     blend_weights: str | None = None,
     ema: float | None = None,
     pseudo_labels: float | None = None,
@@ -152,6 +156,7 @@ def ensemble(
         label_map: From external class names to ours, None to leave one out; a mapping, or a
             YAML file with one.
         leaks: As for `search`, of external images; those of the search are as they were.
+        bad_images: As for `search`; the external data sets each have a share of their own.
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.
         ema: Momentum, a step, of the moving average of weights that members consist of, such as
             0.99; 0, the default, for the weights themselves.

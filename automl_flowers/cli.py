@@ -72,6 +72,13 @@ Leaks = Annotated[
         help="drop, warn, fail or keep: training images that are copies of evaluation images."
     ),
 ]
+BadImages = Annotated[
+    str | None,
+    typer.Option(
+        help="skip (up to 1% of a data set), fail, or the most that may be bad, such as 5%: images "
+        "that cannot be read."
+    ),
+]
 Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
 Bank = Annotated[
     str | None,
@@ -152,6 +159,7 @@ def search(
         str | None, typer.Option(help="YAML file, a list of recipes to begin with.")
     ] = None,
     leaks: Leaks = None,
+    bad_images: BadImages = None,
     feature_bank: Bank = None,
     max_disk: Annotated[
         float | None, typer.Option(help="Gigabytes that the run folder may take while searching.")
@@ -198,6 +206,7 @@ def ensemble(
         str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
     ] = None,
     leaks: Leaks = None,
+    bad_images: BadImages = None,
     blend_weights: Annotated[
         str | None, typer.Option(help="auto (as the data allow), optimized or uniform.")
     ] = None,

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from automl_flowers.data.bad_images import parse_policy
 from automl_flowers.disk import GIGABYTE
 from automl_flowers.durations import parse_seconds
 from automl_flowers.errors import ConfigError, RunError
@@ -58,6 +59,13 @@ def _as_weights(value: object) -> Weights:
         return parse_weights(value)
     except ValueError as error:
         raise PydanticCustomError("weights", "{sentence}", {"sentence": str(error)}) from None
+
+
+def _as_policy(value: object) -> str:
+    try:
+        return parse_policy(value)
+    except ValueError as error:
+        raise PydanticCustomError("bad_images", "{sentence}", {"sentence": str(error)}) from None
 
 
 Names = Annotated[list[str], BeforeValidator(_as_list)]
@@ -128,6 +136,8 @@ class RunConfig(pydantic.BaseModel):
         label_map: YAML file from external class names to ours, or the content of one.
         leaks: What is done with training and external images that are copies of evaluation
             images: `drop`, `warn`, `fail` or `keep`.
+        bad_images: What is done about images that cannot be read: `skip` up to 1 % of a data set,
+            `fail` at the first, or the most that may be bad, such as `5%`.
         blend_weights: How members are weighted; `auto` as the data allow.
         ema: Momentum, a step, of the moving average of weights that members consist of; 0 for
             the weights themselves.
@@ -174,6 +184,7 @@ class RunConfig(pydantic.BaseModel):
     external: Names = Field(default_factory=list)
     label_map: str | dict[str, str | None] | None = None
     leaks: Literal["drop", "warn", "fail", "keep"] = "drop"
+    bad_images: Annotated[str, BeforeValidator(_as_policy)] = "skip"
     blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pseudo_labels: Annotated[float, Field(gt=0, le=1)] | None = None

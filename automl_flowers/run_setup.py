@@ -309,6 +309,7 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
         features=RecordFeatures.named(config.record_features),
         cache=run.cache,
         leaks=_policy_of(config, run),
+        bad_images=config.bad_images,
         on_progress=reporter.counting,
     )
     say_problems(data.manifest.problems, reporter)

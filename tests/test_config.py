@@ -127,7 +127,7 @@ def test_any_integer_is_a_seed(seed):
     [
         ({"seeed": 1}, "There is no setting 'seeed'. Did you mean 'seed'?"),
         ({"image-size": 96}, "There is no setting 'image-size'. Did you mean 'image_size'?"),
-        ({"xyzzy": 1}, "There is no setting 'xyzzy'. Settings: backbones, batch_size, blend_we"),
+        ({"xyzzy": 1}, "There is no setting 'xyzzy'. Settings: backbones, bad_images, batch_size"),
         ({"seed": 1.5}, "`seed`: input should be a valid integer"),
         ({"seed": "five"}, "`seed`: input should be a valid integer"),
         ({"max_epochs": 0}, "`max_epochs`: input should be greater than or equal to 1, got 0"),
@@ -141,6 +141,8 @@ def test_any_integer_is_a_seed(seed):
         ),
         ({"image_size": "96,wide"}, "`image_size`: input should be a valid integer"),
         ({"image_size": "96,wide"}, "got 'wide'"),
+        ({"bad_images": "5"}, "`bad_images`: must be 'skip', 'fail', or the most that may be bad"),
+        ({"bad_images": "101%"}, "`bad_images`: must be 'skip', 'fail', or the most"),
         ({"quiet": "maybe"}, "`quiet`: input should be a valid boolean"),
     ],
 )

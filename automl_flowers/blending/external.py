@@ -71,6 +71,7 @@ def read_sources(
     largest_size: int | None = None,
     record_features: RecordFeatures = USUAL_FEATURES,
     leaks: Policy = "drop",
+    bad_images: str = "skip",
     on_progress: OnProgress,
 ) -> list[Source]:
     """Read external data sets and decide what of them may be trained on.
@@ -86,6 +87,7 @@ def read_sources(
         largest_size: As for `automl_flowers.data.prepare.prepare`.
         record_features: What TFRecords call their label and id.
         leaks: What is done with external images that are copies of evaluation images.
+        bad_images: How many images of each data set may be bad, from `bad_images.parse_policy`.
         on_progress: Hears of decoding.
 
     Raises:
@@ -100,6 +102,7 @@ def read_sources(
             cache=cache,
             largest_size=largest_size,
             features=record_features,
+            bad_images=bad_images,
             on_progress=on_progress,
         )
         for address in addresses

@@ -18,20 +18,20 @@ import numpy as np
 import pandas as pd
 
 from automl_flowers.data import copies, splits
+from automl_flowers.data.bad_images import check_bad_images
 from automl_flowers.data.cache import Pictures, content_hash, load_pictures
 from automl_flowers.data.copies.fingerprints import Fingerprints, load_fingerprints
 from automl_flowers.data.leaks import NOTHING_DONE, Leaks, Policy, leaks_within, obey
-from automl_flowers.data.manifest import SPLITS, Manifest, Problem, save_manifest
+from automl_flowers.data.losses import Loss, losses_among
+from automl_flowers.data.manifest import SPLITS, Manifest, save_manifest
 from automl_flowers.data.pipeline import Examples
-from automl_flowers.data.sources import open_data
+from automl_flowers.data.sources import data_set_name, open_data
 from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.errors import DataError, RunError
 from automl_flowers.files import read_json, write_json
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, the images done and their total."""
-
-_MOST_UNREADABLE = 0.5
 
 
 def _quietly(what: str, done: int, total: int) -> None:
@@ -105,6 +105,7 @@ def prepare(
     largest_size: int | None = None,
     features: RecordFeatures = USUAL_FEATURES,
     leaks: Policy = "drop",
+    bad_images: str = "skip",
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set and divide it into train, val, blend and test.
@@ -120,6 +121,7 @@ def prepare(
             sizes; by default the largest, so that nothing is ever scaled up.
         features: What TFRecords call their label and id.
         leaks: What is done with training images that are copies of evaluation images.
+        bad_images: As for `read`.
         on_progress: Hears of decoding.
 
     Returns:
@@ -136,6 +138,7 @@ def prepare(
         source=source,
         largest_size=largest_size,
         features=features,
+        bad_images=bad_images,
         on_progress=on_progress,
     )
     division = splits.shares_for(set(data.manifest.rows["split"]))
@@ -155,6 +158,7 @@ def read(
     source: str | None = None,
     largest_size: int | None = None,
     features: RecordFeatures = USUAL_FEATURES,
+    bad_images: str = "skip",
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set as it comes, without the images that cannot be decoded.
@@ -166,23 +170,25 @@ def read(
         source: Short name of the data set; by default from the address.
         largest_size: As for `prepare`.
         features: As for `prepare`.
-        on_progress: Hears of decoding.
+        bad_images: How many images may be bad, from `bad_images.parse_policy`.
+        on_progress: Hears of reading and decoding.
 
     Raises:
-        DataError: If there is nothing to read, or most images cannot be decoded.
+        DataError: If there is nothing to read, or more images are bad than may be.
     """
-    manifest = open_data(address, image_size=largest_size, source=source, features=features)
+    name = source or data_set_name(address)
+    manifest = open_data(
+        address,
+        image_size=largest_size,
+        source=name,
+        features=features,
+        on_progress=functools.partial(on_progress, f"reading the files of {name}"),
+    )
     data = ImageData(manifest, manifest.rows, cache, on_progress)
     pictures = data.pictures(image_size)
-    if len(pictures.problems) > _MOST_UNREADABLE * len(manifest.rows):
-        first: Problem = pictures.problems[0]
-        raise DataError(
-            f"{len(pictures.problems)} of {len(manifest.rows)} images in `{address}` cannot be "
-            f"read, for example {first.path!r}: {first.reason}",
-            hint="check that these are image files and that the copy is complete",
-        )
+    problems = manifest.problems + tuple(Loss(**vars(p)) for p in pictures.problems)
+    check_bad_images(bad_images, losses_among(problems), len(pictures.ids), address)
     readable = manifest.rows[manifest.rows["id"].isin(pictures.ids)].reset_index(drop=True)
-    problems = manifest.problems + pictures.problems
     return replace(data, manifest=Manifest(readable, manifest.class_names, problems))
 
 

@@ -268,7 +268,7 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("ema", "pseudo_labels", "seeds", "final_fit"),
+        *("ema", "pseudo_labels", "seeds", "final_fit", "bad_images"),
     )
     return {name: getattr(config, name) for name in names}
 
@@ -292,6 +292,7 @@ def _external_sources(
         cache=run.cache,
         record_features=RecordFeatures.named(config.record_features),
         leaks=config.leaks,
+        bad_images=config.bad_images,
         on_progress=reporter.counting,
     )
     for source in sources:

@@ -260,20 +260,32 @@ def test_nothing_but_unreadable_images_is_an_error(make, tmp_path, write_images)
         make(root)
 
     assert "'daisy/0.jpg': It is no image" in str(error.value)
-    assert "copy is complete" in error.value.hint
+    assert "give another address" in error.value.hint
 
 
-def test_half_of_the_images_may_be_broken_but_not_more(make, tmp_path):
+@pytest.mark.parametrize(
+    ("policy", "bad", "sentence"),
+    [
+        ("skip", 5, None),
+        ("skip", 6, r"6 of 24 images in `.*` cannot be read, and at most 1% \(or 5 of a small"),
+        ("25%", 6, None),
+        ("25%", 7, "7 of 24 images in `.*` cannot be read, and at most 25% may be"),
+        ("fail", 1, "1 of 24 images in `.*` cannot be read, and none may be"),
+    ],
+)
+def test_more_bad_images_than_the_policy_allows_are_an_error(make, tmp_path, policy, bad, sentence):
     root = grow(tmp_path / "garden", {"": 8})
-    for name in CLASSES:
-        for number in range(4):
-            (root / name / f"{number}.png").write_bytes(b"words")
-    assert len(make(root).manifest.rows) == 12
+    files = sorted(root.rglob("*.png"), key=lambda path: (path.name, path))
+    for path in files[: bad - 1]:
+        path.write_bytes(b"words")
+    files[bad - 1].write_bytes(b"")  # found while listing, not while decoding
 
-    (root / "rose/4.png").write_bytes(b"words")
-
-    with pytest.raises(DataError, match="13 of 24 images"):
-        make(root)
+    if sentence is None:
+        assert len(make(root, bad_images=policy).manifest.rows) == 24 - bad
+    else:
+        with pytest.raises(DataError, match=sentence) as error:
+            make(root, bad_images=policy)
+        assert f"`--bad-images {-(-100 * bad // 24)}%`" in error.value.hint
 
 
 @pytest.mark.parametrize("split", ["", "train"])

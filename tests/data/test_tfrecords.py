@@ -116,7 +116,7 @@ def test_a_length_beyond_the_file_asks_for_no_memory():
 
     (damage,) = scan(length + struct.pack("<I", masked_crc(length)) + b"rest")
 
-    assert damage == Damage(0, "the file ends inside it", ends_file=True)
+    assert damage == Damage(0, 0, "the file ends inside it", ends_file=True)
 
 
 # Layouts
@@ -318,12 +318,13 @@ def test_a_damaged_length_costs_the_rest_of_the_file(tmp_path, write_flowers, na
 
     manifest = read_tfrecords(str(tmp_path), source="petals")
 
-    promise = " of the 3 that the file's name promises" if "-3" in name else ""
+    how = "of the 3 that the file's name promises" if "-3" in name else "at a guess, by the size"
     assert manifest.rows["id"].tolist() == ["id0"]
-    assert _reason(manifest) == (
-        "Lost from here to the end of the file: its length is damaged. "
-        f"Records before it: 1{promise}."
+    assert manifest.problems[0].images == 2
+    assert _reason(manifest).startswith(
+        f"Lost from here to the end of the file: its length is damaged. That costs 2 records {how}"
     )
+    assert _reason(manifest).endswith("before it: 1.")
 
 
 @pytest.mark.parametrize(("name", "count"), [("00-8x8-5.tfrec", 2), ("00-8x8-1.tfrec", 2)])

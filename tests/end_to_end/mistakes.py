@@ -243,6 +243,17 @@ def _(bench):
     return bench.search(bench.folder / "photos")
 
 
+@mistake("An image that cannot be read, with `--bad-images fail`")
+def _(bench):
+    (bench.draw() / "train/red rose/0.png").write_bytes(b"words")
+    return bench.search(bench.folder / "photos", "--bad-images", "fail")
+
+
+@mistake("A policy that does not exist")
+def _(bench):
+    return bench.search_pictures("--bad-images", "ignore")
+
+
 @mistake("A class of `train` that `val` lacks", status=0)
 def _(bench):
     shutil.rmtree(bench.draw() / "val/red rose")

@@ -7,6 +7,7 @@ image; what could not be used is listed in the manifest's `problems`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from automl_flowers.data.manifest import Manifest
@@ -28,6 +29,7 @@ def open_data(
     image_size: int | None = None,
     source: str | None = None,
     features: RecordFeatures = USUAL_FEATURES,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
     """Read a data set, TFRecords, folders or a CSV file, into a manifest.
 
@@ -39,6 +41,7 @@ def open_data(
         source: Short name of the data set; by default the last part of the address that is not
             a wildcard, split or size folder.
         features: What TFRecords call their label and id.
+        on_progress: Called with the TFRecord files read and their number.
 
     Returns:
         The manifest.
@@ -54,7 +57,13 @@ def open_data(
     if is_csv(address) and storage.exists(storage.normalise(address)):
         return read_csv(address, source=name)
     if _holds_tfrecords(address):
-        return read_tfrecords(address, source=name, image_size=image_size, features=features)
+        return read_tfrecords(
+            address,
+            source=name,
+            image_size=image_size,
+            features=features,
+            on_progress=on_progress,
+        )
     if Path(storage.normalise(address)).is_dir():
         return read_folder(address, source=name)
     is_there = storage.exists(storage.normalise(address))

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from automl_flowers.data.losses import Loss
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, make_manifest
 from automl_flowers.data.nearest import did_you_mean
 from automl_flowers.data.sources import storage
@@ -205,7 +206,7 @@ def _find_images(file: str, lines: Sequence[_Line]) -> tuple[list[_Image], list[
         if reason is None:
             images.append(_Image(identity, line.label, line.split, address))
         else:
-            problems.append(Problem(address, reason))
+            problems.append(Loss(address, reason))
     if len(problems) > _MOST_UNUSABLE * len(lines):
         first = problems[0]
         raise DataError(

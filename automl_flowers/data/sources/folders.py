@@ -14,12 +14,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from automl_flowers.data.losses import Loss
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, make_manifest
 from automl_flowers.data.nearest import did_you_mean
 from automl_flowers.data.sources import storage
 from automl_flowers.errors import DataError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+
+OTHER_PICTURES = frozenset(
+    {".heic", ".heif", ".avif", ".tif", ".tiff", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef"}
+    | {".arw", ".raf", ".orf", ".rw2", ".psd"}
+)
+"""Pictures that are not read. Such a file is a photograph lost, where a text file is none."""
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _CLASS_HINT = "put the images of each class into a folder named after it, such as `train/daisy/`"
@@ -50,6 +57,7 @@ def read_folder(root: str, *, source: str) -> Manifest:
     Hidden files are passed over, and so are files beside the split or class folders that are no
     images. Whatever else is no readable image file becomes a problem of the manifest: other
     files, empty files, links that leave `root`, folders within a class, images outside of one.
+    Those that have the name of a picture are a `Loss`.
 
     Args:
         root: Folder that holds `train` (and `val`, also called `valid` or `validation`, and
@@ -92,7 +100,8 @@ class _Reader:
         if not folders:
             return [self._read_split("train", str(self.base), data)]
         for entry in data:
-            self._skip(entry, "It lies beside the split folders, in none of them.")
+            reason = "It lies beside the split folders, in none of them."
+            self.problems.append(Problem(_printable(entry.path), reason))
         return [
             self._read_split(_SPLITS[e.name.casefold()], e.path, self._list(e.path))
             for e in folders
@@ -115,7 +124,7 @@ class _Reader:
             raise DataError(f"`{folder}` holds images, but no class folders.", hint=_CLASS_HINT)
         if name != "test":
             reason = "It lies beside the class folders, in none of them."
-            self.problems.extend(Problem(path, reason) for path in loose)
+            self.problems.extend(Problem(_printable(path), reason) for path in loose)
         images = {entry.name: self._image_paths(self._list(entry.path)) for entry in classes}
         return _Split(name, folder, images, loose if name == "test" else [])
 
@@ -132,10 +141,10 @@ class _Reader:
         return [entry for entry in visible if not self._skip(entry, self._why_unusable(entry))]
 
     def _why_unusable(self, entry: Entry) -> str | None:
-        if _printable(entry.name) != entry.name:
-            return "Its name is not UTF-8."
         if "\n" in entry.name or "\r" in entry.name:
             return "Its name holds a line break."
+        if _printable(entry.name) != entry.name:
+            return "Its name is not UTF-8."
         if not entry.is_symlink():
             return None
         target = Path(os.path.realpath(entry.path))
@@ -146,7 +155,9 @@ class _Reader:
     def _skip(self, entry: Entry, reason: str | None) -> bool:
         """Note a problem if there is a reason, and return whether there is."""
         if reason is not None:
-            self.problems.append(Problem(_printable(entry.path), reason))
+            is_picture = _is_image_name(entry.name) or _suffix(entry.name) in OTHER_PICTURES
+            problem = Loss if is_picture else Problem
+            self.problems.append(problem(_printable(entry.path), reason))
         return reason is not None
 
 
@@ -212,6 +223,8 @@ def _require_known(split: _Split, names: tuple[str, ...], train_folder: str) -> 
 def _why_no_image(entry: Entry) -> str | None:
     if entry.is_dir():
         return "It is a folder within a class folder."
+    if _suffix(entry.name) in OTHER_PICTURES:
+        return f"A picture of the kind {_suffix(entry.name)} is not read: save it as JPEG."
     if not _is_image_name(entry.name):
         return f"Its extension is none of {', '.join(sorted(EXTENSIONS))}."
     if not entry.is_file():
@@ -220,9 +233,14 @@ def _why_no_image(entry: Entry) -> str | None:
 
 
 def _is_image_name(name: str) -> bool:
-    return PurePath(name).suffix.casefold() in EXTENSIONS
+    return _suffix(name) in EXTENSIONS
+
+
+def _suffix(name: str) -> str:
+    return PurePath(name).suffix.casefold()
 
 
 def _printable(path: str) -> str:
-    """Return a path with the bytes that are not UTF-8 replaced."""
-    return os.fsencode(path).decode(errors="replace")
+    """Return a path as one line: bytes that are not UTF-8 replaced, line breaks written out."""
+    text = os.fsencode(path).decode(errors="replace")
+    return text.replace("\r", "\\r").replace("\n", "\\n")

@@ -85,11 +85,13 @@ class Damage:
 
     Attributes:
         number: Position of the damaged record, counted from 0.
+        offset: Where it begins in the file.
         reason: What is wrong, as the end of a sentence.
         ends_file: Whether everything after it is lost too.
     """
 
     number: int
+    offset: int
     reason: str
     ends_file: bool
 
@@ -188,13 +190,13 @@ def _scan_one(file: BinaryIO, number: int, offset: int, file_size: int) -> Recor
     if not _is_intact(packed_length, checksum):
         is_gzip = number == 0 and packed_length.startswith(_GZIP_MAGIC)
         reason = "the file is compressed, unpack it first" if is_gzip else "its length is damaged"
-        return Damage(number, reason, ends_file=True)
+        return Damage(number, offset, reason, ends_file=True)
     (length,) = _LENGTH.unpack(packed_length)
     if offset + HEADER_SIZE + length + FOOTER_SIZE > file_size:
-        return Damage(number, "the file ends inside it", ends_file=True)
+        return Damage(number, offset, "the file ends inside it", ends_file=True)
     payload, checksum = file.read(length), file.read(_CHECKSUM.size)
     if not _is_intact(payload, checksum):
-        return Damage(number, "its checksum does not match", ends_file=False)
+        return Damage(number, offset, "its checksum does not match", ends_file=False)
     return Record(number, offset + HEADER_SIZE, payload)
 
 

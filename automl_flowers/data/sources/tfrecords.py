@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from automl_flowers.data.losses import Loss
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, make_manifest
 from automl_flowers.data.sources import storage
 from automl_flowers.data.sources.layouts import (
@@ -76,6 +77,7 @@ def read_tfrecords(
     source: str,
     image_size: int | None = None,
     features: RecordFeatures = USUAL_FEATURES,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
     """Index TFRecords into a manifest.
 
@@ -92,6 +94,7 @@ def read_tfrecords(
         image_size: Wanted pixels. Of several sizes the smallest that is big enough is read, or
             the largest if none is or this is None.
         features: What the records call their label and id.
+        on_progress: Called with the files read and their number.
 
     Returns:
         The manifest. A record without an `id` is called `SHARD#NUMBER`, with the shard's path
@@ -103,7 +106,7 @@ def read_tfrecords(
     """
     shards, problems = find_shards(pattern_or_root, image_size)
     layouts = sorted({layout_of(path) for path in shards})
-    read = _read_shards(shards, os.path.commonpath(layouts), features)
+    read = list(_read_shards(shards, os.path.commonpath(layouts), features, on_progress))
     problems += [problem for shard in read for problem in shard.problems]
     entries = [entry for shard in read for entry in shard.entries]
     if not entries:
@@ -138,19 +141,25 @@ def parse_class_names(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_shards(shards: list[str], base: str, features: RecordFeatures) -> list[_Shard]:
+def _read_shards(
+    shards: list[str], base: str, features: RecordFeatures, on_progress: Callable[[int, int], None]
+) -> Iterator[_Shard]:
+    read = partial(_read_shard, base=base, names=features)
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(partial(_read_shard, base=base, names=features), shards))
+        for done, shard in enumerate(pool.map(read, shards), start=1):
+            yield shard
+            on_progress(done, len(shards))
 
 
 def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
     shard, count, is_cut = _Shard(), 0, False
+    size = storage.num_bytes(path)
     with storage.open_binary(path) as file:
-        for item in scan_records(file, storage.num_bytes(path)):
+        for item in scan_records(file, size):
             count += 1
             if isinstance(item, Damage):
                 is_cut = item.ends_file
-                shard.problems.append(_damage_problem(path, item))
+                shard.problems.append(_damage_problem(path, item, size))
             else:
                 _add_record(shard, path, base, item, names)
     if not is_cut:
@@ -166,24 +175,35 @@ def _count_problems(path: str, count: int) -> list[Problem]:
     return [] if count else [Problem(path, "The file holds no record.")]
 
 
-def _damage_problem(path: str, damage: Damage) -> Problem:
+def _damage_problem(path: str, damage: Damage, file_size: int) -> Problem:
+    place = f"{path}#{damage.number}"
     if not damage.ends_file:
-        reason = f"This record is lost: {damage.reason}."
+        return Loss(place, f"This record is lost: {damage.reason}.")
+    promised = promised_count(path) or 0
+    if promised > damage.number:
+        lost, how = promised - damage.number, f"of the {promised} that the file's name promises"
     else:
-        promised = promised_count(path)
-        of_how_many = f" of the {promised} that the file's name promises" if promised else ""
-        reason = (
-            f"Lost from here to the end of the file: {damage.reason}. "
-            f"Records before it: {damage.number}{of_how_many}."
-        )
-    return Problem(f"{path}#{damage.number}", reason)
+        lost, how = _guess_lost(damage, file_size), "at a guess, by the size of those before"
+    records = "1 record" if lost == 1 else f"{lost} records"
+    reason = (
+        f"Lost from here to the end of the file: {damage.reason}. That costs {records} {how}; "
+        f"before it: {damage.number}."
+    )
+    return Loss(place, reason, lost)
+
+
+def _guess_lost(damage: Damage, file_size: int) -> int:
+    """Return how many records may follow, if they are as large as those before; at least one."""
+    if damage.number == 0:
+        return 1
+    return max(round((file_size - damage.offset) * damage.number / damage.offset), 1)
 
 
 def _add_record(shard: _Shard, path: str, base: str, record: Record, names: RecordFeatures) -> None:
     try:
         shard.entries.append(_entry(path, base, record, names))
     except DataError as error:
-        shard.problems.append(Problem(f"{path}#{record.number}", str(error)))
+        shard.problems.append(Loss(f"{path}#{record.number}", str(error)))
 
 
 def _entry(path: str, base: str, record: Record, names: RecordFeatures) -> _Entry:

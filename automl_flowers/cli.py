@@ -7,6 +7,7 @@ answers at once.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -327,23 +328,39 @@ def doctor(
     _run(go)
 
 
-@data_app.command("describe", epilog="Example: automl-flowers data describe photos/")
+@data_app.command("describe", epilog="Example: automl-flowers data describe photos/ --out look/")
 def data_describe(
-    address: Annotated[str, typer.Argument(help="Anything that `search --data` reads.")],
+    address: Annotated[
+        str | None,
+        typer.Argument(help="Anything that `search --data` reads; by default the run's data."),
+    ] = None,
     record_features: RecordNames = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Run folder: its data, as it divided them; figures are written to it."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write description.html, .json and figures/ there."),
+    ] = None,
+    quiet: Quiet = None,
     json_output: Json = None,
 ) -> None:
-    """Print classes, counts, imbalance and problems of a data set."""
+    """Print classes, counts, sizes, imbalance and problems of a data set; write figures."""
 
     def go() -> None:
+        from automl_flowers import data_describe
         from automl_flowers.data import explore
-        from automl_flowers.data.locate import locate
 
-        _print_result(
-            explore.describe(locate(address, _say), _features(record_features)),
-            bool(json_output),
-            explore.lines,
+        facts = data_describe.describe(
+            address,
+            record_features=record_features,
+            run=run,
+            out=out,
+            quiet=bool(quiet),
+            say=_say,
         )
+        _print_result(facts, bool(json_output), explore.lines)
 
     _run(go)
 
@@ -387,6 +404,7 @@ def data_check(
             run=run,
             out=out,
             quiet=bool(quiet),
+            say=_say,
         )
         _print_result(facts, bool(json_output), audit.lines)
 
@@ -507,18 +525,22 @@ def data_augment(
     """Measure how many pictures a strength of augmentation makes unrecognisable."""
 
     def go() -> None:
-        from automl_flowers.data import inspect_augmentation, synthetic
+        from automl_flowers import data_augment
+        from automl_flowers.console import progress_bars
+        from automl_flowers.data import synthetic
         from automl_flowers.data.locate import locate
 
         address = locate(data, _say) if data else str(synthetic.embedded_default())
-        facts = inspect_augmentation.inspect(
-            address,
-            augmentation,
-            out,
-            image_size=image_size,
-            features=_features(record_features),
-        )
-        _print_result(facts, bool(json_output), inspect_augmentation.lines)
+        with contextlib.closing(progress_bars()) as bars:
+            facts = data_augment.inspect(
+                address,
+                augmentation,
+                out,
+                image_size=image_size,
+                features=_features(record_features),
+                on_progress=bars.counting,
+            )
+        _print_result(facts, bool(json_output), data_augment.lines)
 
     _run(go)
 

@@ -5,6 +5,7 @@ Results go to stdout and are not this module's business.
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -147,6 +148,11 @@ class Reporter(Listener):
     def member_epoch(self, name: str, record: EpochRecord) -> None:
         """Show an epoch of a retraining."""
         self.say(f"{name}{_epoch_line(record)}")
+
+
+def progress_bars(*, quiet: bool = False) -> Reporter:
+    """Return what shows bars in a terminal and nothing elsewhere, for commands of a few minutes."""
+    return Reporter(quiet=quiet or not sys.stderr.isatty())
 
 
 def _epoch_line(record: EpochRecord) -> str:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from automl_flowers.config import RunConfig, make_config, parse_config, read_label_map, read_yaml
-from automl_flowers.console import Reporter
+from automl_flowers.config import make_config, read_label_map
+from automl_flowers.console import progress_bars
 from automl_flowers.data import label_mapping
 from automl_flowers.data.audit import audit, summary_of
-from automl_flowers.data.locate import locate
-from automl_flowers.data.manifest import Manifest
+from automl_flowers.data.locate import Say, locate
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.records import RecordFeatures
-from automl_flowers.errors import ConfigError
 from automl_flowers.files import write_json, write_text
 from automl_flowers.reports import leaks_page
-from automl_flowers.run_folder import RunFolder, open_run
+from automl_flowers.run_data import address_of, as_divided, settings_of
+from automl_flowers.run_folder import open_run
 
 OUT = Path("leaks")
 JSON_FILE = "leaks.json"
@@ -37,6 +33,7 @@ def check(
     run: str | None = None,
     out: Path | None = None,
     quiet: bool = False,
+    say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """Find copies within and across data sets, and write what was found.
 
@@ -47,7 +44,8 @@ def check(
         record_features: What TFRecords call their label and id; None for the run's.
         run: Run folder, for its data and how it divided them.
         out: Folder to write to; by default the run's, else `leaks/`.
-        quiet: Show no progress.
+        quiet: Show no progress; it is shown in a terminal only.
+        say: Hears where data were found.
 
     Returns:
         What is in `leaks.json`, and where the page is.
@@ -56,18 +54,14 @@ def check(
         UserError: If there is no data set at an address, or files cannot be read.
     """
     folder = open_run(run) if run else None
-    config = parse_config(read_yaml(folder.config)) if folder else RunConfig()
-    address = data or config.data
-    if address is None:
-        raise ConfigError(
-            "There is no data set to check.", hint="name one with `--data`, or a run with `--run`"
-        )
-    reporter = Reporter(quiet=quiet)
+    config = settings_of(folder)
+    address = address_of(data, folder)
+    bars = progress_bars(quiet=quiet)
     features = RecordFeatures.named(
         make_config({"record_features": record_features}).record_features or config.record_features
     )
     ours, *theirs = (
-        open_data(locate(name, reporter.say), features=features)
+        open_data(locate(name, say), features=features)
         for name in (address, *(external or config.external))
     )
     names = [name for manifest in theirs for name in manifest.class_names]
@@ -75,27 +69,16 @@ def check(
     label_mapping.check_label_map(given, names, ours.class_names)
     place = out or (folder.path if folder else OUT)
     cache = folder.cache if folder else place / "cache"
-    with contextlib.closing(reporter):
+    with contextlib.closing(bars):
         found = audit(
-            _as_divided(ours, folder),
+            as_divided(ours, folder),
             theirs,
             cache,
             label_map=given,
-            on_progress=reporter.counting,
+            on_progress=bars.counting,
         )
         facts = summary_of(found)
-        page = leaks_page.render(found, facts, on_progress=reporter.counting)
+        page = leaks_page.render(found, facts, on_progress=bars.counting)
     write_json(place / JSON_FILE, facts)
     write_text(place / PAGE_FILE, page)
     return {**facts, "page": str(place / PAGE_FILE)}
-
-
-def _as_divided(ours: Manifest, folder: RunFolder | None) -> Manifest:
-    """Return our data in the splits of a run; what it dropped stays where it was."""
-    if folder is None or not folder.manifest.exists():
-        return ours
-    table = pd.read_csv(folder.manifest, dtype={"id": str}, keep_default_na=False)
-    split_of = dict(zip(table["id"], table["split"], strict=True))
-    rows = ours.rows
-    splits = [split_of.get(i, s) for i, s in zip(rows["id"], rows["split"], strict=True)]
-    return replace(ours, rows=rows.assign(split=splits))

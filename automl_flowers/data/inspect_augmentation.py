@@ -1,4 +1,4 @@
-"""What a strength of augmentation makes of real pictures: measured, and drawn on a sheet.
+"""What a strength of augmentation makes of real pictures: measured.
 
 A picture is unrecognisable when augmentation has taken away what told it from a blank sheet:
 
@@ -11,10 +11,7 @@ black and white counts against no strength.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +20,9 @@ from automl_flowers.data.manifest import Manifest
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.images import decode_image, read_image_bytes
 from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
-from automl_flowers.errors import ConfigError, DataError, UserError
-from automl_flowers.files import atomic_path
+from automl_flowers.errors import DataError
 from automl_flowers.tensorflow_import import import_tensorflow
-from search_spaces.augmentation import AUGMENTATIONS, get_augmentation
+from search_spaces.augmentation import get_augmentation
 
 SAMPLE = 48
 """Pictures that are measured."""
@@ -45,8 +41,6 @@ _MOST_OF_SPREAD = 0.25
 
 _MOST_CLIPPED, _ADDED_CLIPPED = 0.5, 0.25
 """Shares of clipped pixels that a saturated picture has, and has more than it had."""
-
-_SHOWN, _COLUMNS, _GUTTER, _LABEL_HEIGHT = 6, 7, 4, 14
 
 Images = npt.NDArray[np.uint8]
 
@@ -146,51 +140,6 @@ def warning(measured: Measured, where: str) -> str:
     )
 
 
-def inspect(
-    address: str,
-    name: str | None = None,
-    out: Path | None = None,
-    *,
-    image_size: int = 128,
-    features: RecordFeatures = USUAL_FEATURES,
-) -> dict[str, Any]:
-    """Measure strengths on a sample of real pictures, and draw some on a sheet.
-
-    Args:
-        address: As for `automl_flowers.data.sources.open_data`.
-        name: Of one strength; None for all.
-        out: PNG file to write: pictures and versions of them, a row a picture, or a row a strength.
-        image_size: Pixels of a side.
-        features: What TFRecords call their label and id.
-
-    Returns:
-        Plain data: `address`, `sampled` pictures, `image_size`, `augmentations` (what `Measured`
-        holds, of each), `harmful` names, and `sheet`, the file or None.
-
-    Raises:
-        ConfigError: If there is no such strength.
-        DataError: If there is nothing to read, or no picture can be decoded.
-        UserError: If the file cannot be written.
-    """
-    names = list(AUGMENTATIONS) if name is None else [name]
-    try:
-        get_augmentation(names[0])
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    images = sample_pictures(address, image_size, features)
-    found = [measure(images, each) for each in names]
-    if out is not None:
-        write_sheet(images, names, out)
-    return {
-        "address": address,
-        "sampled": len(images),
-        "image_size": image_size,
-        "augmentations": [asdict(each) for each in found],
-        "harmful": [each.augmentation for each in found if each.is_harmful],
-        "sheet": None if out is None else str(out),
-    }
-
-
 def sample_pictures(
     address: str, image_size: int, features: RecordFeatures = USUAL_FEATURES
 ) -> Images:
@@ -228,65 +177,3 @@ def _decode_some(manifest: Manifest, image_size: int) -> list[Images]:
         if len(images) == SAMPLE:
             break
     return images
-
-
-def write_sheet(images: Images, names: Sequence[str], out: Path) -> None:
-    """Write a PNG: on the left pictures as they are, beside each what becomes of it.
-
-    Args:
-        images: Uint8, shape `(num_images, height, width, 3)`.
-        names: Of the strengths. One shows several pictures, several show one each.
-        out: The file.
-
-    Raises:
-        UserError: If it cannot be written.
-    """
-    from PIL import Image
-
-    try:
-        with atomic_path(out) as temporary:
-            Image.fromarray(_draw(images, names)).save(temporary, format="PNG")
-    except OSError as error:
-        raise UserError(
-            f"Cannot write `{out}`: {error.strerror or error}.",
-            hint="choose a file in a folder that you may write to",
-        ) from error
-
-
-def _draw(images: Images, names: Sequence[str]) -> Images:
-    shown = images[:_SHOWN]
-    rows = []
-    for number, name in enumerate(names):
-        versions = make_versions(shown, name, _COLUMNS)
-        originals = range(len(shown)) if len(names) == 1 else [number % len(shown)]
-        for k in originals:
-            rows += [_label(name, (1 + _COLUMNS) * (images.shape[2] + _GUTTER))]
-            rows += [_side_by_side([shown[k], *versions[:, k]])]
-    return np.concatenate(rows)
-
-
-def _side_by_side(images: Sequence[Images]) -> Images:
-    padding = [(0, _GUTTER), (0, _GUTTER), (0, 0)]
-    return np.concatenate([np.pad(image, padding, constant_values=255) for image in images], axis=1)
-
-
-def _label(text: str, width: int) -> Images:
-    from PIL import Image, ImageDraw
-
-    strip = Image.new("RGB", (width, _LABEL_HEIGHT), "white")
-    ImageDraw.Draw(strip).text((2, 1), text, fill="black")
-    return np.asarray(strip)
-
-
-def lines(facts: dict[str, Any]) -> list[str]:
-    """Return the same for people."""
-    width = max(len(each["augmentation"]) for each in facts["augmentations"])
-    shown = [f"{facts['sampled']} pictures of {facts['address']} at {facts['image_size']} px"]
-    for each in facts["augmentations"]:
-        share, note = each["unrecognisable"], ""
-        if each["augmentation"] in facts["harmful"]:
-            note = f"  more than {MOST_UNRECOGNISABLE:.0%}: not for training"
-        shown.append(f"  {each['augmentation']:<{width}}  {share:>6.1%} unrecognisable{note}")
-    if facts["sheet"]:
-        shown.append(f"sheet: {facts['sheet']}")
-    return shown

@@ -6,17 +6,16 @@ import base64
 import functools
 import io
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageOps
 
 from automl_flowers.data.audit import SENTENCES, Audit, Pair, Picture
 from automl_flowers.data.copies import OnProgress
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
+from automl_flowers.reports.embedding import resource, template_environment
 
 SIDE = 144
 """Height and width of the pictures, in pixels."""
@@ -41,19 +40,12 @@ def render(audit: Audit, facts: dict[str, Any], *, on_progress: OnProgress) -> s
         facts: From `automl_flowers.data.audit.summary_of`.
         on_progress: Hears of reading pictures.
     """
-    environment = Environment(
-        loader=PackageLoader("automl_flowers.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     leaks = list(audit.leaks.items())
     sections = {name: audit.of_kind(name) for name in _TITLES}
     pictures = _Pictures(audit.rows, _count(leaks, sections), on_progress)
-    templates = resources.files("automl_flowers.reports") / "templates"
-    return environment.get_template("leaks.html.j2").render(
-        style=(templates / "report.css").read_text(encoding="utf-8"),
+    page = template_environment().get_template("leaks.html.j2")
+    return page.render(
+        style=resource("report.css"),
         facts=facts,
         leaks=leaks[:MOST_SHOWN],
         num_leaks=len(leaks),

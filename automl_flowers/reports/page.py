@@ -7,23 +7,23 @@ by `style.label` in figures, and as JSON where figures are embedded.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_text
 from automl_flowers.reports import figures, figures_blend, panels, scores, standings, tables, words
+from automl_flowers.reports.embedding import (
+    Embedded,
+    embed,
+    policy_for,
+    resource,
+    template_environment,
+)
 from automl_flowers.reports.summary import Facts, next_steps
 
 SECTIONS = {
@@ -70,10 +70,10 @@ def write(facts: Facts, path: Path) -> None:
 
 def render(facts: Facts) -> str:
     """Return a run's report as HTML; the same facts give the same page."""
-    scripts = {"plotly": str(get_plotlyjs()), "script": _resource("report.js")}
+    scripts = {"plotly": str(get_plotlyjs()), "script": resource("report.js")}
     problems = facts.data.get("problems", [])
     return (
-        _environment()
+        template_environment()
         .get_template("report.html.j2")
         .render(
             facts=facts,
@@ -89,57 +89,11 @@ def render(facts: Facts) -> str:
             steps=next_steps(facts),
             problems=problems[:MOST_PROBLEMS],
             num_problems=len(problems),
-            style=Markup(_resource("report.css")),  # noqa: S704 - ours
-            policy=_policy(scripts.values()),
+            style=Markup(resource("report.css")),  # noqa: S704 - ours
+            policy=policy_for(scripts.values()),
             **{name: Markup(source) for name, source in scripts.items()},  # noqa: S704 - ours
         )
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("automl_flowers.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= words.FILTERS
-    return environment
-
-
-def _resource(name: str) -> str:
-    templates = resources.files("automl_flowers.reports") / "templates"
-    return (templates / name).read_text(encoding="utf-8")
-
-
-def _policy(scripts: Any) -> str:
-    """Return the content security policy: these scripts, inline style, nothing from elsewhere."""
-    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
-    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A figure as it stands in the page.
-
-    Attributes:
-        content: JSON that no HTML parser takes for anything else.
-        height: In pixels, so that the page does not move when figures are drawn.
-        width: In pixels, or None for that of the page.
-        caption: What it shows, for small figures.
-    """
-
-    content: Markup
-    height: int
-    width: int | None
-    caption: str = ""
-
-
-def _embed(figure: go.Figure, caption: str = "") -> Embedded:
-    content = htmlsafe_json_dumps(figure, dumps=lambda made, **_: made.to_json())
-    return Embedded(content, figure.layout.height, figure.layout.width, caption)
 
 
 def _embedded(facts: Facts) -> dict[str, list[Embedded]]:
@@ -156,8 +110,8 @@ def _embedded(facts: Facts) -> dict[str, list[Embedded]]:
         "hyperparameters": [(p.figure, p.name) for p in _hyperparameters(facts)],
     }
     return {
-        **{name: [_embed(figure)] if figure else [] for name, figure in single.items()},
-        **{name: [_embed(f, caption) for f, caption in some] for name, some in panels.items()},
+        **{name: [embed(figure)] if figure else [] for name, figure in single.items()},
+        **{name: [embed(f, caption) for f, caption in some] for name, some in panels.items()},
     }
 
 

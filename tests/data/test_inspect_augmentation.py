@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from automl_flowers import cli, run_setup
@@ -12,7 +11,7 @@ from automl_flowers.config import make_config
 from automl_flowers.console import Reporter
 from automl_flowers.data import inspect_augmentation as inspecting
 from automl_flowers.data.prepare import prepare
-from search_spaces.augmentation import AUGMENTATIONS, LADDER
+from search_spaces.augmentation import AUGMENTATIONS
 from search_spaces.spaces import load_space
 from tests.end_to_end.conftest import draw_folder
 
@@ -69,21 +68,6 @@ def test_versions_are_those_of_epochs_and_the_same_every_time():
     np.testing.assert_array_equal(first, second)
     assert first.shape == (2, 3, SIZE, SIZE, 3)
     assert (first[0] != first[1]).any()
-
-
-@pytest.mark.parametrize(("names", "rows"), [(["medium"], 5), (list(LADDER), len(LADDER))])
-def test_a_sheet_shows_pictures_beside_their_versions(tmp_path, names, rows):
-    images = pictures(5)
-
-    inspecting.write_sheet(images, names, tmp_path / "sheet.png")
-
-    with Image.open(tmp_path / "sheet.png") as file:
-        sheet = np.asarray(file)
-    height, width = SIZE + 4, SIZE + 4
-    assert sheet.shape == (rows * (height + 14), 8 * width, 3)
-    np.testing.assert_array_equal(sheet[14 : 14 + SIZE, :SIZE], images[0])
-    second = images[1]
-    np.testing.assert_array_equal(sheet[height + 28 : height + 28 + SIZE, :SIZE], second)
 
 
 def test_command_measures_one_strength_and_draws_it(folder, tmp_path):

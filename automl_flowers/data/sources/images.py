@@ -7,7 +7,9 @@ gives the same pixels on every machine with the same Pillow.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +24,17 @@ T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 
+EXTENSIONS_OF = {"JPEG": (".jpg", ".jpeg")}
+"""By format, where they differ from its name."""
+
+# What Pillow warns of is said here in sentences, or makes no difference to the pixels.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+_EXAMINED_SIZE = 32
+_PNG_DEPTH = 24  # position of the bits a channel in a PNG
+_CHANGES_BY_MODE = {"L": "grey", "1": "grey", "LA": "grey", "CMYK": "cmyk", "P": "palette"}
+
 _REDUCING_GAP = 2  # JPEG is decoded at no less than twice the target, which costs no quality
 _BACKGROUND = (255, 255, 255, 255)
 _TRANSPOSITIONS = {
@@ -32,6 +45,12 @@ _TRANSPOSITIONS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
 }
 
 
@@ -95,6 +114,60 @@ def decode_whole(data: bytes, min_side: int) -> Image.Image:
         DataError: As `decode_image`.
     """
     return _guarded(_decode_whole, data, min_side)
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What kind of image some bytes hold.
+
+    Attributes:
+        width: In pixels, of the upright image.
+        height: In pixels, of the upright image.
+        format: One of `FORMATS`.
+        changes: What decoding does to it beyond reading it: some of `grey`, `palette`, `cmyk`
+            (all made RGB), `deep` (16 bits a channel made 8), `transparent` (made white),
+            `animated` (all but the first frame left out) and `turned` (upright, by its EXIF data).
+    """
+
+    width: int
+    height: int
+    format: str
+    changes: tuple[str, ...]
+
+
+def examine(data: bytes) -> Nature:
+    """Say what kind of image some bytes hold, having decoded it once.
+
+    Args:
+        data: A JPEG, PNG, WebP, BMP or GIF file.
+
+    Raises:
+        DataError: As `decode_image`.
+    """
+    nature = _guarded(lambda data, _: _examine(data), data, _EXAMINED_SIZE)
+    decode_image(data, _EXAMINED_SIZE)
+    return nature
+
+
+def _examine(data: bytes) -> Nature:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_size(image)
+        transposition = _transposition(image)
+        width, height = image.size
+        if transposition in _SIDEWAYS:
+            width, height = height, width
+        is_deep = image.format == "PNG" and data[_PNG_DEPTH] == 16
+        is_gif = image.format == "GIF"  # a palette is nothing unusual there
+        by_mode = None if is_gif or is_deep else _CHANGES_BY_MODE.get(image.mode)
+        found = {
+            by_mode: True,
+            "deep": is_deep,
+            "transparent": image.has_transparency_data,
+            "animated": getattr(image, "is_animated", False),
+            "turned": transposition is not None,
+        }
+        changes = tuple(change for change, is_so in found.items() if change and is_so)
+        return Nature(width, height, str(image.format), changes)
 
 
 def _guarded(decode: Callable[[bytes, int], T], data: bytes, size: int) -> T:

@@ -82,10 +82,11 @@ def _write(seen: explore.Description, facts: dict[str, Any], place: Path, bars: 
             hint="without `--out` or `--run` the problems are listed",
         )
     strengths = [name for name in TRAINABLE if name != UNCHANGED]
-    sheets = [pictures.grid(chosen), pictures.compare(chosen, strengths)]
+    by_strength = []
     for done, name in enumerate(strengths, start=1):
-        sheets.append(pictures.versions(chosen[: pictures.MOST_COMPARED], name))
+        by_strength.append(pictures.versions(chosen[: pictures.MOST_COMPARED], name))
         bars.counting("drawing augmented pictures", done, len(strengths))
+    sheets = [pictures.grid(chosen), pictures.compare(by_strength), *by_strength]
     for sheet in sheets:
         write_sheet(sheet, place / FIGURES / f"{sheet.name}.png")
     write_json(place / JSON_FILE, facts)

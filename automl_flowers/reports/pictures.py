@@ -61,24 +61,6 @@ def grid(cells: Sequence[Cell]) -> Sheet:
     return Sheet("pictures", "As they are", GRID, tuple(cells))
 
 
-def compare(cells: Sequence[Cell], names: Sequence[str]) -> Sheet:
-    """Return a table: a row a picture, as it is and once by each strength of augmentation.
-
-    Args:
-        cells: Pictures.
-        names: Of the strengths.
-    """
-    chosen = cells[:MOST_COMPARED]
-    images = np.stack([cell.picture for cell in chosen])
-    changed = {name: make_versions(images, name, 1)[0] for name in names}
-    shown = [
-        cell
-        for number, original in enumerate(chosen)
-        for cell in (original, *(Cell(changed[name][number], name) for name in names))
-    ]
-    return Sheet("augmented", "Original against augmented", 1 + len(names), tuple(shown))
-
-
 def versions(cells: Sequence[Cell], name: str, rows: Sequence[int] | None = None) -> Sheet:
     """Return pictures beside what a strength of augmentation makes of them in so many epochs.
 
@@ -97,3 +79,21 @@ def versions(cells: Sequence[Cell], name: str, rows: Sequence[int] | None = None
         )
     ]
     return Sheet(f"augmentation_{name}", name, 1 + VERSIONS, tuple(shown))
+
+
+def compare(sheets: Sequence[Sheet]) -> Sheet:
+    """Return a table: a row a picture, as it is and once by each strength of augmentation.
+
+    Args:
+        sheets: From `versions`, of the same pictures; their first epochs are taken.
+    """
+    originals = sheets[0].cells[:: sheets[0].columns]
+    shown = [
+        cell
+        for row, original in enumerate(originals)
+        for cell in (
+            original,
+            *(Cell(s.cells[row * s.columns + 1].picture, s.heading) for s in sheets),
+        )
+    ]
+    return Sheet("augmented", "Original against augmented", 1 + len(sheets), tuple(shown))

@@ -96,7 +96,7 @@ def write_sheet(sheet: Sheet, out: Path) -> None:
     """
     try:
         with atomic_path(out) as temporary:
-            Image.fromarray(draw(sheet)).save(temporary, format="PNG")
+            Image.fromarray(draw(sheet)).save(temporary, format="PNG", compress_level=1)
     except OSError as error:
         raise UserError(
             f"Cannot write `{out}`: {error.strerror or error}.",

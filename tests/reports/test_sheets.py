@@ -61,7 +61,7 @@ def test_a_sheet_that_cannot_be_written_is_said(tmp_path):
 def test_strengths_stand_beside_what_they_were_made_of():
     originals = cells(2)
 
-    sheet = pictures.compare(originals, ["light", "v3"])
+    sheet = pictures.compare([pictures.versions(originals, name) for name in ("light", "v3")])
 
     assert sheet.columns == 3
     assert [cell.title for cell in sheet.cells] == ["daisy", "light", "v3"] * 2

@@ -25,12 +25,12 @@ from automl_flowers.errors import DataError
 from search_spaces.regularisation import class_weights
 
 CHANGES = {
-    "misnamed": "named as one kind of image, but another; read as what it is",
+    "misnamed": "called one kind of image, but of another; read as what they are",
     "grey": "grey; made RGB",
     "palette": "with a palette; made RGB",
     "cmyk": "CMYK, for printing; made RGB",
-    "deep": "16 bits a channel; the upper 8 are kept",
-    "transparent": "transparent in parts; these become white",
+    "deep": "with 16 bits a channel; the upper 8 are kept",
+    "transparent": "transparent in parts, which become white",
     "animated": "animated; the first frame counts",
     "turned": "stored sideways or mirrored; turned upright, as its EXIF data say",
     "tiny": "smaller than 32 pixels; scaled up",

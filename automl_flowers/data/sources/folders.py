@@ -30,6 +30,7 @@ OTHER_PICTURES = frozenset(
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _CLASS_HINT = "put the images of each class into a folder named after it, such as `train/daisy/`"
+_LEAVES = "The link leaves the data folder."
 
 Entry = os.DirEntry[str]
 
@@ -69,7 +70,8 @@ def read_folder(root: str, *, source: str) -> Manifest:
 
     Raises:
         DataError: If the folder is missing or empty, holds images but no class folders or fewer
-            than two, a class in `train` is empty, or `val` or `test` has a class of its own.
+            than two, a class is a link out of `root` or empty in `train`, or `val` or `test` has a
+            class of its own.
     """
     base = Path(storage.normalise(root))
     reader = _Reader(base)
@@ -118,6 +120,7 @@ class _Reader:
         return entries
 
     def _read_split(self, name: str, folder: str, entries: list[Entry]) -> _Split:
+        self._require_all_classes(folder)
         classes = [entry for entry in entries if entry.is_dir()]
         loose = self._image_paths(entry for entry in entries if not entry.is_dir())
         if loose and not classes and name != "test":
@@ -127,6 +130,17 @@ class _Reader:
             self.problems.extend(Problem(_printable(path), reason) for path in loose)
         images = {entry.name: self._image_paths(self._list(entry.path)) for entry in classes}
         return _Split(name, folder, images, loose if name == "test" else [])
+
+    def _require_all_classes(self, folder: str) -> None:
+        """Raise if a class lies elsewhere: one class fewer would be another task."""
+        for problem in self.problems:
+            path = Path(problem.path)
+            if problem.reason == _LEAVES and str(path.parent) == folder and path.is_dir():
+                raise DataError(
+                    f"The class folder `{path}` is a link out of the data folder, which is not "
+                    "followed.",
+                    hint="move or copy the folder there, or list the images in a CSV file",
+                )
 
     def _image_paths(self, entries: Iterable[Entry]) -> list[str]:
         return [entry.path for entry in entries if not self._skip(entry, _why_no_image(entry))]
@@ -149,7 +163,7 @@ class _Reader:
             return None
         target = Path(os.path.realpath(entry.path))
         if not target.is_relative_to(os.path.realpath(self.base)):
-            return "The link leaves the data folder."
+            return _LEAVES
         return None if target.exists() else "The link leads nowhere."
 
     def _skip(self, entry: Entry, reason: str | None) -> bool:

@@ -7,7 +7,9 @@ gives the same pixels on every machine with the same Pillow.
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,7 +34,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _EXAMINED_SIZE = 32
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # position of the bits a channel in a PNG
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")
 _CHANGES_BY_MODE = {"L": "grey", "1": "grey", "LA": "grey", "CMYK": "cmyk", "P": "palette"}
 
 _REDUCING_GAP = 2  # JPEG is decoded at no less than twice the target, which costs no quality
@@ -173,6 +177,7 @@ def _examine(data: bytes) -> Nature:
 def _guarded(decode: Callable[[bytes, int], T], data: bytes, size: int) -> T:
     """Decode, and say in a sentence why it cannot be done."""
     try:
+        _check_png(data)
         return decode(data, size)
     except DataError:
         raise
@@ -210,6 +215,22 @@ def _decode_whole(data: bytes, min_side: int) -> Image.Image:
         image.draft(None, (min_side, min_side))
         whole = _on_white(_to_eight_bit(image))
     return whole if transposition is None else whole.transpose(transposition)
+
+
+def _check_png(data: bytes) -> None:
+    """Refuse a PNG whose pixels are not what they were: it has checksums, which Pillow passes over.
+
+    Damage elsewhere, as in a comment, costs no photograph.
+    """
+    place = len(_PNG_SIGNATURE)
+    while data.startswith(_PNG_SIGNATURE) and place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        kind, end = data[place + 4 : place + 8], place + 8 + length
+        checksum = data[end : end + 4]
+        is_whole = kind in _PNG_PIXELS and len(checksum) == 4
+        if is_whole and struct.pack(">I", zlib.crc32(data[place + 4 : end])) != checksum:
+            raise DataError("The image is damaged: a checksum does not match.")
+        place = end + 4
 
 
 def _check_size(image: Image.Image) -> None:

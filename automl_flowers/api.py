@@ -130,7 +130,7 @@ def ensemble(
     data: Address | None = None,
     top: int | None = None,
     external: Sequence[Address] | Address | None = None,
-    label_map: Address | Mapping[str, str | None] | None = None,
+    label_map: Address | Mapping[str, str | Mapping[str, str | None] | None] | None = None,
     leaks: str | None = None,
     bad_images: str | None = None,
     blend_weights: str | None = None,
@@ -152,9 +152,10 @@ def ensemble(
         from_: A `recipe.yaml` of another ensemble, which is made again, without a search.
         data: With `from_`: other data than the file's.
         top: How many distinct recipes to blend; 3 by default.
-        external: More training data.
+        external: More training data; a folder of data sets stands for all of them,
+            `FOLDER:NAME,NAME` for some.
         label_map: From external class names to ours, None to leave one out; a mapping, or a
-            YAML file with one.
+            YAML file with one. What stands below the name of a data set concerns that one.
         leaks: As for `search`, of external images; those of the search are as they were.
         bad_images: As for `search`; the external data sets each have a share of their own.
         blend_weights: `auto` (as the data allow), `optimized` or `uniform`.

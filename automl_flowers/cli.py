@@ -201,7 +201,10 @@ def ensemble(
     config: ConfigFile = None,
     external: Annotated[
         list[str] | None,
-        typer.Option(help="More training data, of the same kinds as --data; may be repeated."),
+        typer.Option(
+            help="More training data, of the same kinds as --data, or a folder of several; "
+            "FOLDER:NAME,NAME takes some of them. May be repeated."
+        ),
     ] = None,
     label_map: Annotated[
         str | None, typer.Option(help="YAML file, external class name to ours, one a line.")
@@ -375,7 +378,7 @@ def data_check(
     ] = None,
     external: Annotated[
         list[str] | None,
-        typer.Option(help="More training data, of the same kinds; may be repeated."),
+        typer.Option(help="More training data, as for `ensemble`; may be repeated."),
     ] = None,
     label_map: Annotated[
         str | None, typer.Option(help="YAML file, external class name to ours, one a line.")

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -26,12 +26,20 @@ from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import write_text
 from automl_flowers.starting_weights import IMAGENET, Weights, parse_weights
 
+if TYPE_CHECKING:
+    from automl_flowers.data.label_mapping import LabelMap
+
 
 def _as_list(value: object) -> object:
     """Let one value stand for a list of one, and `a,b` for a list of two."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return [value] if isinstance(value, int) else value
+
+
+def _as_one(value: object) -> object:
+    """Let one value stand for a list of one, commas and all."""
+    return [value] if isinstance(value, str) else value
 
 
 def _as_seconds(value: object) -> float:
@@ -132,8 +140,10 @@ class RunConfig(pydantic.BaseModel):
         feature_bank_gigabytes: Most disk that it takes.
         max_disk: Gigabytes that the run folder may take while searching.
         top: Members of the ensemble.
-        external: More training data, for the ensemble.
-        label_map: YAML file from external class names to ours, or the content of one.
+        external: More training data, for the ensemble; a folder of data sets stands for all of
+            them, `FOLDER:NAME,NAME` for some.
+        label_map: YAML file from external class names to ours, or the content of one; what stands
+            below the name of a data set concerns that one.
         leaks: What is done with training and external images that are copies of evaluation
             images: `drop`, `warn`, `fail` or `keep`.
         bad_images: What is done about images that cannot be read: `skip` up to 1 % of a data set,
@@ -181,8 +191,8 @@ class RunConfig(pydantic.BaseModel):
     feature_bank_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 2.0
     max_disk: Annotated[float, Field(gt=0, le=1e9)] | None = None
     top: Annotated[int, Field(ge=1, le=100)] = 3
-    external: Names = Field(default_factory=list)
-    label_map: str | dict[str, str | None] | None = None
+    external: Annotated[list[str], BeforeValidator(_as_one)] = Field(default_factory=list)
+    label_map: str | dict[str, str | dict[str, str | None] | None] | None = None
     leaks: Literal["drop", "warn", "fail", "keep"] = "drop"
     bad_images: Annotated[str, BeforeValidator(_as_policy)] = "skip"
     blend_weights: Literal["auto", "optimized", "uniform"] = "auto"
@@ -278,7 +288,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def read_label_map(given: str | dict[str, str | None] | None) -> dict[str, str | None]:
+def read_label_map(given: str | Mapping[str, Any] | None) -> LabelMap:
     """Return a label map: external class names to ours, or to None.
 
     Args:

@@ -11,6 +11,7 @@ from automl_flowers.config import make_config, read_label_map
 from automl_flowers.console import progress_bars
 from automl_flowers.data import label_mapping
 from automl_flowers.data.audit import audit, summary_of
+from automl_flowers.data.collections import locate_sources, source_names
 from automl_flowers.data.locate import Say, locate
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.records import RecordFeatures
@@ -60,13 +61,16 @@ def check(
     features = RecordFeatures.named(
         make_config({"record_features": record_features}).record_features or config.record_features
     )
-    ours, *theirs = (
-        open_data(locate(name, say), features=features)
-        for name in (address, *(external or config.external))
-    )
-    names = [name for manifest in theirs for name in manifest.class_names]
+    ours = open_data(locate(address, say), features=features)
+    addresses = locate_sources(external or config.external, say)
+    names = source_names(addresses)
+    theirs = [
+        open_data(place, source=name, features=features)
+        for place, name in zip(addresses, names, strict=True)
+    ]
+    classes = {name: manifest.class_names for name, manifest in zip(names, theirs, strict=True)}
     given = read_label_map(label_map or config.label_map)
-    label_mapping.check_label_map(given, names, ours.class_names)
+    label_mapping.check_label_map(given, classes, ours.class_names)
     place = out or (folder.path if folder else OUT)
     cache = folder.cache if folder else place / "cache"
     with contextlib.closing(bars):

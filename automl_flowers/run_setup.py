@@ -25,6 +25,7 @@ from automl_flowers.config import (
 )
 from automl_flowers.console import Reporter
 from automl_flowers.data import inspect_augmentation
+from automl_flowers.data.collections import locate_sources
 from automl_flowers.data.explore import absent_line
 from automl_flowers.data.leaks import Policy
 from automl_flowers.data.locate import locate
@@ -154,7 +155,7 @@ def locate_external(config: RunConfig, reporter: Reporter) -> list[str]:
     Raises:
         DataError: If there is no data set at one of the addresses.
     """
-    return [locate(address, reporter.say) for address in config.external]
+    return locate_sources(config.external, reporter.say)
 
 
 def _complete_weights(config: RunConfig) -> dict[str, Any]:

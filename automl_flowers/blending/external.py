@@ -19,7 +19,8 @@ import numpy.typing as npt
 from automl_flowers.blending.fits import Images
 from automl_flowers.data import copies, label_mapping
 from automl_flowers.data.cache import content_hash
-from automl_flowers.data.label_mapping import ClassDecision
+from automl_flowers.data.collections import source_names
+from automl_flowers.data.label_mapping import ClassDecision, LabelMap
 from automl_flowers.data.leaks import EVALUATION_SPLITS, Leaks, Policy, find_leaks, obey
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData, OnProgress, read
@@ -63,7 +64,7 @@ def read_sources(
     addresses: Sequence[str],
     ours: ImageData,
     *,
-    label_map: Mapping[str, str | None],
+    label_map: LabelMap,
     probe_with: str | None,
     probe_weights: str = IMAGENET,
     image_size: int,
@@ -79,7 +80,8 @@ def read_sources(
     Args:
         addresses: Of the external data sets.
         ours: The run's images.
-        label_map: A person's word on class names; each must exist in one of the data sets.
+        label_map: A person's word on class names, for all data sets or by the names of some; each
+            must exist in one of them.
         probe_with: Backbone of the probe; None for no probe.
         probe_weights: What it starts from: `"imagenet"` or the path of a file.
         image_size: At which to compare and probe, in pixels.
@@ -91,38 +93,43 @@ def read_sources(
         on_progress: Hears of decoding.
 
     Raises:
-        DataError: If no class of a data set can be used, or if images leak and the policy is to
+        DataError: If no class of any data set can be used, or if images leak and the policy is to
             fail.
         ConfigError: If the label map names what does not exist.
     """
+    names = source_names(addresses)
     read_data = [
         read(
             address,
             image_size=image_size,
             cache=cache,
+            source=name,
             largest_size=largest_size,
             features=record_features,
             bad_images=bad_images,
             on_progress=on_progress,
         )
-        for address in addresses
+        for address, name in zip(addresses, names, strict=True)
     ]
-    names = {name: None for data in read_data for name in data.manifest.class_names}
-    our_names = ours.manifest.class_names
-    label_mapping.check_label_map(label_map, list(names), our_names)
+    classes = {n: data.manifest.class_names for n, data in zip(names, read_data, strict=True)}
+    label_mapping.check_label_map(label_map, classes, ours.manifest.class_names)
     encoder = (
         features.build_encoder(probe_with, image_size, probe_weights)
         if probe_with and read_data
         else None
     )
-    return [
-        _judge(address, data, ours, label_map, encoder, image_size, leaks)
-        for address, data in zip(addresses, read_data, strict=True)
+    sources = [
+        _judge(name, data, ours, label_mapping.map_for(label_map, name), encoder, image_size, leaks)
+        for name, data in zip(names, read_data, strict=True)
     ]
+    if sources:
+        decisions = [decision for source in sources for decision in source.decisions]
+        label_mapping.require_any_used(decisions, ", ".join(addresses))
+    return sources
 
 
 def _judge(
-    address: str,
+    name: str,
     data: ImageData,
     ours: ImageData,
     label_map: Mapping[str, str | None],
@@ -139,9 +146,7 @@ def _judge(
         label_map=label_map,
         seen_as=_probe(ours, data, encoder, image_size) if encoder else None,
     )
-    label_mapping.require_any_used(decisions, address)
     labels = _our_labels(data, decisions, our_names)
-    name = str(data.manifest.rows["source"].iloc[0])
     leaks = _leaks(name, data, ours, labels, policy)
     labels[data.manifest.rows["id"].isin(leaks.dropped)] = -1
     return Source(name, data, tuple(decisions), labels, leaks)
@@ -200,10 +205,11 @@ def join_sources(sources: Sequence[Source], image_size: int) -> Images:
         sources: In the order in which their images are added.
         image_size: At which their content is read.
     """
+    usable = [source for source in sources if source.num_used] or sources
 
     def examples_at(size: int) -> Examples:
-        joined = sources[0].examples_at(size)
-        for source in sources[1:]:
+        joined = usable[0].examples_at(size)
+        for source in usable[1:]:
             joined = joined.join(source.examples_at(size))
         return joined
 

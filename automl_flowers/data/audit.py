@@ -18,7 +18,7 @@ import pandas as pd
 
 from automl_flowers.data.copies import Copies, OnProgress, find_copies_within
 from automl_flowers.data.copies.fingerprints import Fingerprints, join, load_fingerprints
-from automl_flowers.data.label_mapping import propose
+from automl_flowers.data.label_mapping import LabelMap, map_for, propose
 from automl_flowers.data.leaks import EVALUATION_SPLITS
 from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
@@ -154,7 +154,7 @@ def audit(
     external: Sequence[Manifest],
     cache: Path,
     *,
-    label_map: Mapping[str, str | None] | None = None,
+    label_map: LabelMap | None = None,
     on_progress: OnProgress,
 ) -> Audit:
     """Find all copies within and across data sets.
@@ -184,12 +184,13 @@ def audit(
 
 
 def _with_class_names(
-    ours: Manifest, external: Sequence[Manifest], label_map: Mapping[str, str | None]
+    ours: Manifest, external: Sequence[Manifest], label_map: LabelMap
 ) -> Iterator[tuple[Manifest, dict[int, str | None]]]:
     """Yield the data sets with our name of each of their labels, external ones marked as such."""
     yield ours, {UNKNOWN: None, **dict(enumerate(ours.class_names))}
     for manifest in external:
-        mapped = {**propose(manifest.class_names, ours.class_names), **label_map}
+        given = map_for(label_map, str(manifest.rows["source"].iloc[0]))
+        mapped = {**propose(manifest.class_names, ours.class_names), **given}
         names = {label: mapped.get(name) for label, name in enumerate(manifest.class_names)}
         marked = manifest.rows.assign(split="external")
         yield manifest.replace_rows(marked), {UNKNOWN: None, **names}

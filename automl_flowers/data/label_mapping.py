@@ -19,6 +19,10 @@ import numpy.typing as npt
 from automl_flowers.errors import ConfigError, DataError
 from search_spaces.parameters import unknown_name
 
+LabelMap = Mapping[str, str | Mapping[str, str | None] | None]
+"""A person's word on external class names: ours, or None to leave a class out. What stands below
+the name of a data set concerns that one only, and wins there."""
+
 MIN_AGREEMENT = 0.3
 """Share of an external class's images that the probe must give to the mapped class.
 
@@ -81,19 +85,56 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) > 1 else word
 
 
+def map_for(label_map: LabelMap, source: str) -> dict[str, str | None]:
+    """Return what a label map says about the classes of one data set.
+
+    Example:
+        >>> map_for({"rose": None, "web": {"rose": "red rose"}}, "web")
+        {'rose': 'red rose'}
+        >>> map_for({"rose": None, "web": {"rose": "red rose"}}, "garden")
+        {'rose': None}
+    """
+    own = label_map.get(source)
+    return {**_flat(label_map), **(own if isinstance(own, Mapping) else {})}
+
+
+def _flat(label_map: LabelMap) -> dict[str, str | None]:
+    return {name: ours for name, ours in label_map.items() if not isinstance(ours, Mapping)}
+
+
 def check_label_map(
-    label_map: Mapping[str, str | None], external_names: Sequence[str], our_names: Sequence[str]
+    label_map: LabelMap, external_names: Mapping[str, Sequence[str]], our_names: Sequence[str]
 ) -> None:
     """Check what a person wrote: external name to ours, or to nothing.
+
+    Args:
+        label_map: For all data sets, or for some by their names.
+        external_names: The classes of each data set, by its name.
+        our_names: Our classes.
 
     Raises:
         ConfigError: If a name exists on neither side; the nearest that does is named.
     """
+    every = list(dict.fromkeys(name for names in external_names.values() for name in names))
+    _check_flat(_flat(label_map), "external class in `label_map`:", every, our_names)
+    for source, own in label_map.items():
+        if not isinstance(own, Mapping):
+            continue
+        if source not in external_names:
+            raise ConfigError(unknown_name("data set in `label_map`:", source, external_names))
+        what = f"class of {source!r} in `label_map`:"
+        _check_flat(own, what, external_names[source], our_names)
+
+
+def _check_flat(
+    label_map: Mapping[str, str | None],
+    what: str,
+    external_names: Sequence[str],
+    our_names: Sequence[str],
+) -> None:
     for external, ours in label_map.items():
         if external not in external_names:
-            raise ConfigError(
-                unknown_name("external class in `label_map`:", external, external_names)
-            )
+            raise ConfigError(unknown_name(what, str(external), external_names))
         if ours is not None and ours not in our_names:
             raise ConfigError(unknown_name("class in `label_map`:", ours, our_names))
 

@@ -194,6 +194,33 @@ def test_one_map_serves_several_data_sets(ours, meadow, tmp_path, draw_pictures)
     assert sources[1].labels.tolist() == [2, 2, 0, 0]
 
 
+def test_each_data_set_may_have_a_map_of_its_own(ours, meadow, tmp_path, draw_pictures):
+    colours = {"nettle": (30, 160, 50), "roses": (60, 60, 220)}
+    field = draw_pictures(tmp_path / "b/meadow", {"": 2}, colours, seed=2000)
+    label_map = {"meadow": {"nettle": "tulip"}, "meadow 2": {"roses": "tulip"}}
+    sources = read_sources(
+        [str(meadow), str(field)],
+        ours,
+        **{**OPTIONS, "label_map": label_map},
+        cache=tmp_path / "c",
+    )
+
+    assert [source.name for source in sources] == ["meadow", "meadow 2"]
+    assert sources[0].labels.tolist() == [0, 0, 0, 2, 2, 2, 1, 1, 1]
+    assert sources[1].labels.tolist() == [-1, -1, 2, 2]
+
+
+def test_one_of_several_data_sets_may_be_of_no_use(ours, meadow, tmp_path, draw_pictures):
+    colours = {"dock": (30, 160, 50), "nettle": (30, 120, 50)}
+    weeds = draw_pictures(tmp_path / "weeds", {"": 1}, colours, seed=3000)
+    sources = read_sources([str(weeds), str(meadow)], ours, **OPTIONS, cache=tmp_path / "c")
+
+    joined = join_sources(sources, 32)
+
+    assert [source.num_used for source in sources] == [0, 6]
+    assert joined.num_images == len(joined.examples_at(32)) == 6
+
+
 def test_a_data_set_without_a_usable_class_is_refused(read, tmp_path, draw_pictures):
     colours = {"dock": (30, 160, 50), "nettle": (30, 120, 50)}
     weeds = draw_pictures(tmp_path / "weeds", {"": 1}, colours, seed=3000)

@@ -9,6 +9,7 @@ from automl_flowers.data.label_mapping import (
     MIN_AGREEMENT,
     check_label_map,
     decide,
+    map_for,
     normal_form,
     propose,
     require_any_used,
@@ -159,9 +160,16 @@ def test_a_persons_word_wins(seen_as):
 
 
 def test_a_label_map_of_known_names_holds_up():
-    label_map = {"garden rose": "rose", "daisy": None}
+    label_map = {"garden rose": "rose", "daisy": None, "meadow": {"daisy": "daisy"}}
 
-    check_label_map(label_map, ["garden rose", "daisy", "tulip"], OURS)
+    check_label_map(label_map, {"web": ["garden rose", "tulip"], "meadow": ["daisy"]}, OURS)
+
+
+def test_a_data_sets_own_map_wins_there_and_says_nothing_of_others():
+    label_map = {"garden rose": "rose", "daisy": None, "meadow": {"daisy": "daisy"}}
+
+    assert map_for(label_map, "meadow") == {"garden rose": "rose", "daisy": "daisy"}
+    assert map_for(label_map, "web") == {"garden rose": "rose", "daisy": None}
 
 
 @pytest.mark.parametrize(
@@ -169,12 +177,19 @@ def test_a_label_map_of_known_names_holds_up():
     [
         ({"gardn rose": "rose"}, r"external class in `label_map`: 'gardn rose'.*'garden rose'\?"),
         ({"garden rose": "rosse"}, r"class in `label_map`: 'rosse'.*daisy, rose, tulip.*'rose'\?"),
+        ({"wib": {"garden rose": "rose"}}, r"data set in `label_map`: 'wib'.*mean 'web'\?"),
+        (
+            {"web": {"gardn rose": "rose"}},
+            r"class of 'web' in `label_map`: 'gardn rose'.*'garden",
+        ),
+        ({"web": {"garden rose": "rosse"}}, r"class in `label_map`: 'rosse'.*'rose'\?"),
+        ({"web": {7: "rose"}}, r"class of 'web' in `label_map`: '7'"),
         ({"garden rose": ["rose"]}, r"class in `label_map`: \['rose'\], expected one of: daisy"),
     ],
 )
 def test_a_label_map_with_unknown_names_is_answered_with_the_nearest(label_map, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        check_label_map(label_map, ["garden rose"], OURS)
+        check_label_map(label_map, {"web": ["garden rose"]}, OURS)
 
 
 def test_data_of_which_nothing_can_be_used_are_refused():

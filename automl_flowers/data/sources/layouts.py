@@ -143,6 +143,11 @@ def find_shards(address: str, image_size: int | None) -> tuple[list[str], list[P
     return shards, problems
 
 
+def holds_shards(folder: str) -> bool:
+    """Return whether a folder is a layout of TFRecords, or has one for some image size."""
+    return bool(_shards_in(_choose_layout(folder, None))[0])
+
+
 def first_shard_below(folder: str) -> str | None:
     """Return a shard anywhere below a local folder, hidden folders left out; None without one."""
     for parent, folders, names in os.walk(folder):

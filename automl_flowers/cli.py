@@ -617,7 +617,10 @@ def _blend_lines(result: dict[str, Any]) -> list[str]:
         f"(blend macro F1 {member['scores']['blend']['macro_f1']:.4f})"
         for member in result["members"]
     ]
+    from automl_flowers.reports.ensemble import trained_on
+
     scores = result["scores"]
+    lines += [f"trained on {trained_on(result)}"] if result["external"] else []
     lines.append(f"blend   macro F1 {scores['blend']['macro_f1']:.4f} on the blend split")
     if scores["test"]["macro_f1"] is not None:
         lines.append(f"test    macro F1 {scores['test']['macro_f1']:.4f}")

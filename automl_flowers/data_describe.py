@@ -9,8 +9,9 @@ from typing import Any
 from automl_flowers.config import make_config
 from automl_flowers.console import Reporter, progress_bars
 from automl_flowers.data import explore
+from automl_flowers.data.collections import list_data_sets
 from automl_flowers.data.locate import Say, locate
-from automl_flowers.data.sources import data_set_name, open_data
+from automl_flowers.data.sources import data_set_name, open_data, storage
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import DataError
 from automl_flowers.files import write_json, write_text
@@ -56,6 +57,7 @@ def describe(
     given = make_config({"record_features": record_features}).record_features
     features = RecordFeatures.named(given or settings_of(folder).record_features)
     address = locate(address_of(data, folder), say)
+    _require_one(address)
     with contextlib.closing(progress_bars(quiet=quiet)) as bars:
         reading = f"reading the files of {data_set_name(address)}"
         manifest = open_data(
@@ -69,6 +71,17 @@ def describe(
             return facts
         _write(seen, facts, place, bars)
     return {**facts, "page": str(place / PAGE_FILE)}
+
+
+def _require_one(address: str) -> None:
+    if storage.is_pattern(address):
+        return
+    names = list_data_sets(address)
+    if names:
+        raise DataError(
+            f"`{address}` is a folder of {len(names)} data sets: {', '.join(names)}.",
+            hint=f"describe one of them: `automl-flowers data describe {address}/{names[0]}`",
+        )
 
 
 def _write(seen: explore.Description, facts: dict[str, Any], place: Path, bars: Reporter) -> None:

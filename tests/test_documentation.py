@@ -163,6 +163,7 @@ def draw_photographs(folder):
     theirs = {"daisy": (230, 210, 60), "rose": (60, 60, 60), "garden tulip": (60, 60, 220)}
     draw_folder(folder, {"photos": 16, "holiday": 1}, ours)
     draw_folder(folder, {"more_photos": 6}, theirs)
+    draw_folder(folder / "collection", {"garden": 4, "web": 4}, theirs)
     synthesize(folder / "petals", num_classes=3, images_per_class=8, image_size=48)
 
 

@@ -106,6 +106,37 @@ class Blend:
         """Return a score, None where the split has no labels."""
         return (self.scores.get(split) or {}).get(metric)
 
+    @property
+    def trained_on(self) -> str:
+        """What its members were trained on, in words."""
+        return trained_on(self.content)
+
+
+def trained_on(content: Mapping[str, Any]) -> str:
+    """Return what the members of a blend were trained on, external data sets by name.
+
+    Args:
+        content: As in `blend.json`.
+
+    Example:
+        >>> trained_on({"members": [{"name": "a+external"}, {"name": "b"}],
+        ...             "external": [{"name": "oxford_102", "images_used": 1020}]})
+        'train, and 1 of 2 members on external images of oxford_102 (1,020) too'
+    """
+    members = [str(member["name"]) for member in content["members"]]
+    with_external = sum(name.endswith(EXTERNAL) for name in members)
+    sources = [
+        f"{source['name']} ({source['images_used']:,})"
+        for source in content.get("external", ())
+        if source["images_used"]
+    ]
+    if not sources:
+        return "train"
+    if not with_external:
+        return f"train; no member was better with external images of {', '.join(sources)}"
+    who = "all" if with_external == len(members) else f"{with_external} of {len(members)}"
+    return f"train, and {who} members on external images of {', '.join(sources)} too"
+
 
 def parse_blend(content: dict[str, Any]) -> Blend:
     """Return what `blend.json` says.

@@ -7,7 +7,7 @@ So no score here stands alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from automl_flowers.reports.ensemble import Blend
 from automl_flowers.reports.standings import Standing
@@ -25,6 +25,7 @@ class ScoreLine:
         interval: 90 % of it over resampled images, or None.
         meaning: What these images have done before, as a predicate.
         is_held_out: Whether nothing was chosen by them.
+        trained_on: What the model was trained on, external data sets by name.
     """
 
     what: str
@@ -34,6 +35,7 @@ class ScoreLine:
     meaning: str
     interval: tuple[float, float] | None = None
     is_held_out: bool = False
+    trained_on: str = "train"
 
 
 def score_lines(
@@ -48,7 +50,8 @@ def score_lines(
     """
     lines = [_of_best(ranked, images.get("val"))] if ranked else []
     if blend is not None:
-        lines += [*_of_blend(blend, images), _of_test(blend, images.get("test"))]
+        of_blend = [*_of_blend(blend, images), _of_test(blend, images.get("test"))]
+        lines += [replace(line, trained_on=blend.trained_on) for line in of_blend]
     return tuple(lines)
 
 

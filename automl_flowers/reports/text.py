@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from automl_flowers.reports.ensemble import trained_on
 from automl_flowers.reports.words import OBJECTIVES, score, short
 
 _SPLITS = ("val", "blend", "test")
@@ -95,7 +96,8 @@ def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> lis
         [*body, ["", "blend", *_by_split(blend["scores"])]],
         left=(1,),
     )
-    return [*table, "", blend["reason"], "", *_scores(scores)]
+    sources = [f"the blend was trained on {trained_on(blend)}"] if blend.get("external") else []
+    return [*table, "", blend["reason"], "", *_scores(scores), *sources]
 
 
 def _by_split(scores: Mapping[str, Any]) -> list[str]:

@@ -235,6 +235,19 @@ def test_external_decisions_are_shown(blended_run):
     assert "75 %" in words
 
 
+def test_external_data_sets_are_named_beside_the_scores(blended_run):
+    assert "trained on train; no member was better with external images of other (7)." in words_of(
+        blended_run
+    )
+
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["members"][0]["name"] += "+external"
+    blended_run.blend.write_text(json.dumps(content), encoding="utf-8")
+
+    told = "trained on train, and 1 of 2 members on external images of other (7) too"
+    assert told in words_of(blended_run)
+
+
 @pytest.mark.parametrize(("policy", "done"), [("drop", "left out"), ("warn", "trained on all")])
 def test_copies_among_training_images_are_counted(searched_run, policy, done):
     content = json.loads(searched_run.data.read_text(encoding="utf-8"))

@@ -586,7 +586,14 @@ def _print_result(
         typer.echo(json.dumps(result, indent=2, allow_nan=False, default=str))
     else:
         for line in lines(result):
-            typer.echo(line)
+            typer.echo(_printable(line))
+
+
+def _printable(line: str) -> str:
+    """Return a line that does nothing to a terminal, whatever names of files are in it."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line
+    )
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:

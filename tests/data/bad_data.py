@@ -133,6 +133,12 @@ def flipped(data, from_end):
 with_file("Spaces, quotes and percent signs in a name", 'it\'s "red" 100%.jpg', encode)
 with_file("A name that begins with `-`", "-rf.jpg", encode)
 with_file("Letters of any alphabet in a name", "薔薇 é \N{CHERRY BLOSSOM}.jpg", encode)
+with_file(
+    "Control characters in a name (here of an empty file)",
+    "\x1b[31mred\x07.jpg",
+    lambda: b"",
+    lost=1,
+)
 with_file("A line break in a name", "two\nlines.jpg", encode, lost=1)
 with_file("A name that is not UTF-8", b"m\xfcller.jpg", encode, lost=1)
 with_file("A hidden file (`.DS_Store`, `._rose.jpg`)", "._rose.jpg", lambda: b"words")

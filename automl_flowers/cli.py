@@ -495,12 +495,18 @@ def data_convert(
     """Write any data set as TFRecords in the competition's layout."""
 
     def go() -> None:
+        from automl_flowers.console import progress_bars
         from automl_flowers.data import convert
         from automl_flowers.data.locate import locate
 
-        made = convert.convert(
-            locate(address, _say), out, image_size=size, features=_features(record_features)
-        )
+        with contextlib.closing(progress_bars()) as bars:
+            made = convert.convert(
+                locate(address, _say),
+                out,
+                image_size=size,
+                features=_features(record_features),
+                on_progress=lambda done, total: bars.counting("converting", done, total),
+            )
         _print_result(dataclasses.asdict(made), bool(json_output), _fact_lines)
 
     _run(go)

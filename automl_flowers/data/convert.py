@@ -19,7 +19,7 @@ import io
 import itertools
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -86,6 +86,7 @@ def convert(
     image_size: int | None = None,
     shard_size: int = 800,
     features: RecordFeatures = USUAL_FEATURES,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
     """Write a data set as TFRecords in the competition's layout.
 
@@ -96,6 +97,7 @@ def convert(
             every image's bytes as they are, under `tfrecords-jpeg-original`.
         shard_size: Most images in one file.
         features: As for `open_data`.
+        on_progress: Called with the images converted and their total.
 
     Returns:
         What was written. `open_data(out)` gives the ids, labels and splits of the source, but
@@ -111,7 +113,7 @@ def convert(
     manifest = open_data(address, image_size=image_size, features=features)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        summary = _write(manifest, _Target(temporary, image_size, shard_size))
+        summary = _write(manifest, _Target(temporary, image_size, shard_size), on_progress)
         temporary.rename(out)
     except OSError as error:
         raise UserError(
@@ -141,12 +143,17 @@ def _check_arguments(address: str, out: Path, image_size: int | None, shard_size
         )
 
 
-def _write(manifest: Manifest, target: _Target) -> Summary:
+def _write(manifest: Manifest, target: _Target, on_progress: Callable[[int, int], None]) -> Summary:
     problems: list[Problem] = []
+    done = itertools.count(1)
+
+    def tick() -> None:
+        on_progress(next(done), len(manifest.rows))
+
     shards = [
         shard
         for split, rows in manifest.rows.groupby("split")
-        for shard in _write_split(rows, str(split), target, problems)
+        for shard in _write_split(rows, str(split), target, problems, tick)
     ]
     ids = [id_ for shard in shards for id_ in shard]
     if not ids:
@@ -168,12 +175,16 @@ def _write(manifest: Manifest, target: _Target) -> Summary:
 
 
 def _write_split(
-    rows: pd.DataFrame, split: str, target: _Target, problems: list[Problem]
+    rows: pd.DataFrame,
+    split: str,
+    target: _Target,
+    problems: list[Problem],
+    tick: Callable[[], None],
 ) -> Iterator[list[str]]:
     """Write the shards of one split, and yield the ids in each."""
     folder = target.layout / split
     folder.mkdir(parents=True)
-    examples = _examples(_mixed(rows), target.image_size, problems)
+    examples = _examples(_mixed(rows), target.image_size, problems, tick)
     for number in itertools.count():
         ids = _write_shard(folder / "shard.tmp", itertools.islice(examples, target.shard_size))
         if not ids:
@@ -203,7 +214,7 @@ def _mixed(rows: pd.DataFrame) -> list[Any]:
 
 
 def _examples(
-    rows: list[Any], image_size: int | None, problems: list[Problem]
+    rows: list[Any], image_size: int | None, problems: list[Problem], tick: Callable[[], None]
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the id and the serialised example of each image that can be read, in order."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -212,6 +223,7 @@ def _examples(
             for row, result in zip(
                 batch, pool.map(partial(_example, image_size), batch), strict=True
             ):
+                tick()
                 if isinstance(result, Problem):
                     problems.append(result)
                 else:

@@ -99,7 +99,7 @@ def _add_weights(made: go.Figure, weights: list[float], words: list[str]) -> Non
             "ticks": "",
             "nticks": 5,
             "range": [0, 1.08 * max(weights)],
-            "title": {"text": "weight in the loss", "standoff": 8},
+            "title": {"text": "weight", "standoff": 8},
         },
     )
 

@@ -238,3 +238,32 @@ def test_a_check_loads_no_tensorflow(checked, tmp_path):
     )
 
     subprocess.run([sys.executable, "-c", code, checked[0] / "ours", tmp_path], check=True)
+
+
+def test_each_data_set_of_a_folder_is_named_beside_its_counts(checked, tmp_path):
+    ours, web = checked[0] / "ours", checked[0] / "web"
+    both = tmp_path / "more"
+    for name, classes in (("garden", ("Roses", "nettle")), ("meadow", ("Roses", "nettle"))):
+        for label in classes:
+            (both / name / label).mkdir(parents=True)
+            (both / name / label / "a.png").write_bytes((web / "nettle/new.png").read_bytes())
+    (tmp_path / "map.yaml").write_text("meadow:\n  nettle: daisy\n")
+    arguments = ("--data", ours, "--external", both, "--out", tmp_path / "out", "--quiet")
+
+    result = check(*arguments, "--label-map", tmp_path / "map.yaml", "--json")
+
+    facts = json.loads(result.stdout)
+    assert {"garden external", "meadow external"} < set(facts["images"])
+    assert result.stderr == f"`{both}` is a folder of 2 data sets: garden, meadow\n"
+    labels = {
+        (file["source"], file["file"]): file["label"]
+        for pair in facts["repeated"] + facts["within"]
+        for file in pair["files"]
+    }
+    assert labels["meadow", "nettle/a.png"] == "daisy"
+    assert labels["garden", "nettle/a.png"] is None
+    assert set(
+        json.loads(check(*arguments[:3], f"{both}:meadow", *arguments[4:], "--json").stdout)[
+            "images"
+        ]
+    ) & {"garden external", "meadow external"} == {"meadow external"}

@@ -276,3 +276,12 @@ def test_shards_mix_the_classes(tmp_path, write_images):
 
     labels = open_data(str(tmp_path / "out")).rows.groupby("path")["label"].nunique()
     pd.testing.assert_series_equal(labels, labels * 0 + 2)
+
+
+def test_progress_is_told_image_by_image(tmp_path, write_images):
+    root = write_images(tmp_path / "garden", {"a/1.jpg": None, "b/2.jpg": b"", "b/3.jpg": None})
+    told = []
+
+    convert(str(root), tmp_path / "records", on_progress=lambda *counts: told.append(counts))
+
+    assert told == [(1, 2), (2, 2)]

@@ -579,3 +579,13 @@ def test_a_shard_that_vanishes_is_an_error_and_no_gap(tmp_path, write_flowers):
 def _reason(manifest):
     (problem,) = manifest.problems
     return problem.reason
+
+
+def test_progress_is_told_file_by_file(tmp_path, write_flowers):
+    for number in range(3):
+        write_flowers(tmp_path / f"train/{number:02d}-8x8-2.tfrec", prefix=f"{number}-")
+    told = []
+
+    read_tfrecords(str(tmp_path), source="p", on_progress=lambda *counts: told.append(counts))
+
+    assert told == [(1, 3), (2, 3), (3, 3)]

@@ -235,6 +235,13 @@ def _(bench):
     return bench.search(photos, "--leaks", "fail")
 
 
+@mistake("A folder of several data sets")
+def _(bench):
+    for name in ("garden", "meadow"):
+        draw_folder(bench.folder / "more" / name, {"train": 2})
+    return bench.describe(bench.folder / "more")
+
+
 @mistake("Most images cannot be read")
 def _(bench):
     for path in bench.draw().rglob("*.png"):
@@ -597,6 +604,22 @@ def _(bench):
 def _(bench):
     bench.copy_run()
     return bench.ensemble("--external", bench.folder / "photoz")
+
+
+@mistake("A data set that the folder of external data does not have")
+def _(bench):
+    bench.copy_run()
+    draw_folder(bench.folder / "more/oxford_102", {"train": 2})
+    draw_folder(bench.folder / "more/tf_flowers", {"train": 2})
+    return bench.ensemble("--external", f"{bench.folder}/more:oxford_103")
+
+
+@mistake("A label map for a data set that does not exist")
+def _(bench):
+    bench.copy_run()
+    more = draw_folder(bench.folder / "more", {"train": 2}, {"oak": (9, 9, 9), "elm": (99, 9, 9)})
+    label_map = bench.write("map.yaml", "mote:\n  oak: red rose\n")
+    return bench.ensemble("--external", more, "--label-map", label_map)
 
 
 @mistake("External data without a class of ours")

@@ -218,7 +218,7 @@ def test_one_of_several_data_sets_may_be_of_no_use(ours, meadow, tmp_path, draw_
     joined = join_sources(sources, 32)
 
     assert [source.num_used for source in sources] == [0, 6]
-    assert len(joined.examples_at(32)) == 6
+    assert len(joined.at(32)) == 6
 
 
 def test_a_data_set_without_a_usable_class_is_refused(read, tmp_path, draw_pictures):

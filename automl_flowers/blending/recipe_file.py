@@ -23,10 +23,10 @@ FORMAT = 1
 
 _OF_THE_SEARCH = (
     *("data", "record_features", "seed", "leaks", "max_epochs", "objective"),
-    *("weights", "weights_sha256", "probe", "precision"),
+    *("weights", "weights_sha256", "probe", "precision", "bad_images"),
 )
 _OF_THE_ENSEMBLE = (
-    *("top", "external", "label_map", "leaks", "blend_weights"),
+    *("top", "external", "label_map", "leaks", "bad_images", "blend_weights"),
     *("ema", "pseudo_labels", "seeds", "final_fit"),
 )
 

@@ -16,12 +16,12 @@ of the fits before it, which have not seen what they are scored on.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from automl_flowers.blending.fits import Fit, OnEpoch, Progress, TrainingSet, fit, join
+from automl_flowers.blending.fits import Fit, Images, OnEpoch, Progress, TrainingSet, fit, join
 from automl_flowers.blending.material import Material
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import InfeasibleError
@@ -109,32 +109,18 @@ def retrain(
 
     plain = TrainingSet(material.train, material.val)
     without = train(plain, 0, progress)
-    chosen, first, added, failure = plain, without, None, None
+    best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
-        joined = replace(plain, external=material.external, suffix="+external")
-        try:
-            added = train(joined)
-        except FAILURES as error:
-            failure = str(error)
-        if added and added.macro_f1 >= without.macro_f1:
-            chosen, first = joined, added
+        best, added, failure = _judge(best, material.external, "+external", train)
     labelled = None
     if material.pseudo is not None:
-        joined = replace(
-            chosen,
-            external=join(chosen.external, material.pseudo),
-            suffix=f"{chosen.suffix}+pseudo",
-        )
-        with contextlib.suppress(*FAILURES):
-            labelled = train(joined)
-        if labelled and labelled.macro_f1 >= first.macro_f1:
-            chosen, first = joined, labelled
+        best, labelled, _ = _judge(best, material.pseudo, "+pseudo", train)
+    chosen, first = best.training_set, best.fit
     fits = (first, *(train(chosen, number) for number in range(1, num_seeds)))
     final_fits = fits
     if material.everything is not None:
-        final = replace(
-            chosen, images=material.everything, val=None, suffix=f"{chosen.suffix}+evaluation"
-        )
+        suffix = f"{chosen.suffix}+evaluation"
+        final = replace(chosen, images=material.everything, val=None, suffix=suffix)
         final_fits = tuple(train(final, number) for number in range(num_seeds))
     last = first.epochs[-1]
     return Member(
@@ -146,11 +132,38 @@ def retrain(
             "log_loss": last.log_loss,
         },
         score_without_external=without.macro_f1,
-        score_with_external=added.macro_f1 if added else None,
+        score_with_external=added,
         external_failure=failure,
-        score_with_pseudo_labels=labelled.macro_f1 if labelled else None,
+        score_with_pseudo_labels=labelled,
         size=first.size,
         epochs=first.epochs,
         fits=fits,
         final_fits=final_fits,
     )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    training_set: TrainingSet
+    fit: Fit
+
+
+def _judge(
+    best: _Judged, more: Images, suffix: str, train: Callable[[TrainingSet], Fit]
+) -> tuple[_Judged, float | None, str | None]:
+    """Train with more images; they stay in where that does not lower the score.
+
+    Returns:
+        The better of both, the score with them, and why training with them failed.
+    """
+    joined = replace(
+        best.training_set,
+        external=join(best.training_set.external, more),
+        suffix=f"{best.training_set.suffix}{suffix}",
+    )
+    try:
+        tried = train(joined)
+    except FAILURES as error:
+        return best, None, str(error)
+    kept = _Judged(joined, tried) if tried.macro_f1 >= best.fit.macro_f1 else best
+    return kept, tried.macro_f1, None

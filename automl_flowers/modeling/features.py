@@ -113,8 +113,8 @@ def fit_start(
 ) -> Head:
     """Return the logistic regression that fine-tuning starts from: one of small weights.
 
-    The head that predicts best has weights so large that the first steps, which change the
-    features, cost more than it was worth (benchmarks/starting_head.py).
+    The head that predicts best has larger weights, and after an epoch is behind this one, because
+    the features change under it; later they are level (docs/benchmarks/starting_head.md).
 
     Args:
         features: Float32, `(num_examples, num_features)`.

@@ -306,9 +306,7 @@ class Trainer:
             recipe: What is trained.
             number: Of several trainings that differ in their seed; 0 is the search's.
         """
-        return _digest(
-            ":".join([str(self._seed), recipe.identity, *([str(number)] * bool(number))])
-        )
+        return _digest(f"{self._seed}:{recipe.identity}" + (f":{number}" if number else ""))
 
     def starting_point(self, recipe: Recipe) -> str:
         """Return what a recipe's backbone starts from, a file by the SHA-256 of its content."""

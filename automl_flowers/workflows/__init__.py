@@ -2,14 +2,16 @@
 
     search    config -> manifest, ledger
     ensemble  ledger -> members, predictions, blend.json, submission.csv
+    repeat    recipe.yaml -> the same, in a run of its own
     report    all of these -> report.html
     predict   members and blend.json -> a class for any image
 
 Each is a page of composition; the work is in the rooms.
 """
 
-from automl_flowers.workflows.ensemble import ensemble, repeat
+from automl_flowers.workflows.ensemble import ensemble
 from automl_flowers.workflows.predict import predict
+from automl_flowers.workflows.repeat import repeat
 from automl_flowers.workflows.search import search
 from automl_flowers.workflows.training import run_config
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
-from automl_flowers.blending.fits import Progress, read_progress
+from automl_flowers.blending.fits import Images, Progress, read_progress
 from automl_flowers.blending.material import (
     Material,
     check_unlabelled_test,
@@ -19,7 +19,7 @@ from automl_flowers.blending.material import (
     pseudo_labelled,
 )
 from automl_flowers.blending.pick import pick_members
-from automl_flowers.blending.recipe_file import read_recipe_file, write_recipe_file
+from automl_flowers.blending.recipe_file import write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
 from automl_flowers.blending.submission import submission_order, write_submission
 from automl_flowers.config import (
@@ -40,9 +40,8 @@ from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE, weights_of
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from automl_flowers.tuning.probe import ProbeFolder, probe_pairs
 from automl_flowers.tuning.trainer import Trainer
-from automl_flowers.workflows.training import make_trainer, run_config
+from automl_flowers.workflows.training import make_trainer
 from ensembles.averaging import average
 from ensembles.predictions import AlignedPredictions
 from ensembles.validation import WeightChoice
@@ -88,72 +87,6 @@ def ensemble(
         )
 
 
-def repeat(
-    file: Path,
-    flags: Mapping[str, Any],
-    reporter: Reporter | None = None,
-    *,
-    callbacks: Sequence[CallbackFactory] = (),
-) -> EnsembleResult:
-    """Make the ensemble of a `recipe.yaml` again, in a run of its own, with the same numbers.
-
-    Args:
-        file: The recipe file.
-        flags: Settings that are to be others, by name; with other `data` the numbers are, too.
-        reporter: Shows progress; by default on stderr.
-        callbacks: Of the user, for every training.
-
-    Raises:
-        RunError: If the images are no longer those of the file.
-        UserError: If the file, settings or data do not hold up.
-    """
-    made = read_recipe_file(file)
-    given = {name: value for name, value in flags.items() if value is not None}
-    sizes = sorted({recipe.image_size for recipe in made.recipes})
-    backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
-    space_of_members = {"backbone": backbones, "image_size": sizes}
-    searched = parse_config({**made.search, **given, "space": space_of_members})
-    reporter = reporter or Reporter(quiet=searched.quiet)
-    accelerator = run_setup.set_up_device(searched, reporter)
-    searched = run_setup.complete(searched, accelerator, reporter)
-    run = RunFolder(Path(str(searched.run)))
-    _check_without_trials(run)
-    with run.writing():
-        space = run_setup.effective_space(searched, run, reporter)
-        data = run_setup.load_data(searched, run, space, reporter)
-        remember(data, run.manifest, run.data, image_size=sizes[0])
-        images = read_json(run.data)["content"]
-        if images != made.images and "data" not in given:
-            raise RunError(
-                f"The images at `{searched.data}` are not those that `{file}` was written for: "
-                f"they show something else, or are divided otherwise ({images} instead of "
-                f"{made.images}).",
-                hint="restore the images, or give `--data` to make the ensemble from others",
-            )
-        run_setup.write_settings(searched, run, space, accelerator)
-        Ledger(run.ledger, writable=True).close()  # without trials, so that reports find it
-        if searched.probe != "off" and searched.weights != NONE:
-            pairs = list(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
-            probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
-        config = run_config(run, {**made.ensemble, **given})
-        config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
-        so_far = [None] * len(made.recipes)
-        return make_ensemble(
-            config, run, space, data, accelerator, made.recipes, so_far, callbacks, reporter
-        )
-
-
-def _check_without_trials(run: RunFolder) -> None:
-    if not run.ledger.exists():
-        return
-    with Ledger(run.ledger) as ledger:
-        if ledger.trials():
-            raise RunError(
-                f"`{run.path}` holds a search.",
-                hint="choose another folder with `--run`, or leave `--from` out",
-            )
-
-
 def make_ensemble(
     config: RunConfig,
     run: RunFolder,
@@ -182,8 +115,9 @@ def make_ensemble(
     if config.pseudo_labels is not None:
         check_unlabelled_test(data)
     sources = _external_sources(config, data, run, space, recipes[0], reporter)
-    trainer = make_trainer(config, run, data, accelerator, callbacks, "ensemble", reporter)
-    trainer.ema = config.ema
+    trainer = make_trainer(
+        config, run, data, accelerator, callbacks, "ensemble", reporter, ema=config.ema
+    )
     size = recipes[0].image_size
     material = collect(
         data,
@@ -203,7 +137,8 @@ def make_ensemble(
 
     made = blend_members(material)
     if config.pseudo_labels is not None:
-        made = blend_members(_with_pseudo_labels(material, data, made, config, reporter))
+        sure = _pseudo_labelled(data, made, config.pseudo_labels, reporter)
+        made = blend_members(dataclasses.replace(material, pseudo=sure))
     members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
         labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
@@ -236,24 +171,19 @@ class _Blended:
     choice: WeightChoice
 
 
-def _with_pseudo_labels(
-    material: Material, data: ImageData, made: _Blended, config: RunConfig, reporter: Reporter
-) -> Material:
-    """Return the images of a second ensemble, which the first one has labelled some of."""
+def _pseudo_labelled(
+    data: ImageData, made: _Blended, confidence: float, reporter: Reporter
+) -> Images | None:
+    """Return the test images that an ensemble is sure of, and say how many they are."""
     test = made.aligned["test"]
-    sure = pseudo_labelled(
-        data,
-        test.ids,
-        average(test.probabilities, made.choice.weights),
-        float(config.pseudo_labels or 1),
-        made.members[0].recipe.image_size,
-    )
-    count = sure.count if sure else 0
+    probabilities = average(test.probabilities, made.choice.weights)
+    size = made.members[0].recipe.image_size
+    sure = pseudo_labelled(data, test.ids, probabilities, confidence, size)
     reporter.say(
-        f"pseudo-labels: {count} of {len(test.ids)} test images are labelled with a confidence of "
-        f"at least {config.pseudo_labels:g}"
+        f"pseudo-labels: {sure.count if sure else 0} of {len(test.ids)} test images are labelled "
+        f"with a confidence of at least {confidence:g}"
     )
-    return dataclasses.replace(material, pseudo=sure)
+    return sure
 
 
 def _sample_of(data: ImageData, config: RunConfig) -> str | None:

@@ -32,6 +32,8 @@ def make_trainer(
     callbacks: Sequence[CallbackFactory],
     logs: str,
     reporter: Reporter,
+    *,
+    ema: float = 0.0,
 ) -> Trainer:
     """Return what trains recipes on a run's data.
 
@@ -43,6 +45,7 @@ def make_trainer(
         callbacks: Of the user.
         logs: Name of the folder of TensorBoard logs.
         reporter: Hears of what trains otherwise than planned.
+        ema: Momentum of an average of weights; a search has none.
     """
     return Trainer(
         data,
@@ -56,6 +59,7 @@ def make_trainer(
         fresh_programs=config.fresh_programs,
         say=reporter.say,
         bank=bank_of(config, run) if config.feature_bank == "on" else None,
+        ema=ema,
     )
 
 

@@ -1,0 +1,89 @@
+"""An ensemble once more: `recipe.yaml` to members, predictions, blend and submission."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from automl_flowers import run_setup
+from automl_flowers.blending.recipe_file import read_recipe_file
+from automl_flowers.config import parse_config
+from automl_flowers.console import Reporter
+from automl_flowers.data.prepare import remember
+from automl_flowers.errors import RunError
+from automl_flowers.files import read_json
+from automl_flowers.ledger import Ledger
+from automl_flowers.results import EnsembleResult
+from automl_flowers.run_folder import RunFolder
+from automl_flowers.starting_weights import NONE
+from automl_flowers.tuning.callbacks import CallbackFactory
+from automl_flowers.tuning.probe import ProbeFolder, probe_pairs
+from automl_flowers.workflows.ensemble import make_ensemble
+from automl_flowers.workflows.training import run_config
+
+
+def repeat(
+    file: Path,
+    flags: Mapping[str, Any],
+    reporter: Reporter | None = None,
+    *,
+    callbacks: Sequence[CallbackFactory] = (),
+) -> EnsembleResult:
+    """Make the ensemble of a `recipe.yaml` again, in a run of its own, with the same numbers.
+
+    Args:
+        file: The recipe file.
+        flags: Settings that are to be others, by name; with other `data` the numbers are, too.
+        reporter: Shows progress; by default on stderr.
+        callbacks: Of the user, for every training.
+
+    Raises:
+        RunError: If the images are no longer those of the file.
+        UserError: If the file, settings or data do not hold up.
+    """
+    made = read_recipe_file(file)
+    given = {name: value for name, value in flags.items() if value is not None}
+    sizes = sorted({recipe.image_size for recipe in made.recipes})
+    backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
+    space_of_members = {"backbone": backbones, "image_size": sizes}
+    searched = parse_config({**made.search, **given, "space": space_of_members})
+    reporter = reporter or Reporter(quiet=searched.quiet)
+    accelerator = run_setup.set_up_device(searched, reporter)
+    searched = run_setup.complete(searched, accelerator, reporter)
+    run = RunFolder(Path(str(searched.run)))
+    _check_without_trials(run)
+    with run.writing():
+        space = run_setup.effective_space(searched, run, reporter)
+        data = run_setup.load_data(searched, run, space, reporter)
+        remember(data, run.manifest, run.data, image_size=sizes[0])
+        images = read_json(run.data)["content"]
+        if images != made.images and "data" not in given:
+            raise RunError(
+                f"The images at `{searched.data}` are not those that `{file}` was written for: "
+                f"they show something else, or are divided otherwise ({images} instead of "
+                f"{made.images}).",
+                hint="restore the images, or give `--data` to make the ensemble from others",
+            )
+        run_setup.write_settings(searched, run, space, accelerator)
+        Ledger(run.ledger, writable=True).close()  # without trials, so that reports find it
+        if searched.probe != "off" and searched.weights != NONE:
+            pairs = list(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
+            probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
+        config = run_config(run, {**made.ensemble, **given})
+        config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
+        so_far = [None] * len(made.recipes)
+        return make_ensemble(
+            config, run, space, data, accelerator, made.recipes, so_far, callbacks, reporter
+        )
+
+
+def _check_without_trials(run: RunFolder) -> None:
+    if not run.ledger.exists():
+        return
+    with Ledger(run.ledger) as ledger:
+        if ledger.trials():
+            raise RunError(
+                f"`{run.path}` holds a search.",
+                hint="choose another folder with `--run`, or leave `--from` out",
+            )

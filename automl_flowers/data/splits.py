@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from automl_flowers.errors import DataError
+
 NO_SPLITS = {"train": 0.7, "val": 0.1, "blend": 0.1, "test": 0.1}
 """For data that comes undivided."""
 
@@ -63,6 +65,42 @@ def deal(
         for positions, name in zip(line, names, strict=True):
             result[positions] = name
     return result.astype(str)
+
+
+def deal_folds(
+    rows: pd.DataFrame, groups: npt.NDArray[np.int64], num_folds: int, *, seed: int
+) -> npt.NDArray[np.int64]:
+    """Return a fold for each row, as `deal` does with equal shares.
+
+    Every class has its share of every fold to within one group, and without copies to within one
+    image. A class of fewer groups than folds is absent from some folds, other ones from class to
+    class.
+
+    Args:
+        rows: Manifest rows with `id` and `label`.
+        groups: For each row, its group of copies, which stay together, as for `deal`.
+        num_folds: At least 2.
+        seed: Of the run.
+
+    Returns:
+        Folds, 0 to `num_folds - 1`, int64, `(num_rows,)`; every fold has a row.
+
+    Raises:
+        ValueError: If `num_folds` is below 2.
+        DataError: If there are too few images, or groups of copies, for so many folds.
+    """
+    if num_folds < 2:
+        raise ValueError(f"`num_folds` must be at least 2, got {num_folds}.")
+    shares = {str(fold): 1 / num_folds for fold in range(num_folds)}
+    folds = deal(rows, groups, shares, seed=seed).astype(np.int64)
+    num_filled = len(np.unique(folds))
+    if num_filled < num_folds:
+        raise DataError(
+            f"{len(rows)} images in {len(np.unique(groups))} groups of copies, which stay "
+            f"together, fill {num_filled} folds, not {num_folds}.",
+            hint=f"ask for {max(num_filled, 2)} folds or fewer, or give more images",
+        )
+    return folds
 
 
 def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:

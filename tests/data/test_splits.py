@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from automl_flowers.data.splits import HALVES, NO_SPLITS, NO_VAL, deal, shares_for
+from automl_flowers.data.splits import HALVES, NO_SPLITS, NO_VAL, deal, deal_folds, shares_for
+from automl_flowers.errors import DataError
 
 SHARES = [NO_SPLITS, NO_VAL, HALVES]
 SEEDS = st.integers(-(2**63), 2**63)
@@ -161,3 +162,87 @@ def test_what_is_divided_depends_on_what_there_is(there, expected):
 @pytest.mark.parametrize("shares", SHARES)
 def test_shares_add_up(shares):
     assert sum(shares.values()) == pytest.approx(1)
+
+
+@given(drawn=classes_of_groups(), num_folds=st.integers(2, 6), seed=SEEDS)
+def test_folds_have_their_share_of_every_class_to_within_one_group(drawn, num_folds, seed):
+    rows, groups = drawn
+    folds = folds_or_none(rows, groups, num_folds, seed)
+
+    for label in rows["label"].unique():
+        here = (rows["label"] == label).to_numpy()
+        counts = np.bincount(folds[here], minlength=num_folds)
+        assert np.abs(counts - here.sum() / num_folds).max() <= count_largest_group(groups[here])
+
+
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    num_folds=st.integers(2, 6),
+    seed=SEEDS,
+)
+def test_without_copies_the_folds_of_a_class_differ_by_one_image(counts, num_folds, seed):
+    rows = images(*counts)
+    folds = folds_or_none(rows, alone(rows), num_folds, seed)
+
+    for label in range(len(counts)):
+        sizes = np.bincount(folds[rows["label"] == label], minlength=num_folds)
+        assert sizes.max() - sizes.min() <= 1
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=10, max_size=40),
+    num_folds=st.integers(2, 5),
+    seed=SEEDS,
+    data=st.data(),
+)
+def test_every_row_is_in_one_fold_with_all_its_copies(labels, num_folds, seed, data):
+    rows = pd.DataFrame({"id": [f"{k}" for k in range(len(labels))], "label": labels})
+    groups = np.array([data.draw(st.integers(0, 19)) for _ in labels], np.int64)
+    folds = folds_or_none(rows, groups, num_folds, seed)
+
+    assert folds.shape == (len(rows),)
+    assert set(folds) == set(range(num_folds))
+    for group in np.unique(groups):
+        assert len(set(folds[groups == group])) == 1
+
+
+def folds_or_none(rows, groups, num_folds, seed):
+    """Return folds, where there are enough images."""
+    try:
+        return deal_folds(rows, groups, num_folds, seed=seed)
+    except DataError:
+        assume(False)
+
+
+@given(drawn=classes_of_groups(), seed=SEEDS, data=st.data())
+def test_folds_belong_to_images_not_to_places_in_the_table(drawn, seed, data):
+    rows, groups = drawn
+    order = np.array(data.draw(st.permutations(range(len(rows)))), np.int64)
+
+    folds = folds_or_none(rows, groups, 3, seed)
+    shuffled = deal_folds(rows.iloc[order], 1000 - groups[order], 3, seed=seed)
+
+    assert shuffled.tolist() == folds[order].tolist()
+
+
+def test_the_remainders_of_many_classes_are_spread_over_the_folds():
+    rows = images(*[7] * 20)
+
+    folds = deal_folds(rows, alone(rows), 5, seed=0)
+
+    assert np.bincount(folds).tolist() == [28] * 5
+
+
+def test_too_few_images_for_the_folds_are_told():
+    rows = images(4)
+
+    with pytest.raises(DataError, match=r"4 images in 4 groups .* fill 4 folds, not 5"):
+        deal_folds(rows, alone(rows), 5, seed=0)
+
+
+@pytest.mark.parametrize("num_folds", [1, 0, -3])
+def test_fewer_than_two_folds_are_none(num_folds):
+    rows = images(10, 10)
+
+    with pytest.raises(ValueError, match="must be at least 2"):
+        deal_folds(rows, alone(rows), num_folds, seed=0)

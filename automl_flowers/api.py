@@ -137,6 +137,7 @@ def ensemble(
     ema: float | None = None,
     pseudo_labels: float | None = None,
     seeds: int | None = None,
+    folds: int | None = None,
     final_fit: bool | None = None,
     feature_bank: str | None = None,
     strategy: str | None = None,
@@ -164,6 +165,8 @@ def ensemble(
         pseudo_labels: Train once more with the test images that the ensemble labels with this
             confidence, such as 0.95, where that does not lower the score. They must have no labels.
         seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
+        folds: Blend by out-of-fold predictions of all labelled images, in so many folds; by default
+            by the `blend` split.
         final_fit: Train once more on all labelled images, evaluation included, to predict new
             ones; scores are those of before.
         feature_bank: As for `search`.

@@ -225,6 +225,9 @@ def ensemble(
     seeds: Annotated[
         int | None, typer.Option(help="Fits of each member, averaged; 1 by default.")
     ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Blend by predictions out of so many folds of all images.")
+    ] = None,
     final_fit: Annotated[
         bool | None,
         typer.Option(

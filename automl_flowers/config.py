@@ -154,6 +154,8 @@ class RunConfig(pydantic.BaseModel):
         pseudo_labels: Confidence with which a first ensemble must have labelled a test image for it
             to join the training set of a second one; None for no second one.
         seeds: Fits of each member that differ in their seed, and whose probabilities are averaged.
+        folds: Parts of all labelled images, each predicted by models that were trained on the
+            others; None for the run's own division.
         final_fit: Whether new images are predicted by models that were trained on the evaluation
             images, too. Scores are those of models that were not.
         quiet: No progress.
@@ -199,6 +201,7 @@ class RunConfig(pydantic.BaseModel):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pseudo_labels: Annotated[float, Field(gt=0, le=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
     final_fit: bool = False
     quiet: bool = False
     json_output: bool = Field(default=False, alias="json")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from automl_flowers.blending.fits import load_weights
-from automl_flowers.blending.retrain import Member, digits_of
+from automl_flowers.blending.fits import Fit, Images, load_weights
+from automl_flowers.blending.material import Material
+from automl_flowers.blending.retrain import Member, digits, digits_of
 from automl_flowers.tuning.trainer import Trainer
 from ensembles import metrics, predictions, validation
 from ensembles.averaging import average, uniform_weights
@@ -21,7 +22,11 @@ SPLITS = ("val", "blend", "test")
 
 
 def predict_members(
-    trainer: Trainer, members: Sequence[Member], members_folder: Path, folder: Path
+    trainer: Trainer,
+    members: Sequence[Member],
+    material: Material,
+    members_folder: Path,
+    folder: Path,
 ) -> dict[str, AlignedPredictions]:
     """Predict every split with every member and write one file each.
 
@@ -30,56 +35,86 @@ def predict_members(
     Args:
         trainer: On the run's data.
         members: Retrained models.
+        material: What they were made of; the images that are predicted, too.
         members_folder: Where their weights lie.
         folder: Where predictions are written.
 
     Returns:
         For each split that has images, the members' predictions in one order.
     """
-    splits = [split for split in SPLITS if len(trainer.data.manifest.split(split))]
+    splits = [split for split in SPLITS if _predicted_by(members[0], material, split)]
     return {
         split: predictions.align(
-            [_predict(trainer, member, split, members_folder, folder) for member in members]
+            [
+                _predict(trainer, member, material, split, members_folder, folder)
+                for member in members
+            ]
         )
         for split in splits
     }
 
 
-def predictions_file(trainer: Trainer, member: Member, split: str) -> str:
+def predictions_file(member: Member, material: Material, split: str) -> str:
     """Return the name of the file with a member's predictions of a split.
 
     It changes with what the member was trained on and with the images, so predictions are never
     read for data that they were not made on.
     """
-    content = trainer.data.content_hash(member.recipe.image_size, split)
-    return f"{member.name}.{split}.{digits_of(member.fits_for(split))}-{content}.npz"
+    fits = tuple(one for _, some in _predicted_by(member, material, split) for one in some)
+    content = _content(member, material, split)
+    return f"{member.name}.{split}.{digits_of(fits)}-{content}.npz"
+
+
+def _predicted_by(
+    member: Member, material: Material, split: str
+) -> list[tuple[Images, tuple[Fit, ...]]]:
+    """Return the images of a split, each with the fits that have not seen them."""
+    if split == "test":
+        return [(material.test, member.final_fits)] if material.test else []
+    return [
+        (part.held_out[split], fits)
+        for part, fits in zip(material.parts, member.fits, strict=True)
+        if split in part.held_out
+    ]
+
+
+def _content(member: Member, material: Material, split: str) -> str:
+    """Return digits of what the images of a split show."""
+    shown = [images.content for images, _ in _predicted_by(member, material, split)]
+    return shown[0] if len(shown) == 1 else digits("+".join(shown))
 
 
 def _predict(
-    trainer: Trainer, member: Member, split: str, members_folder: Path, folder: Path
+    trainer: Trainer,
+    member: Member,
+    material: Material,
+    split: str,
+    members_folder: Path,
+    folder: Path,
 ) -> Predictions:
-    recipe = member.recipe
-    path = folder / predictions_file(trainer, member, split)
+    path = folder / predictions_file(member, material, split)
     if path.exists():
         with contextlib.suppress(ValueError):  # the file is damaged, so predict again
             return predictions.load_predictions(path)
-    examples = trainer.examples(split, recipe.image_size)
-    made_by = [
-        trainer.predict(recipe, load_weights(members_folder, fit.name), examples)
-        for fit in member.fits_for(split)
-    ]
-    made = Predictions(
+    shown, made = [], []
+    for images, fits in _predicted_by(member, material, split):
+        examples = images.at(member.recipe.image_size)
+        weights = (load_weights(members_folder, fit.name) for fit in fits)
+        made_by = [trainer.predict(member.recipe, each, examples) for each in weights]
+        shown.append(examples)
+        made.append(average(np.stack(made_by)).astype(np.float32))
+    predicted = Predictions(
         member=member.name,
         split=split,
-        ids=examples.ids,
-        labels=examples.labels,
-        probabilities=average(np.stack(made_by)).astype(np.float32),
+        ids=np.concatenate([examples.ids for examples in shown]),
+        labels=np.concatenate([examples.labels for examples in shown]),
+        probabilities=np.concatenate(made),
         class_names=trainer.data.manifest.class_names,
-        data_hash=trainer.data.content_hash(recipe.image_size, split),
+        data_hash=_content(member, material, split),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    predictions.save_predictions(path, made)
-    return made
+    predictions.save_predictions(path, predicted)
+    return predicted
 
 
 def weigh(aligned: AlignedPredictions, rule: str) -> validation.WeightChoice:
@@ -179,7 +214,7 @@ def _member_entry(
         "val_macro_f1_with_external": member.score_with_external,
         "external_failure": member.external_failure,
         "val_macro_f1_with_pseudo_labels": member.score_with_pseudo_labels,
-        "fits": [fit.name for fit in member.fits],
+        "fits": [fit.name for fit in member.all_fits],
         "final_fits": [fit.name for fit in member.final_fits],
     }
 

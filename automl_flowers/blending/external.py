@@ -72,6 +72,7 @@ def read_sources(
     largest_size: int | None = None,
     record_features: RecordFeatures = USUAL_FEATURES,
     leaks: Policy = "drop",
+    scored_on: Sequence[str] = EVALUATION_SPLITS,
     bad_images: str = "skip",
     on_progress: OnProgress,
 ) -> list[Source]:
@@ -89,6 +90,7 @@ def read_sources(
         largest_size: As for `automl_flowers.data.prepare.prepare`.
         record_features: What TFRecords call their label and id.
         leaks: What is done with external images that are copies of evaluation images.
+        scored_on: Splits of ours whose images are evaluation images.
         bad_images: How many images of each data set may be bad, from `bad_images.parse_policy`.
         on_progress: Hears of decoding.
 
@@ -119,7 +121,16 @@ def read_sources(
         else None
     )
     sources = [
-        _judge(name, data, ours, label_mapping.map_for(label_map, name), encoder, image_size, leaks)
+        _judge(
+            name,
+            data,
+            ours,
+            label_mapping.map_for(label_map, name),
+            encoder,
+            image_size,
+            leaks,
+            scored_on,
+        )
         for name, data in zip(names, read_data, strict=True)
     ]
     if sources:
@@ -136,6 +147,7 @@ def _judge(
     encoder: keras.Model | None,
     image_size: int,
     policy: Policy,
+    scored_on: Sequence[str],
 ) -> Source:
     """Decide what of one data set may be trained on."""
     our_names = ours.manifest.class_names
@@ -147,7 +159,7 @@ def _judge(
         seen_as=_probe(ours, data, encoder, image_size) if encoder else None,
     )
     labels = _our_labels(data, decisions, our_names)
-    leaks = _leaks(name, data, ours, labels, policy)
+    leaks = _leaks(name, data, ours, labels, policy, scored_on)
     labels[data.manifest.rows["id"].isin(leaks.dropped)] = -1
     return Source(name, data, tuple(decisions), labels, leaks)
 
@@ -180,13 +192,14 @@ def _leaks(
     ours: ImageData,
     labels: npt.NDArray[np.int64],
     policy: Policy,
+    scored_on: Sequence[str],
 ) -> Leaks:
     """Say which external images with a label are copies of images that scores are taken on."""
     if policy == "keep":
         return Leaks(policy)
-    held_out = ours.manifest.split(*EVALUATION_SPLITS)
+    held_out = ours.manifest.split(*scored_on)
     found = copies.find_copies(
-        external.fingerprints(), ours.fingerprints(*EVALUATION_SPLITS), external.on_progress
+        external.fingerprints(), ours.fingerprints(*scored_on), external.on_progress
     )
     leaking = find_leaks(
         found.take(labels[found.left] >= 0),

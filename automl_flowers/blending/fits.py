@@ -23,7 +23,7 @@ from automl_flowers.tuning.checkpoints import (
     model_part,
     save_state,
 )
-from automl_flowers.tuning.trainer import Trainer, TrainingImages
+from automl_flowers.tuning.trainer import StartingHeads, Trainer, TrainingImages
 from search_spaces.recipe import Recipe
 
 OnEpoch = Callable[[str, EpochRecord], None]
@@ -64,13 +64,17 @@ class TrainingSet:
         images: Ours.
         val: Scored after every epoch; None to score none.
         external: Images that join ours; None for none.
-        suffix: What the name of a fit adds to the recipe's.
+        suffix: What the name of a fit adds to the recipe's for what joins them.
+        part: And for the division of our images.
+        heads: What the fit starts from; None for what trials of the search start from.
     """
 
     images: Images
     val: Images | None
     external: Images | None = None
     suffix: str = ""
+    part: str = ""
+    heads: StartingHeads | None = None
 
     @property
     def content(self) -> str:
@@ -82,7 +86,9 @@ class TrainingSet:
         train = self.images.at(image_size)
         if self.external is not None:
             train = train.join(self.external.at(image_size))
-        return TrainingImages(train, self.val.at(image_size) if self.val else None)
+        return TrainingImages(
+            train, self.val.at(image_size) if self.val else None, heads=self.heads
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,8 @@ def fit(
         DivergedError: If the recipe diverges.
         InfeasibleError: If the recipe does not fit into memory.
     """
-    name = f"{recipe.name}{training_set.suffix}{f'.seed{seed_number}' if seed_number else ''}"
+    seed_suffix = f".seed{seed_number}" if seed_number else ""
+    name = f"{recipe.name}{training_set.suffix}{training_set.part}{seed_suffix}"
     start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
     trained_on = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
     if trainer.ema:

@@ -10,19 +10,21 @@ training with them that diverges or does not fit into memory leaves the member w
 So do test images that a first ensemble has labelled, which are asked for by themselves.
 
 Several fits that differ in their seed count as one member, whose probabilities are their mean.
-A final fit trains on the evaluation images, too: it predicts new images, and the scores are those
+Where our images are dealt into folds, a member has fits of its own on each; what joins them is
+decided on the first. A final fit trains on the evaluation images, too: it predicts new images, and the scores are those
 of the fits before it, which have not seen what they are scored on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl_flowers.blending.fits import Fit, Images, OnEpoch, Progress, TrainingSet, fit, join
-from automl_flowers.blending.material import Material
+from automl_flowers.blending.material import Material, Part
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
@@ -40,7 +42,8 @@ class Member:
     Attributes:
         name: Of the recipe; `+external` is added where external images stayed in.
         recipe: What was trained.
-        scores: On `val`, after the last epoch of the first fit: macro F1, accuracy, log loss.
+        scores: On `val` of the first part, after the last epoch of the first fit: macro F1,
+            accuracy, log loss.
         score_without_external: Macro F1 on `val` without external images.
         score_with_external: Macro F1 on `val` with them; None if there were none, or if training
             with them failed.
@@ -49,7 +52,7 @@ class Member:
             None if there were none, or if training with them failed.
         size: Layers and parameters.
         epochs: Learning curve of the first fit.
-        fits: Those that the scores are measured on.
+        fits: Those that the scores are measured on, for each part of the material.
         final_fits: Those that predict new images.
     """
 
@@ -62,18 +65,23 @@ class Member:
     score_with_pseudo_labels: float | None
     size: dict[str, int]
     epochs: tuple[EpochRecord, ...]
-    fits: tuple[Fit, ...]
+    fits: tuple[tuple[Fit, ...], ...]
     final_fits: tuple[Fit, ...]
 
-    def fits_for(self, split: str) -> tuple[Fit, ...]:
-        """Return the fits that predict the images of a split: evaluation or new ones."""
-        return self.final_fits if split == "test" else self.fits
+    @property
+    def all_fits(self) -> tuple[Fit, ...]:
+        """Those that the scores are measured on, of all parts."""
+        return tuple(itertools.chain.from_iterable(self.fits))
 
 
 def digits_of(fits: tuple[Fit, ...]) -> str:
     """Return eight hexadecimal digits of what some fits were trained on."""
-    trained_on = "|".join(one.trained_on for one in fits)
-    return hashlib.sha256(trained_on.encode()).hexdigest()[:8]
+    return digits("|".join(one.trained_on for one in fits))
+
+
+def digits(text: str) -> str:
+    """Return eight hexadecimal digits of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def retrain(
@@ -101,14 +109,18 @@ def retrain(
         DivergedError: If the recipe diverges without external images.
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
+    first_part, *others = material.parts
 
     def train(training_set: TrainingSet, number: int = 0, so_far: Progress | None = None) -> Fit:
         return fit(
             trainer, recipe, training_set, folder, on_epoch, seed_number=number, progress=so_far
         )
 
-    plain = TrainingSet(material.train, material.val)
-    without = train(plain, 0, progress)
+    def fits_of(training_set: TrainingSet) -> tuple[Fit, ...]:
+        return tuple(train(training_set, number) for number in range(num_seeds))
+
+    plain = _training_set(first_part)
+    without = train(plain, 0, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
         best, added, failure = _judge(best, material.external, "+external", train)
@@ -116,15 +128,17 @@ def retrain(
     if material.pseudo is not None:
         best, labelled, _ = _judge(best, material.pseudo, "+pseudo", train)
     chosen, first = best.training_set, best.fit
-    fits = (first, *(train(chosen, number) for number in range(1, num_seeds)))
-    final_fits = fits
+    fits = ((first, *(train(chosen, number) for number in range(1, num_seeds))),)
+    fits += tuple(fits_of(_training_set(part, chosen.external, chosen.suffix)) for part in others)
+    final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:
         suffix = f"{chosen.suffix}+evaluation"
-        final = replace(chosen, images=material.everything, val=None, suffix=suffix)
-        final_fits = tuple(train(final, number) for number in range(num_seeds))
+        final_fits = fits_of(
+            TrainingSet(material.everything, None, external=chosen.external, suffix=suffix)
+        )
     last = first.epochs[-1]
     return Member(
-        name=first.name,
+        name=f"{recipe.name}{chosen.suffix}",
         recipe=recipe,
         scores={
             "macro_f1": last.macro_f1,
@@ -140,6 +154,10 @@ def retrain(
         fits=fits,
         final_fits=final_fits,
     )
+
+
+def _training_set(part: Part, external: Images | None = None, suffix: str = "") -> TrainingSet:
+    return TrainingSet(part.train, part.val, external, suffix, part.suffix, part.heads)
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,10 @@ class ProbeFolder:
         found = Probe(**read_json(path))
         return found if content in (None, found.content) else None
 
+    def has(self, backbone: str, image_size: int) -> bool:
+        """Say whether a backbone was probed."""
+        return self.find(backbone, image_size) is not None
+
     def head(self, backbone: str, image_size: int) -> Head | None:
         """Return what trials of a probed backbone start from, or None."""
         found = self.find(backbone, image_size)

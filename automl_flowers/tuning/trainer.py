@@ -77,6 +77,10 @@ def _footprint(recipe: Recipe) -> Footprint:
     )
 
 
+StartingHeads = Callable[[str, int], Head | None]
+"""Called with a backbone and an image size, returns what its head starts from; None for noise."""
+
+
 @dataclass(frozen=True)
 class TrainingImages:
     """What to train on, at one image size.
@@ -84,10 +88,12 @@ class TrainingImages:
     Attributes:
         train: Labelled images.
         val: Labelled images to score every epoch on; None to score none.
+        heads: What heads start from that have seen no image of `val`; None for the trainer's.
     """
 
     train: Examples
     val: Examples | None
+    heads: StartingHeads | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Trainer:
         num_epochs: Full horizon of a recipe.
         seed: Of the run.
         weights: What backbones start from.
-        heads: Returns what the head of a backbone at an image size starts from.
+        heads: What heads start from: fitted on `train`.
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
         fresh_programs: Build a program for every training instead of reusing one.
@@ -133,7 +139,7 @@ class Trainer:
         num_epochs: int,
         seed: int,
         weights: Weights = IMAGENET,
-        heads: Callable[[str, int], Head | None] = lambda backbone, image_size: None,
+        heads: StartingHeads = lambda backbone, image_size: None,
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
         fresh_programs: bool = False,
@@ -261,7 +267,7 @@ class Trainer:
             images.train,
             images.val,
             state=state,
-            head=self._heads(recipe.backbone, recipe.image_size),
+            head=(images.heads or self._heads)(recipe.backbone, recipe.image_size),
             on_epoch=on_epoch,
             callbacks=self._make_callbacks(name),
             bank=self._bank,

@@ -12,7 +12,9 @@ from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
 from automl_flowers.blending.fits import Images, Progress, read_progress
+from automl_flowers.blending.fold_heads import make_heads_of_fold
 from automl_flowers.blending.material import (
+    ALL_LABELLED,
     Material,
     check_unlabelled_test,
     collect,
@@ -40,6 +42,7 @@ from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE, weights_of
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
+from automl_flowers.tuning.probe import ProbeFolder
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import make_trainer
 from ensembles.averaging import average
@@ -114,30 +117,36 @@ def make_ensemble(
     sample = _sample_of(data, config)
     if config.pseudo_labels is not None:
         check_unlabelled_test(data)
-    sources = _external_sources(config, data, run, space, recipes[0], reporter)
+    scored_on = ALL_LABELLED if config.folds else ("val", "blend")
+    sources = _external_sources(config, data, run, space, recipes[0], scored_on, reporter)
     trainer = make_trainer(
         config, run, data, accelerator, callbacks, "ensemble", reporter, ema=config.ema
     )
     size = recipes[0].image_size
+    if config.folds:
+        reporter.say(f"folds: each member is trained {config.folds} times, on all but one of them")
     material = collect(
         data,
         size,
         external=external_data.join_sources(sources, size) if sources else None,
         final_fit=config.final_fit,
         leaks=config.leaks,
+        num_folds=config.folds,
+        seed=config.seed,
+        heads_of_fold=make_heads_of_fold(data, config.weights, ProbeFolder(run.probes).has),
     )
 
     def blend_members(material: Material) -> _Blended:
         members, left_out = _retrain_all(
             recipes, so_far, trainer, run, material, config.seeds, reporter
         )
-        aligned = blending.predict_members(trainer, members, run.members, run.predictions)
+        aligned = blending.predict_members(trainer, members, material, run.members, run.predictions)
         choice = blending.weigh(aligned["blend"], config.blend_weights)
-        return _Blended(members, left_out, aligned, choice)
+        return _Blended(material, members, left_out, aligned, choice)
 
     made = blend_members(material)
     if config.pseudo_labels is not None:
-        sure = _pseudo_labelled(data, made, config.pseudo_labels, reporter)
+        sure = _pseudo_labelled(data, made, config.pseudo_labels, scored_on, reporter)
         made = blend_members(dataclasses.replace(material, pseudo=sure))
     members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
@@ -148,12 +157,13 @@ def make_ensemble(
         aligned,
         choice,
         files=[
-            {split: blending.predictions_file(trainer, member, split) for split in aligned}
+            {split: blending.predictions_file(member, made.material, split) for split in aligned}
             for member in members
         ],
         external=[_external_entry(source) for source in sources],
         left_out=made.left_out,
     )
+    summary["folds"] = config.folds
     summary["settings"] = _ensemble_settings(config)
     write_json(run.blend, summary)
     searched = parse_config(read_yaml(run.config))
@@ -165,6 +175,7 @@ def make_ensemble(
 
 @dataclasses.dataclass(frozen=True)
 class _Blended:
+    material: Material
     members: list[Member]
     left_out: list[dict[str, str]]
     aligned: dict[str, AlignedPredictions]
@@ -172,13 +183,17 @@ class _Blended:
 
 
 def _pseudo_labelled(
-    data: ImageData, made: _Blended, confidence: float, reporter: Reporter
+    data: ImageData,
+    made: _Blended,
+    confidence: float,
+    scored_on: Sequence[str],
+    reporter: Reporter,
 ) -> Images | None:
     """Return the test images that an ensemble is sure of, and say how many they are."""
     test = made.aligned["test"]
     probabilities = average(test.probabilities, made.choice.weights)
     size = made.members[0].recipe.image_size
-    sure = pseudo_labelled(data, test.ids, probabilities, confidence, size)
+    sure = pseudo_labelled(data, test.ids, probabilities, confidence, size, scored_on=scored_on)
     reporter.say(
         f"pseudo-labels: {sure.count if sure else 0} of {len(test.ids)} test images are labelled "
         f"with a confidence of at least {confidence:g}"
@@ -198,7 +213,7 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("ema", "pseudo_labels", "seeds", "final_fit", "bad_images"),
+        *("ema", "pseudo_labels", "seeds", "folds", "final_fit", "bad_images"),
     )
     return {name: getattr(config, name) for name in names}
 
@@ -209,6 +224,7 @@ def _external_sources(
     run: RunFolder,
     space: Space,
     best: Recipe,
+    scored_on: Sequence[str],
     reporter: Reporter,
 ) -> list[external_data.Source]:
     sources = external_data.read_sources(
@@ -222,6 +238,7 @@ def _external_sources(
         cache=run.cache,
         record_features=RecordFeatures.named(config.record_features),
         leaks=config.leaks,
+        scored_on=(*scored_on, "test"),
         bad_images=config.bad_images,
         on_progress=reporter.counting,
     )

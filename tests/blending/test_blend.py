@@ -17,7 +17,7 @@ from automl_flowers.blending.blend import (
     weigh,
 )
 from automl_flowers.blending.external import join_sources, read_sources
-from automl_flowers.blending.fits import Fit
+from automl_flowers.blending.fits import Fit, load_weights
 from automl_flowers.blending.material import collect
 from automl_flowers.blending.retrain import Member, digits_of, retrain
 from automl_flowers.data.prepare import prepare
@@ -56,7 +56,7 @@ def describe_member(recipe, number):
         score_with_pseudo_labels=None,
         size={"layers": 5},
         epochs=(),
-        fits=(Fit(f"member {number}", "digits", {}, ()),),
+        fits=((Fit(f"member {number}", "digits", {}, ()),),),
         final_fits=(Fit(f"member {number}", "digits", {}, ()),),
     )
 
@@ -227,7 +227,7 @@ def members(trainer, recipe, other_recipe, run, material):
 
 @pytest.fixture(scope="module")
 def aligned(trainer, members, run):
-    return predict_members(trainer, members, run["members"], run["predictions"])
+    return predict_members(trainer, members, material, run["members"], run["predictions"])
 
 
 def test_a_member_keeps_external_images_where_they_do_not_lower_its_score(members, source):
@@ -275,26 +275,28 @@ def test_predictions_are_those_of_the_members_by_id(trainer, members, aligned, o
         assert score == member.scores["macro_f1"]
 
 
-def test_predictions_are_made_once(trainer, members, aligned, run):
+def test_predictions_are_made_once(trainer, members, aligned, material, run):
     class Unwilling:
         data = trainer.data
 
         def __getattr__(self, name):
             raise AssertionError(f"asked for {name}")
 
-    again = predict_members(Unwilling(), members, run["members"], run["predictions"])
+    again = predict_members(Unwilling(), members, material, run["members"], run["predictions"])
 
     for split, one in aligned.items():
         np.testing.assert_array_equal(again[split].probabilities, one.probabilities)
 
 
-def test_a_damaged_file_of_predictions_is_made_again(trainer, members, aligned, run, tmp_path):
+def test_a_damaged_file_of_predictions_is_made_again(
+    trainer, members, aligned, material, run, tmp_path
+):
     folder = tmp_path / "predictions"
     shutil.copytree(run["predictions"], folder)
-    file = folder / predictions_file(trainer, members[0], "val")
+    file = folder / predictions_file(members[0], material, "val")
     file.write_bytes(file.read_bytes()[:100])
 
-    again = predict_members(trainer, members, run["members"], folder)
+    again = predict_members(trainer, members, material, run["members"], folder)
 
     np.testing.assert_array_equal(again["val"].probabilities, aligned["val"].probabilities)
 
@@ -316,19 +318,20 @@ def other_data(garden, tmp_path_factory):
 
 
 def test_predictions_are_not_reused_for_other_data(
-    make_trainer, trainer, members, aligned, other_data, run, tmp_path
+    make_trainer, members, aligned, material, other_data, run, tmp_path
 ):
     folder = tmp_path / "predictions"
     shutil.copytree(run["predictions"], folder)
-    trainer_now = make_trainer(other_data("test/rose/0.png"))
+    data_now = other_data("test/rose/0.png")
+    material_now = collect(data_now, 32)
 
-    now = predict_members(trainer_now, members, run["members"], folder)
+    now = predict_members(make_trainer(data_now), members, material_now, run["members"], folder)
 
-    names = [predictions_file(t, members[0], "test") for t in (trainer, trainer_now)]
-    assert names[0] != names[1]
-    assert predictions_file(trainer, members[0], "val") == predictions_file(
-        trainer_now, members[0], "val"
-    )
+    def file_of(split, which):
+        return predictions_file(members[0], which, split)
+
+    assert file_of("test", material) != file_of("test", material_now)
+    assert file_of("val", material) == file_of("val", material_now)
     np.testing.assert_array_equal(now["val"].probabilities, aligned["val"].probabilities)
     is_changed = now["test"].ids == "test/rose/0.png"
     difference = abs(now["test"].probabilities - aligned["test"].probabilities).max(axis=(0, 2))
@@ -336,13 +339,13 @@ def test_predictions_are_not_reused_for_other_data(
     assert difference[~is_changed].max() < 1e-6
 
 
-def test_predictions_are_not_reused_for_a_member_trained_on_other_images(trainer, members):
+def test_predictions_are_not_reused_for_a_member_trained_on_other_images(members, material):
     def retrained(member):
-        fits = tuple(replace(fit, trained_on="other images") for fit in member.fits)
-        return replace(member, fits=fits)
+        fits = tuple(replace(fit, trained_on="other images") for fit in member.all_fits)
+        return replace(member, fits=(fits,))
 
     for member in members:
-        files = {predictions_file(trainer, one, "val") for one in (member, retrained(member))}
+        files = {predictions_file(one, material, "val") for one in (member, retrained(member))}
         assert len(files) == 2
 
 
@@ -361,13 +364,14 @@ def test_other_training_images_retrain(make_trainer, members, recipe, other_data
     )
 
     assert heard == [recipe.name]
-    assert digits_of(changed.fits) != digits_of(members[0].fits)
+    assert digits_of(changed.all_fits) != digits_of(members[0].all_fits)
 
 
-def test_what_is_written_holds_what_was_done(trainer, members, aligned, tmp_path):
+def test_what_is_written_holds_what_was_done(members, aligned, material, tmp_path):
     choice = weigh(aligned["blend"], "auto")
     files = [
-        {split: predictions_file(trainer, member, split) for split in aligned} for member in members
+        {split: predictions_file(member, material, split) for split in aligned}
+        for member in members
     ]
 
     write_json(
@@ -399,7 +403,9 @@ def test_test_images_without_labels_are_predicted_and_not_scored(
         (root / "test" / name).rmdir()
     data = prepare(str(root), seed=0, image_size=32, cache=tmp_path / "cache")
 
-    aligned = predict_members(make_trainer(data), members, run["members"], tmp_path / "predictions")
+    aligned = predict_members(
+        make_trainer(data), members, collect(data, 32), run["members"], tmp_path / "predictions"
+    )
     summary = summarise(
         members, aligned, weigh(aligned["blend"], "uniform"), files=[{}, {}], external=[]
     )
@@ -407,3 +413,29 @@ def test_test_images_without_labels_are_predicted_and_not_scored(
     assert aligned["test"].probabilities.shape == (2, 6, 3)
     assert set(aligned["test"].labels) == {-1}
     assert summary["scores"]["test"]["macro_f1"] is None
+
+
+def test_with_folds_every_image_is_predicted_by_models_that_have_not_seen_it(
+    trainer, recipe, ours, run
+):
+    material = collect(ours, 32, num_folds=2)
+
+    member = retrain(trainer, recipe, run["members"], material)
+    aligned = predict_members(trainer, [member], material, run["members"], run["predictions"])
+
+    assert set(aligned) == {"blend", "test"}
+    labelled = ours.manifest.split("train", "val", "blend")
+    assert aligned["blend"].ids.tolist() == labelled["id"].tolist()
+    assert aligned["blend"].labels.tolist() == labelled["label"].tolist()
+    for part, (one,) in zip(material.parts, member.fits, strict=True):
+        examples = part.val.at(32)
+        inside = np.isin(aligned["blend"].ids, examples.ids)
+        held_out = aligned["blend"].probabilities[0, inside]
+        assert one.macro_f1 == metrics.macro_f1(aligned["blend"].labels[inside], held_out)
+    test = ours.examples("test", 32)
+    weights = [load_weights(run["members"], one.name) for one in member.all_fits]
+    of_test = np.mean([trainer.predict(recipe, each, test) for each in weights], axis=0)
+    np.testing.assert_allclose(aligned["test"].probabilities[0], of_test, atol=1e-6)
+    summary = summarise([member], aligned, weigh(aligned["blend"], "auto"), files=[{}], external=[])
+    assert summary["scores"]["val"] is None
+    assert summary["members"][0]["final_fits"] == [one.name for one in member.all_fits]

@@ -38,8 +38,13 @@ def test_everything_is_all_that_has_a_label(ours):
     material = collect(ours, 32, final_fit=True)
 
     parts = ours.manifest.count_images()
-    assert material.train.count == parts["train"]
-    assert material.val.count == parts["val"]
+    [own] = material.parts
+    assert own.train.count == parts["train"]
+    assert own.val.count == parts["val"]
+    assert {split: images.count for split, images in own.held_out.items()} == {
+        split: parts[split] for split in ("val", "blend")
+    }
+    assert material.test.count == parts["test"]
     assert material.everything.count == parts["train"] + parts["val"] + parts["blend"]
     examples = material.everything.at(32)
     assert len(examples) == material.everything.count
@@ -51,6 +56,64 @@ def test_copies_of_test_images_are_not_trained_on_to_predict_them(with_copies):
     kept, dropped = (set(labelled_rows(with_copies, policy)["id"]) for policy in ("keep", "drop"))
 
     assert kept - dropped == {"val/daisy/0.png", "val/rose/0.png"}
+
+
+def test_folds_hold_out_every_labelled_image_once(ours):
+    material = collect(ours, 32, num_folds=3)
+
+    labelled = set(ours.manifest.split("train", "val", "blend")["id"])
+    held_out = [set(part.held_out["blend"].at(32).ids) for part in material.parts]
+    assert sorted(identity for fold in held_out for identity in fold) == sorted(labelled)
+    for part, fold in zip(material.parts, held_out, strict=True):
+        assert set(part.train.at(32).ids) == labelled - fold
+        assert set(part.val.at(32).ids) == fold
+        assert set(part.held_out) == {"blend"}
+    assert [part.suffix for part in material.parts] == [f".fold{k}of3" for k in (1, 2, 3)]
+    contents = {images.content for part in material.parts for images in (part.train, part.val)}
+    assert len(contents) == 6
+    assert material.test.count == len(ours.manifest.split("test"))
+
+
+def test_folds_keep_copies_together(garden, tmp_path):
+    root = tmp_path / "garden"
+    shutil.copytree(garden, root)
+    pairs = []
+    for name in ("daisy", "rose", "tulip"):
+        for number in range(2):
+            with Image.open(root / "train" / name / f"{number}.png") as image:
+                image.resize((40, 40), Image.Resampling.BICUBIC).save(
+                    root / "train" / name / f"copy{number}.png"
+                )
+            pairs.append({f"train/{name}/{number}.png", f"train/{name}/copy{number}.png"})
+    data = prepare(str(root), seed=0, image_size=32, cache=tmp_path / "cache")
+
+    material = collect(data, 32, num_folds=4, seed=3)
+
+    folds = [set(part.val.at(32).ids) for part in material.parts]
+    for pair in pairs:
+        assert sum(pair <= fold for fold in folds) == 1
+
+
+def test_copies_of_test_images_are_in_no_fold(with_copies):
+    material = collect(with_copies, 32, num_folds=2)
+
+    ids = np.concatenate([part.val.at(32).ids for part in material.parts])
+    assert not {"val/daisy/0.png", "val/rose/0.png"} & set(ids)
+    assert len(ids) == len(labelled_rows(with_copies, "drop"))
+
+
+def test_heads_of_folds_have_not_seen_what_is_held_out(ours):
+    seen = []
+
+    def heads_of_fold(rows, is_train):
+        seen.append(set(rows["id"][is_train]))
+        return lambda backbone, image_size: None
+
+    material = collect(ours, 32, num_folds=3, heads_of_fold=heads_of_fold)
+
+    assert seen == [set(part.train.at(32).ids) for part in material.parts]
+    assert all(part.heads is not None for part in material.parts)
+    assert collect(ours, 32, heads_of_fold=heads_of_fold).parts[0].heads is None
 
 
 def test_what_is_sure_joins_with_the_label_it_was_given(with_copies):
@@ -65,6 +128,22 @@ def test_what_is_sure_joins_with_the_label_it_was_given(with_copies):
     assert examples.ids.tolist() == ["test/2.png", "test/3.png", "test/5.png"]
     assert examples.labels.tolist() == [2, 0, 2]
     assert pseudo_labelled(with_copies, ids, probabilities, 0.95, 32) is None
+
+
+def test_with_folds_copies_of_any_labelled_image_do_not_join(garden, tmp_path):
+    root = tmp_path / "garden"
+    shutil.copytree(garden, root)
+    for path in list((root / "test").rglob("*.png")):
+        path.unlink()
+    for folder in ("daisy", "rose", "tulip"):
+        (root / "test" / folder).rmdir()
+    with Image.open(root / "train" / "rose" / "0.png") as image:
+        image.resize((40, 40), Image.Resampling.BICUBIC).save(root / "test" / "0.png")
+    data = prepare(str(root), seed=0, image_size=32, cache=tmp_path / "cache", leaks="warn")
+    sure = (np.array(["test/0.png"]), np.array([[0.0, 1.0, 0.0]]), 0.9, 32)
+
+    assert pseudo_labelled(data, *sure).count == 1
+    assert pseudo_labelled(data, *sure, scored_on=("train", "val", "blend")) is None
 
 
 def test_images_that_scores_are_taken_on_get_no_other_labels(ours, with_copies):

@@ -15,7 +15,7 @@ from automl_flowers.blending.fits import (
     read_progress,
     weights_path,
 )
-from automl_flowers.blending.material import Material
+from automl_flowers.blending.material import Material, Part
 from automl_flowers.blending.retrain import FAILURES, digits_of, retrain
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.errors import RunError
@@ -74,7 +74,8 @@ def make_images(content, count):
     return Images(lambda image_size: examples, content, count)
 
 
-OURS = Material(train=make_images("ours", 10), val=make_images("val", 3))
+OURS = Material((Part(make_images("ours", 10), make_images("val", 3)),))
+OTHERS = Material((Part(make_images("others", 10), make_images("val", 3)),))
 EXTERNAL = replace(OURS, external=make_images("theirs", 4))
 EVERYTHING = make_images("all of ours", 16)
 
@@ -211,17 +212,17 @@ def test_other_images_weights_seeds_and_horizons_retrain(recipe, folder, change)
     second = retrain(learner, recipe, folder, OURS)
 
     assert len(learner.trained) == 1
-    assert digits_of(second.fits) != digits_of(first.fits)
+    assert digits_of(second.all_fits) != digits_of(first.all_fits)
 
 
 def test_other_images_retrain(recipe, folder):
     first = retrain(Learner(), recipe, folder, OURS)
     learner = Learner()
 
-    second = retrain(learner, recipe, folder, replace(OURS, train=make_images("others", 10)))
+    second = retrain(learner, recipe, folder, OTHERS)
 
     assert len(learner.trained) == 1
-    assert digits_of(second.fits) != digits_of(first.fits)
+    assert digits_of(second.all_fits) != digits_of(first.all_fits)
 
 
 def test_other_external_images_retrain_only_the_member_with_them(recipe, folder):
@@ -284,8 +285,8 @@ def test_digits_tell_apart_what_members_were_trained_on(recipe, folder):
     without = retrain(Learner(), recipe, folder, OURS)
     joined = retrain(Learner(), recipe, folder, EXTERNAL)
 
-    digits = digits_of(without.fits)
-    assert digits != digits_of(joined.fits)
+    digits = digits_of(without.all_fits)
+    assert digits != digits_of(joined.all_fits)
     assert len(digits) == 8
     assert int(digits, 16) >= 0
 
@@ -321,7 +322,12 @@ def test_a_kill_between_weights_and_record_leaves_no_record_of_other_weights(
     with monkeypatch.context() as patch:
         patch.setattr(fits_module, "write_json", killed)
         with pytest.raises(KeyboardInterrupt):
-            retrain(Learner(), recipe, folder, replace(OURS, train=make_images("others", 10)))
+            retrain(
+                Learner(),
+                recipe,
+                folder,
+                OTHERS,
+            )
     learner = Learner()
     retrain(learner, recipe, folder, OURS)
 
@@ -334,7 +340,7 @@ def test_the_record_holds_what_was_trained(recipe, folder):
     record = json.loads((folder / f"{recipe.name}.json").read_text())
     assert record["recipe"] == recipe.to_dict()
     assert record["epochs"] == [asdict(epoch) for epoch in member.epochs]
-    assert record["trained_on"] == member.fits[0].trained_on
+    assert record["trained_on"] == member.all_fits[0].trained_on
 
 
 def test_damaged_weights_are_named(recipe, folder):
@@ -351,13 +357,13 @@ def test_several_seeds_are_several_fits_of_one_member(recipe, folder):
     member = retrain(learner, recipe, folder, OURS, num_seeds=3)
 
     assert [number for *_, number in learner.trained] == [0, 1, 2]
-    assert [fit.name for fit in member.fits] == [
+    assert [fit.name for fit in member.all_fits] == [
         recipe.name, f"{recipe.name}.seed1", f"{recipe.name}.seed2"
     ]  # fmt: skip
-    assert len({fit.trained_on for fit in member.fits}) == 3
-    assert member.final_fits == member.fits
+    assert len({fit.trained_on for fit in member.all_fits}) == 3
+    assert member.final_fits == member.all_fits
     one = retrain(learner, recipe, folder, OURS)
-    assert one.fits == member.fits[:1]
+    assert one.all_fits == member.all_fits[:1]
     assert len(learner.trained) == 3  # fewer seeds train nothing
 
 
@@ -368,7 +374,7 @@ def test_external_images_are_judged_by_the_first_seed_alone(recipe, folder):
 
     joined = f"{recipe.name}+external"
     assert learner.trained == [(recipe.name, 10, 0), (joined, 14, 0), (f"{joined}.seed1", 14, 1)]
-    assert [fit.name for fit in member.fits] == [joined, f"{joined}.seed1"]
+    assert [fit.name for fit in member.all_fits] == [joined, f"{joined}.seed1"]
 
 
 def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
@@ -378,8 +384,8 @@ def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
 
     final = f"{recipe.name}+external+evaluation"
     assert learner.trained[2:] == [(final, 20, 0)]
-    assert [fit.name for fit in member.fits_for("blend")] == [f"{recipe.name}+external"]
-    assert [fit.name for fit in member.fits_for("test")] == [final]
+    assert [fit.name for fit in member.all_fits] == [f"{recipe.name}+external"]
+    assert [fit.name for fit in member.final_fits] == [final]
     assert member.scores["macro_f1"] == 0.6
     assert all(math.isnan(epoch.macro_f1) for epoch in member.final_fits[0].epochs)
     again = retrain(learner, recipe, folder, replace(EXTERNAL, everything=EVERYTHING))
@@ -396,7 +402,7 @@ def test_an_average_of_weights_is_trained_anew(recipe, folder):
     second = retrain(averaging, recipe, folder, OURS, progress=make_progress(NUM_EPOCHS))
 
     assert (len(plain.trained), len(averaging.trained)) == (0, 1)
-    assert digits_of(first.fits) != digits_of(second.fits)
+    assert digits_of(first.all_fits) != digits_of(second.all_fits)
 
 
 @pytest.mark.parametrize(("with_pseudo", "kept"), [(0.4, False), (0.7, True)])
@@ -424,3 +430,85 @@ def test_a_training_on_given_labels_that_fails_leaves_the_member_as_it_was(recip
 
     assert member.name == recipe.name
     assert member.score_with_pseudo_labels is None
+
+
+FOLDS = Material(
+    tuple(
+        Part(make_images(f"all but {k}", 8 + k), make_images(f"fold {k}", 3), suffix=f".fold{k}of3")
+        for k in (1, 2, 3)
+    )
+)
+
+
+def test_folds_are_fits_of_one_member_and_take_nothing_over(recipe, folder):
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, FOLDS, progress=make_progress(NUM_EPOCHS))
+
+    assert member.name == recipe.name
+    assert [[one.name for one in fits] for fits in member.fits] == [
+        [f"{recipe.name}.fold{k}of3"] for k in (1, 2, 3)
+    ]
+    assert member.final_fits == member.all_fits
+    assert [count for _, count, _ in learner.trained] == [9, 10, 11]
+    assert learner.first_epoch == 0
+
+
+def test_what_joins_is_decided_on_the_first_fold(recipe, folder):
+    learner = Learner(score=0.5, with_external=0.6)
+
+    member = retrain(learner, recipe, folder, replace(FOLDS, external=make_images("theirs", 4)))
+
+    assert member.name == f"{recipe.name}+external"
+    names = [name for name, _, _ in learner.trained]
+    assert names == [f"{recipe.name}.fold1of3"] + [
+        f"{recipe.name}+external.fold{k}of3" for k in (1, 2, 3)
+    ]
+    assert [fits[0].name for fits in member.fits] == names[1:]
+
+
+def test_folds_and_seeds_and_a_final_fit_go_together(recipe, folder):
+    learner = Learner()
+    material = replace(FOLDS, everything=EVERYTHING)
+
+    member = retrain(learner, recipe, folder, material, num_seeds=2)
+
+    assert [len(fits) for fits in member.fits] == [2, 2, 2]
+    assert [one.name for one in member.final_fits] == [
+        f"{recipe.name}+evaluation",
+        f"{recipe.name}+evaluation.seed1",
+    ]
+
+
+def test_folds_go_on_after_a_kill(recipe, folder):
+    class Dying(Learner):
+        def train(self, *arguments, name, **others):
+            if ".fold3" in name:
+                raise KeyboardInterrupt
+            return super().train(*arguments, name=name, **others)
+
+    with pytest.raises(KeyboardInterrupt):
+        retrain(Dying(), recipe, folder, FOLDS)
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, FOLDS)
+
+    assert [name for name, _, _ in learner.trained] == [f"{recipe.name}.fold3of3"]
+    assert len(member.all_fits) == 3
+
+
+def test_fits_of_a_fold_start_from_heads_of_the_fold(recipe, folder):
+    heads = [lambda backbone, size, k=k: k for k in range(3)]
+    material = Material(
+        tuple(replace(part, heads=head) for part, head in zip(FOLDS.parts, heads, strict=True))
+    )
+    got = []
+
+    class Watched(Learner):
+        def train(self, *arguments, images, **others):
+            got.append(images.heads("any", 32))
+            return super().train(*arguments, images=images, **others)
+
+    retrain(Watched(), recipe, folder, material)
+
+    assert got == [0, 1, 2]

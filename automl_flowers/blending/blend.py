@@ -180,6 +180,7 @@ def summarise(
             for number, (member, weight) in enumerate(zip(members, choice.weights, strict=True))
         ],
         "scores": scores,
+        "images": {split: len(one.ids) for split, one in aligned.items()},
         "absent_classes": {
             split: len(metrics.absent_classes(a.labels[a.labels >= 0], len(a.class_names)))
             for split, a in aligned.items()

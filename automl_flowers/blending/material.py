@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_flowers.blending.fits import Images, StartingHeads
+from automl_flowers.blending.fits import Images
 from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.leaks import Policy, leaks_within
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.errors import ConfigError
+from automl_flowers.tuning.trainer import StartingHeads
 
 ALL_LABELLED = ("train", "val", "blend")
 """Splits whose images are dealt into folds, and that a final fit trains on."""

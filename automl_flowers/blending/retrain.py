@@ -11,8 +11,8 @@ So do test images that a first ensemble has labelled, which are asked for by the
 
 Several fits that differ in their seed count as one member, whose probabilities are their mean.
 Where our images are dealt into folds, a member has fits of its own on each; what joins them is
-decided on the first. A final fit trains on the evaluation images, too: it predicts new images, and the scores are those
-of the fits before it, which have not seen what they are scored on.
+decided on the first. A final fit trains on the evaluation images, too: it predicts new images,
+and the scores are those of the fits before it, which have not seen what they are scored on.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def retrain(
     if material.pseudo is not None:
         best, labelled, _ = _judge(best, material.pseudo, "+pseudo", train)
     chosen, first = best.training_set, best.fit
-    fits = ((first, *(train(chosen, number) for number in range(1, num_seeds))),)
+    fits: tuple[tuple[Fit, ...], ...] = (
+        (first, *(train(chosen, number) for number in range(1, num_seeds))),
+    )
     fits += tuple(fits_of(_training_set(part, chosen.external, chosen.suffix)) for part in others)
     final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:

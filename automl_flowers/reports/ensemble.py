@@ -41,6 +41,7 @@ class Member:
         without_external: Macro F1 on `val` without external images.
         with_external: The same with them; None if there were none.
         predictions: For each split, the name of its file.
+        first_fit: Name of the fit whose learning curve stands for it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Member:
     without_external: float | None
     with_external: float | None
     predictions: Mapping[str, str]
+    first_fit: str
 
     def score(self, split: str, metric: str = "macro_f1") -> float | None:
         """Return a score, None where the split has no labels."""
@@ -87,6 +89,8 @@ class Blend:
         cross_fitted: Macro F1 on `blend`, each image with weights fitted without it.
         interval: 90 % of `naive` over resampled images.
         absent_classes: For each split, classes without an image.
+        num_folds: Folds whose held-out predictions stand for `blend`; None if `blend` is a split.
+        images: For each split, how many were predicted; empty of older versions.
         external: Data sets that could join.
         content: `blend.json` as it is.
     """
@@ -99,6 +103,8 @@ class Blend:
     cross_fitted: float | None
     interval: tuple[float, float] | None
     absent_classes: Mapping[str, int]
+    num_folds: int | None
+    images: Mapping[str, int]
     external: tuple[ExternalData, ...]
     content: dict[str, Any]
 
@@ -124,18 +130,20 @@ def trained_on(content: Mapping[str, Any]) -> str:
         'train, and 1 of 2 members on external images of oxford_102 (1,020) too'
     """
     members = [str(member["name"]) for member in content["members"]]
-    with_external = sum(name.endswith(EXTERNAL) for name in members)
+    with_external = sum(EXTERNAL in name for name in members)
+    folds = content.get("folds")
+    ours = f"{folds - 1} of {folds} folds of train, val and blend" if folds else "train"
     sources = [
         f"{source['name']} ({source['images_used']:,})"
         for source in content.get("external", ())
         if source["images_used"]
     ]
     if not sources:
-        return "train"
+        return ours
     if not with_external:
-        return f"train; no member was better with external images of {', '.join(sources)}"
+        return f"{ours}; no member was better with external images of {', '.join(sources)}"
     who = "all" if with_external == len(members) else f"{with_external} of {len(members)}"
-    return f"train, and {who} members on external images of {', '.join(sources)} too"
+    return f"{ours}, and {who} members on external images of {', '.join(sources)} too"
 
 
 def parse_blend(content: dict[str, Any]) -> Blend:
@@ -157,6 +165,8 @@ def parse_blend(content: dict[str, Any]) -> Blend:
         cross_fitted=on_blend.get("cross_fitted_macro_f1"),
         interval=(interval[0], interval[1]) if interval else None,
         absent_classes=content.get("absent_classes", {}),
+        num_folds=content.get("folds"),
+        images=content.get("images", {}),
         external=tuple(_external(entry) for entry in content.get("external", ())),
         content=content,
     )
@@ -170,6 +180,7 @@ def _member(entry: dict[str, Any]) -> Member:
         without_external=entry.get("val_macro_f1_without_external"),
         with_external=entry.get("val_macro_f1_with_external"),
         predictions=entry.get("predictions", {}),
+        first_fit=(entry.get("fits") or [entry["name"]])[0],
     )
 
 
@@ -216,18 +227,21 @@ def read_curves(run: RunFolder, blend: Blend | None) -> tuple[MemberCurve, ...]:
     Members are trained with and without external images and one of both is blended; models of
     earlier ensembles are left out. Without a blend, all retrained models are returned.
     """
-    names = [member.name for member in blend.members] if blend else []
-    origins = [name.removesuffix(EXTERNAL) for name in names]
+    names = [member.first_fit for member in blend.members] if blend else []
+    origins = [_origin(name) for name in names]
     curves = [
         MemberCurve(name, epochs, name in names)
         for name, epochs in _recorded_curves(run.members)
-        if not blend or name.removesuffix(EXTERNAL) in origins
+        if not blend or _origin(name) in origins
     ]
     if not blend:
         return tuple(curves)
-    return tuple(
-        sorted(curves, key=lambda c: (origins.index(c.name.removesuffix(EXTERNAL)), c.name))
-    )
+    return tuple(sorted(curves, key=lambda c: (origins.index(_origin(c.name)), c.name)))
+
+
+def _origin(name: str) -> str:
+    """Return the name of the fit without external images that one with them is compared with."""
+    return name.replace(EXTERNAL, "")
 
 
 def _recorded_curves(folder: Path) -> Iterator[tuple[str, tuple[EpochRecord, ...]]]:

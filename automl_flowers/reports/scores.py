@@ -50,6 +50,7 @@ def score_lines(
     """
     lines = [_of_best(ranked, images.get("val"))] if ranked else []
     if blend is not None:
+        images = {**images, **blend.images}
         of_blend = [*_of_blend(blend, images), _of_test(blend, images.get("test"))]
         lines += [replace(line, trained_on=blend.trained_on) for line in of_blend]
     return tuple(lines)
@@ -76,9 +77,10 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
             meaning="picked the members: flattering",
         )
     fitted = blend.rule == "optimized"
+    split = f"{blend.num_folds} folds" if blend.num_folds else "blend"
     yield ScoreLine(
         what="blend, naive",
-        split="blend",
+        split=split,
         images=images.get("blend"),
         macro_f1=blend.naive if blend.naive is not None else blend.score("blend"),
         interval=blend.interval,
@@ -87,7 +89,7 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
     )
     yield ScoreLine(
         what="blend, cross-fitted",
-        split="blend",
+        split=split,
         images=images.get("blend"),
         macro_f1=blend.cross_fitted,
         meaning="were each blended with weights that were fitted without them"

@@ -197,7 +197,8 @@ class Trainer:
         if self._fresh_programs:
             self._programs.clear()
         images = images or TrainingImages(
-            *(self.examples(split, recipe.image_size) for split in ("train", "val"))
+            train=self.examples("train", recipe.image_size),
+            val=self.examples("val", recipe.image_size),
         )
         begun = False
 

@@ -226,7 +226,7 @@ def members(trainer, recipe, other_recipe, run, material):
 
 
 @pytest.fixture(scope="module")
-def aligned(trainer, members, run):
+def aligned(trainer, members, material, run):
     return predict_members(trainer, members, material, run["members"], run["predictions"])
 
 

@@ -39,6 +39,39 @@ def test_a_member_of_many_fits_says_which(blended):
     }
 
 
+@pytest.fixture(scope="module")
+def blended_by_folds(cli, blended, tmp_path_factory):
+    """The same run with an ensemble of one member on three folds."""
+    run = tmp_path_factory.mktemp("folds") / "run"
+    shutil.copytree(blended[0], run)
+    made = cli.json("ensemble", "--run", run, "--top", 1, "--folds", 3)
+    return run, made
+
+
+def test_folds_are_blended_by_all_labelled_images(blended_by_folds, pictures):
+    _, made = blended_by_folds
+
+    [member] = made["members"]
+    name = member["name"]
+    assert member["fits"] == member["final_fits"] == [f"{name}.fold{k}of3" for k in (1, 2, 3)]
+    labelled = [path for s in ("train", "val") for path in (pictures / s).rglob("*.png")]
+    assert made["images"]["blend"] == len(labelled)
+    assert made["scores"]["val"] is None
+    assert made["folds"] == 3
+
+
+def test_the_report_says_what_folds_were(cli, blended_by_folds):
+    run, made = blended_by_folds
+
+    text = cli("report", "--run", run).stdout
+
+    assert "3 folds" in text
+    [line] = [one for one in text.splitlines() if one.startswith("blend, naive")]
+    assert f" {made['images']['blend']} " in line
+    page = (run / "report.html").read_text()
+    assert f"{made['members'][0]['name']}.fold1of3" in page
+
+
 def test_what_predicts_files_has_predicted_the_submission(cli, blended, pictures):
     run, _ = blended
     rows = read_rows(cli("predict", pictures / "test", "--run", run, "--quiet").stdout)

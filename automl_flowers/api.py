@@ -54,6 +54,7 @@ def search(
     enqueue: Address | Sequence[Mapping[str, Any]] | None = None,
     leaks: str | None = None,
     bad_images: str | None = None,
+    cache: str | None = None,
     feature_bank: str | None = None,
     max_disk: float | None = None,
     seed: int | None = None,
@@ -95,6 +96,8 @@ def search(
             them, `warn`, `fail`, or `keep` them and look for none.
         bad_images: What is done about images that cannot be read: `skip` up to 1 % of the data
             set, `fail` at the first, or the most that may be bad, such as `5%`.
+        cache: Where decoded images are kept: `disk`, `memory`, `none` (decoded for every batch) or
+            `auto`, the first that has room. Changes no number.
         feature_bank: `on` or `off`: keep what frozen layers compute. Changes no number.
         max_disk: Gigabytes that the run folder may take while searching.
         seed: Any integer; 0 by default.
@@ -139,6 +142,7 @@ def ensemble(
     seeds: int | None = None,
     folds: int | None = None,
     final_fit: bool | None = None,
+    cache: str | None = None,
     feature_bank: str | None = None,
     strategy: str | None = None,
     precision: str | None = None,
@@ -169,6 +173,7 @@ def ensemble(
             by the `blend` split.
         final_fit: Train once more on all labelled images, evaluation included, to predict new
             ones; scores are those of before.
+        cache: As for `search`.
         feature_bank: As for `search`.
         strategy: As for `search`.
         precision: As for `search`.

@@ -80,6 +80,13 @@ BadImages = Annotated[
         "that cannot be read."
     ),
 ]
+CacheMode = Annotated[
+    str | None,
+    typer.Option(
+        help="disk, memory, none (decode for every batch) or auto (the first that has room): "
+        "where decoded images are kept. Changes no number."
+    ),
+]
 Strategy = Annotated[str | None, typer.Option(help="auto, tpu, tpu:NAME, mirrored, gpu or cpu.")]
 Bank = Annotated[
     str | None,
@@ -161,6 +168,7 @@ def search(
     ] = None,
     leaks: Leaks = None,
     bad_images: BadImages = None,
+    cache: CacheMode = None,
     feature_bank: Bank = None,
     max_disk: Annotated[
         float | None, typer.Option(help="Gigabytes that the run folder may take while searching.")
@@ -235,6 +243,7 @@ def ensemble(
             help="Train once more on evaluation images, too, to predict new ones.",
         ),
     ] = None,
+    cache: CacheMode = None,
     feature_bank: Bank = None,
     strategy: Strategy = None,
     precision: Precision = None,

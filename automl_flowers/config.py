@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from automl_flowers.data.bad_images import parse_policy
+from automl_flowers.data.caching import CacheMode
 from automl_flowers.disk import GIGABYTE
 from automl_flowers.durations import parse_seconds
 from automl_flowers.errors import ConfigError, RunError
@@ -136,6 +137,8 @@ class RunConfig(pydantic.BaseModel):
         probe: What a linear head on frozen features decides before the search: `drop` leaves out
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with: a YAML file, or the content of one.
+        cache: How decoded pictures are kept: `disk`, `memory`, `none`, or `auto` for the first of
+            these that has room; changes no number.
         feature_bank: Whether what frozen layers compute is kept and used again; changes no number.
         feature_bank_gigabytes: Most disk that it takes.
         max_disk: Gigabytes that the run folder may take while searching.
@@ -189,6 +192,7 @@ class RunConfig(pydantic.BaseModel):
     fresh_programs: bool = False
     probe: Literal["drop", "keep", "off"] = "drop"
     enqueue: str | list[dict[str, Any]] | None = None
+    cache: CacheMode = "auto"
     feature_bank: Annotated[Literal["on", "off"], BeforeValidator(_as_switch)] = "on"
     feature_bank_gigabytes: Annotated[float, Field(ge=0, le=1e6)] = 2.0
     max_disk: Annotated[float, Field(gt=0, le=1e9)] | None = None

@@ -90,6 +90,14 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_if_there(path: Path) -> str:
+    """Return a file's text, or nothing if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

@@ -24,6 +24,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl_flowers.files import read_if_there
+from automl_flowers.memory import container_limit, machine_memory
 from automl_flowers.run_folder import RUNS
 from automl_flowers.tpu_probe import (
     Probe,
@@ -166,7 +168,7 @@ def gather(environ: Mapping[str, str] = os.environ) -> Facts:
     asking = threading.Thread(target=lambda: answers.append(can_reach(WEIGHTS_HOST)), daemon=True)
     asking.start()
     packages = installed_versions(PACKAGES)
-    total, free = _memory()
+    total, free = machine_memory()
     hints = find_hints(environ)
     tensorflow = import_in_child(environ, IMPORT_SECONDS)
     facts = Facts(
@@ -178,10 +180,10 @@ def gather(environ: Mapping[str, str] = os.environ) -> Facts:
         tpu_hints=hints,
         tpu=_try_tpu(environ, hints) if hints and not tensorflow.error else None,
         num_cpus=_usable_cpus(),
-        instructions=_instructions(_read(Path("/proc/cpuinfo"))),
+        instructions=_instructions(read_if_there(Path("/proc/cpuinfo"))),
         memory_total=total,
         memory_free=free,
-        memory_limit=memory_limit(_read(Path("/proc/self/cgroup")), Path("/sys/fs/cgroup"), total),
+        memory_limit=container_limit(total),
         folders=tuple(_look_at(*place) for place in _places(environ)),
         weights={name: _has_weights(name, environ) for name in BACKBONES},
         variables={name: environ[name] for name in VARIABLES if environ.get(name)},
@@ -291,25 +293,6 @@ def _applies(requirement: Requirement, *, is_here: bool) -> bool:
 # The machine
 
 
-def memory_limit(own_groups: str, root: Path, total: int | None) -> int | None:
-    """Return the bytes that a container may use, or None if that is no limit.
-
-    Args:
-        own_groups: Content of `/proc/self/cgroup`.
-        root: `/sys/fs/cgroup`.
-        total: Bytes of the machine; a limit above says nothing.
-    """
-    files = [root / "memory.max", root / "memory/memory.limit_in_bytes"]
-    for line in own_groups.splitlines():
-        _, controllers, group = line.split(":", 2)
-        if not controllers:
-            files.append(root / group.lstrip("/") / "memory.max")
-        elif "memory" in controllers.split(","):
-            files.append(root / "memory" / group.lstrip("/") / "memory.limit_in_bytes")
-    limits = [int(text) for text in map(_read, files) if text.strip().isdecimal()]
-    return min((limit for limit in limits if total is None or limit < total), default=None)
-
-
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
     """Read `nvidia-smi --query-gpu=name,memory.total,memory.free --format=csv,noheader,nounits`."""
     rows = [line.rsplit(",", 2) for line in text.splitlines() if line.count(",") >= 2]
@@ -341,16 +324,6 @@ def _instructions(cpuinfo: str) -> str:
     flags = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
     here = flags.group(1).split() if flags else []
     return next((name for name in _INSTRUCTIONS if name in here), "")
-
-
-def _memory() -> tuple[int | None, int | None]:
-    """Return total and available memory in bytes."""
-    kibibytes = dict(re.findall(r"^(\w+):\s+(\d+) kB$", _read(Path("/proc/meminfo")), re.MULTILINE))
-    if "MemTotal" in kibibytes:
-        return int(kibibytes["MemTotal"]) * 1024, int(kibibytes.get("MemAvailable", 0)) * 1024
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None
-    return None, None
 
 
 def _places(environ: Mapping[str, str]) -> list[tuple[str, Path]]:
@@ -395,10 +368,3 @@ def can_reach(host: str, port: int = 443) -> bool:
             return True
     except OSError:
         return False
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -25,6 +25,8 @@ from automl_flowers.config import (
 )
 from automl_flowers.console import Reporter
 from automl_flowers.data import inspect_augmentation
+from automl_flowers.data.cache import count_bytes
+from automl_flowers.data.caching import Caching
 from automl_flowers.data.collections import locate_sources
 from automl_flowers.data.explore import absent_line
 from automl_flowers.data.leaks import Policy
@@ -256,9 +258,15 @@ def largest_size(space: Space) -> int:
 def bytes_to_decode(space: Space, data: ImageData, run: RunFolder) -> int:
     """Return the bytes of decoded pictures that a search will write and has not yet."""
     sizes = {int(size) for size in space.choices("image_size")}
-    pixels = len(data.manifest.rows) * sum(size**2 for size in sizes)
+    needed = (count_bytes(len(data.manifest.rows), size) for size in sizes)
+    to_disk = sum(each for each in needed if data.caching.choose(each, run.cache) == "disk")
     decoded = sum(file.stat().st_size for file in run.cache.glob("images-*"))
-    return max(3 * pixels - decoded, 0)
+    return max(to_disk - decoded, 0)
+
+
+def caching_of(config: RunConfig, reporter: Reporter) -> Caching:
+    """Return how this command keeps decoded pictures."""
+    return Caching(config.cache, lambda text: reporter.say(f"pictures: {text}"))
 
 
 def _check_weights_files(space: Space, config: RunConfig) -> None:
@@ -311,6 +319,7 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
         cache=run.cache,
         leaks=_policy_of(config, run),
         bad_images=config.bad_images,
+        caching=caching_of(config, reporter),
         on_progress=reporter.counting,
     )
     say_problems(data.manifest.problems, reporter)

@@ -255,7 +255,14 @@ def test_digits_change_with_every_search_setting(setting):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"run": "x"}, {"quiet": True}, {"top": 5}, {"json": True}, {"feature_bank": "off"}],
+    [
+        {"run": "x"},
+        {"quiet": True},
+        {"top": 5},
+        {"json": True},
+        {"feature_bank": "off"},
+        {"cache": "none"},
+    ],
     ids=lambda settings: next(iter(settings)),
 )
 def test_digits_do_not_change_with_anything_else(settings):

@@ -222,28 +222,6 @@ def test_tensorflow_that_an_extra_would_not_have_brought_is_named():
     assert unmet[0].startswith(f"ours needs {build}>=99, and ")
 
 
-GROUPS_V1 = "4:memory:/jobs/one\n2:cpuacct:/\n0::/\n"
-GROUPS_V2 = "0::/jobs/one\n"
-
-
-@pytest.mark.parametrize(
-    ("groups", "file", "content", "limit"),
-    [
-        (GROUPS_V1, "memory/jobs/one/memory.limit_in_bytes", "1000\n", 1000),
-        (GROUPS_V1, "memory/memory.limit_in_bytes", "9223372036854771712\n", None),
-        (GROUPS_V2, "jobs/one/memory.max", "1000\n", 1000),
-        (GROUPS_V2, "memory.max", "1000\n", 1000),
-        (GROUPS_V2, "jobs/one/memory.max", "max\n", None),
-        ("", "elsewhere", "1000", None),
-    ],
-)
-def test_limit_of_a_container_is_found(tmp_path, groups, file, content, limit):
-    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / file).write_text(content)
-
-    assert machine.memory_limit(groups, tmp_path, total=5000) == limit
-
-
 def test_gpus_are_read_as_the_driver_prints_them():
     text = "Tesla T4, 15360, 14910\nNVIDIA GeForce, 1, [N/A]\nNo devices were found\n"
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from automl_flowers.blending.fits import Images
 from automl_flowers.data import copies, label_mapping
 from automl_flowers.data.cache import content_hash
+from automl_flowers.data.caching import AUTO, Caching
 from automl_flowers.data.collections import source_names
 from automl_flowers.data.label_mapping import ClassDecision, LabelMap
 from automl_flowers.data.leaks import EVALUATION_SPLITS, Leaks, Policy, find_leaks, obey
@@ -74,6 +75,7 @@ def read_sources(
     leaks: Policy = "drop",
     scored_on: Sequence[str] = EVALUATION_SPLITS,
     bad_images: str = "skip",
+    caching: Caching = AUTO,
     on_progress: OnProgress,
 ) -> list[Source]:
     """Read external data sets and decide what of them may be trained on.
@@ -92,6 +94,7 @@ def read_sources(
         leaks: What is done with external images that are copies of evaluation images.
         scored_on: Splits of ours whose images are evaluation images.
         bad_images: How many images of each data set may be bad, from `bad_images.parse_policy`.
+        caching: How decoded images are kept.
         on_progress: Hears of decoding.
 
     Raises:
@@ -109,6 +112,7 @@ def read_sources(
             largest_size=largest_size,
             features=record_features,
             bad_images=bad_images,
+            caching=caching,
             on_progress=on_progress,
         )
         for address, name in zip(addresses, names, strict=True)

@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from automl_flowers.data.augmentation import augment, mix, sample_parameters
 from automl_flowers.data.cache import Images
+from automl_flowers.data.caching import ImageStore
 from search_spaces.augmentation import AugmentationStrength, training_augmentation
 from search_spaces.recipe import Recipe
 from search_spaces.regularisation import class_weights
@@ -47,7 +48,7 @@ class Examples:
     """Images with labels, gathered from one or more caches.
 
     Attributes:
-        caches: Image arrays of one size, uint8, `(num_images, size, size, 3)`.
+        caches: Images of one size, uint8, `(num_images, size, size, 3)`, wherever they are kept.
         cache_of: For each example, the index of its array.
         row_of: For each example, its row in that array.
         labels: Class indices, -1 where unknown.
@@ -55,7 +56,7 @@ class Examples:
         content: Digits of what the images show, or None where nobody knows.
     """
 
-    caches: tuple[Images, ...]
+    caches: tuple[ImageStore, ...]
     cache_of: Rows
     row_of: Rows
     labels: Rows

@@ -20,6 +20,7 @@ import pandas as pd
 from automl_flowers.data import copies, splits
 from automl_flowers.data.bad_images import check_bad_images
 from automl_flowers.data.cache import Pictures, content_hash, load_pictures
+from automl_flowers.data.caching import AUTO, Caching
 from automl_flowers.data.copies.fingerprints import Fingerprints, load_fingerprints
 from automl_flowers.data.leaks import NOTHING_DONE, Leaks, Policy, leaks_within, obey
 from automl_flowers.data.losses import Loss, losses_among
@@ -48,6 +49,7 @@ class ImageData:
             is made from, so that finding one broken image decodes no other twice.
         cache: Folder of decoded images.
         on_progress: Hears of decoding.
+        caching: How they are kept.
         leaks: Which training images are copies of evaluation images, and what was done.
     """
 
@@ -55,15 +57,21 @@ class ImageData:
     read_rows: pd.DataFrame
     cache: Path
     on_progress: OnProgress = _quietly
+    caching: Caching = AUTO
     leaks: Leaks = NOTHING_DONE
     _pictures: dict[int, Pictures] = field(default_factory=dict, repr=False)
 
     def pictures(self, image_size: int) -> Pictures:
-        """Return all images at one size, decoding them the first time."""
+        """Return all images at one size, made ready the first time."""
         if image_size not in self._pictures:
-            what = f"decoding {self.read_rows['source'].iloc[0]} at {image_size} px"
+            what = f"{self.read_rows['source'].iloc[0]} at {image_size} px"
             self._pictures[image_size] = load_pictures(
-                self.read_rows, image_size, self.cache, functools.partial(self.on_progress, what)
+                self.read_rows,
+                image_size,
+                self.cache,
+                functools.partial(self.on_progress, f"decoding {what}"),
+                self.caching,
+                what,
             )
         return self._pictures[image_size]
 
@@ -106,6 +114,7 @@ def prepare(
     features: RecordFeatures = USUAL_FEATURES,
     leaks: Policy = "drop",
     bad_images: str = "skip",
+    caching: Caching = AUTO,
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set and divide it into train, val, blend and test.
@@ -122,6 +131,7 @@ def prepare(
         features: What TFRecords call their label and id.
         leaks: What is done with training images that are copies of evaluation images.
         bad_images: As for `read`.
+        caching: How decoded images are kept.
         on_progress: Hears of decoding.
 
     Returns:
@@ -139,6 +149,7 @@ def prepare(
         largest_size=largest_size,
         features=features,
         bad_images=bad_images,
+        caching=caching,
         on_progress=on_progress,
     )
     division = splits.shares_for(set(data.manifest.rows["split"]))
@@ -159,6 +170,7 @@ def read(
     largest_size: int | None = None,
     features: RecordFeatures = USUAL_FEATURES,
     bad_images: str = "skip",
+    caching: Caching = AUTO,
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set as it comes, without the images that cannot be decoded.
@@ -171,6 +183,7 @@ def read(
         largest_size: As for `prepare`.
         features: As for `prepare`.
         bad_images: How many images may be bad, from `bad_images.parse_policy`.
+        caching: How decoded images are kept.
         on_progress: Hears of reading and decoding.
 
     Raises:
@@ -184,7 +197,7 @@ def read(
         features=features,
         on_progress=functools.partial(on_progress, f"reading the files of {name}"),
     )
-    data = ImageData(manifest, manifest.rows, cache, on_progress)
+    data = ImageData(manifest, manifest.rows, cache, on_progress, caching)
     pictures = data.pictures(image_size)
     problems = manifest.problems + tuple(Loss(**vars(p)) for p in pictures.problems)
     check_bad_images(bad_images, losses_among(problems), len(pictures.ids), address)

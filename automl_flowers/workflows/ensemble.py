@@ -240,6 +240,7 @@ def _external_sources(
         leaks=config.leaks,
         scored_on=(*scored_on, "test"),
         bad_images=config.bad_images,
+        caching=run_setup.caching_of(config, reporter),
         on_progress=reporter.counting,
     )
     for source in sources:

@@ -119,6 +119,22 @@ def test_a_large_jpeg_decoded_at_reduced_scale_looks_the_same():
     np.testing.assert_allclose(reduced.astype(int), full.astype(int), atol=6)
 
 
+@pytest.mark.parametrize(
+    ("image_size", "scale"), [(32, 8), (33, 4), (64, 4), (65, 2), (128, 2), (129, 1), (512, 1)]
+)
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_twice_the_target(image_size, scale):
+    rng = np.random.default_rng(0)
+    data = save(Image.fromarray(rng.integers(0, 256, (512, 512, 3), np.uint8)), "JPEG")
+
+    pixels = decode_image(data, image_size)
+
+    image = Image.open(io.BytesIO(data))
+    image.draft("RGB", (512 // scale, 512 // scale))
+    assert image.size == (512 // scale, 512 // scale)
+    expected = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(pixels, expected)
+
+
 @pytest.mark.parametrize("size", [(20, 20), (21, 14), (14, 21)])
 @pytest.mark.parametrize(
     ("orientation", "undo"),

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from automl_flowers.api import ensemble, predict, report, search
+    from automl_flowers.api import ensemble, predict, predict_stream, report, search
     from automl_flowers.custom_backbones import register_backbone
     from automl_flowers.errors import UserError
     from automl_flowers.results import EnsembleResult, Prediction, SearchResult
@@ -18,6 +18,7 @@ _MODULES = {
     "search": "automl_flowers.api",
     "ensemble": "automl_flowers.api",
     "predict": "automl_flowers.api",
+    "predict_stream": "automl_flowers.api",
     "report": "automl_flowers.api",
     "register_backbone": "automl_flowers.custom_backbones",
     "SearchResult": "automl_flowers.results",
@@ -33,6 +34,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "search",
     "ensemble",
     "predict",
+    "predict_stream",
     "report",
     "register_backbone",
     "SearchResult",

@@ -14,7 +14,7 @@ value of the `config` file, else its default. Progress goes to stderr.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -209,14 +209,19 @@ def predict(
     images: Sequence[Address] | Address,
     *,
     run: Address | None = None,
+    probabilities: bool = False,
+    bad_images: str = "skip",
     strategy: str | None = None,
     quiet: bool | None = None,
 ) -> list[Prediction]:
     """Classify images with a run's ensemble, or with its best trial if it has none.
 
     Args:
-        images: Image files, and folders of them.
+        images: Image files, folders of them, and patterns such as `holiday/**/*.jpg`.
         run: Run folder; None for the latest run.
+        probabilities: Whether to give the probability of each class, not only of the best.
+        bad_images: What is done about images that cannot be read: `skip` however many they are,
+            `fail` at the first, or the most that may be bad, such as `5%`.
         strategy: As for `search`.
         quiet: Say nothing of what was skipped.
 
@@ -226,13 +231,46 @@ def predict(
     Raises:
         UserError: If there is no image or no model.
     """
+    given = locals()
+    return list(predict_stream(**given))
+
+
+def predict_stream(
+    images: Sequence[Address] | Address,
+    *,
+    run: Address | None = None,
+    probabilities: bool = False,
+    bad_images: str = "skip",
+    strategy: str | None = None,
+    quiet: bool | None = None,
+) -> Iterator[Prediction]:
+    """Do what `predict` does, an image after the other: for more of them than memory holds.
+
+    Args:
+        images: As for `predict`.
+        run: As for `predict`.
+        probabilities: As for `predict`.
+        bad_images: As for `predict`.
+        strategy: As for `search`.
+        quiet: As for `predict`.
+
+    Returns:
+        What yields the predictions; the next images are decoded meanwhile. It raises, too, where
+        images turn out to be bad.
+
+    Raises:
+        UserError: If there is nothing at a path, or no model.
+    """
     from automl_flowers.run_folder import open_run
 
     paths = [images] if isinstance(images, str | Path) else images
     folder = open_run(str(run) if run else None)
     workflows = _workflows()
     settings = workflows.run_config(folder, {"strategy": strategy, "quiet": quiet})
-    return workflows.predict(settings, [Path(path) for path in paths])  # type: ignore[no-any-return]
+    made: Iterator[Prediction] = workflows.predict(
+        settings, [str(path) for path in paths], every_class=probabilities, bad_images=bad_images
+    )
+    return made
 
 
 def report(

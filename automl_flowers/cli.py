@@ -294,8 +294,23 @@ def report(
 
 @app.command(epilog="Example: automl-flowers predict holiday/ rose.jpg > classes.csv")
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Images, folders, patterns such as 'holiday/*.jpg', or - for stdin."),
+    ],
     run: Run = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there; JSON if it ends in .json.")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Give the probability of each class.")
+    ] = False,
+    bad_images: Annotated[
+        str,
+        typer.Option(
+            help="skip, fail, or the most that may be bad, such as 5%: images that cannot be read."
+        ),
+    ] = "skip",
     strategy: Strategy = None,
     quiet: Quiet = None,
     json_output: Json = None,
@@ -303,14 +318,17 @@ def predict(
     """Classify images with a run's ensemble, or its best trial; CSV on stdout."""
 
     def go() -> None:
-        from automl_flowers import api
+        from automl_flowers import api, prediction_output
 
-        made = api.predict(paths, run=run, strategy=strategy, quiet=quiet)
-        found = [vars(item) for item in made]
-        if json_output:
-            typer.echo(json.dumps(found, indent=2))
-        else:
-            _print_csv(found)
+        made = api.predict_stream(
+            paths,
+            run=run,
+            probabilities=probabilities,
+            bad_images=bad_images,
+            strategy=strategy,
+            quiet=quiet,
+        )
+        prediction_output.write_predictions(made, out, as_json=bool(json_output))
 
     _run(go)
 
@@ -612,14 +630,6 @@ def _printable(line: str) -> str:
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line
     )
-
-
-def _print_csv(rows: list[dict[str, Any]]) -> None:
-    import csv
-
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
 
 
 def _search_lines(result: dict[str, Any]) -> list[str]:

@@ -57,6 +57,12 @@ class Reporter(Listener):
             self._last_line = time.monotonic()
             self.say(f"{what}: {done} of {total}")
 
+    def so_far(self, what: str, done: int) -> None:
+        """Show now and then how many are done where nobody knows how many there are."""
+        if time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+            self._last_line = time.monotonic()
+            self.say(f"{what}: {done}")
+
     def _advance_bar(self, what: str, done: int, total: int) -> None:
         if self._progress is None:
             self._progress = Progress(

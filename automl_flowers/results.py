@@ -95,9 +95,18 @@ class Prediction:
         label: Class index.
         class_name: Name of the class.
         probability: Of that class, after blending.
+        probabilities: Of each class by its name, where these were asked for.
     """
 
     path: str
     label: int
     class_name: str
     probability: float
+    probabilities: Mapping[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `predict --json` prints."""
+        facts = dict(vars(self))
+        if self.probabilities is None:
+            del facts["probabilities"]
+        return facts

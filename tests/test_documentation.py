@@ -65,6 +65,7 @@ NOT_RUN = {
     ". .venv/bin/activate": "changes the environment",
     "pip install ": "changes the environment",
     "cd ": "the reader here stays in one folder",
+    "find ": "the reader has no shell to make a list with",
     "kaggle ": "needs an account and the network",
     "unzip ": "follows a download",
     "automl-flowers search --strategy gpu": "needs a GPU",

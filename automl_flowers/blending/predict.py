@@ -1,95 +1,141 @@
-"""Classifying any images with a run's ensemble."""
+"""Classifying any number of image files: the next ones are decoded while models look at these."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
 from automl_flowers.data.cache import Images
 from automl_flowers.data.manifest import Problem
-from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources.images import decode_image
 from automl_flowers.errors import DataError
-from automl_flowers.modeling.program import Program
 from automl_flowers.results import Prediction
-from automl_flowers.tuning import trial
-from automl_flowers.tuning.checkpoints import State
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+PIXEL_BYTES = 128 * 2**20
+"""Bytes of decoded pictures that models look at in one go; as many are decoded meanwhile."""
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Return image files, each once: those named, and all below the folders named, sorted.
+@dataclass(frozen=True)
+class Chunk:
+    """Some images, decoded.
 
-    Raises:
-        DataError: If a path does not exist, or there is no image at all.
+    Attributes:
+        files: The readable ones.
+        images: By size, uint8, `(len(files), size, size, 3)`.
+        problems: Why the others are not readable.
     """
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"There is nothing at `{path}`.", hint="name image files or folders")
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [p for p in inside if p.is_file() and _is_image(p, path)]
-    if not found:
-        raise DataError(
-            "There are no images at the paths given.",
-            hint=f"images end in {', '.join(IMAGE_SUFFIXES)}",
-        )
-    return list(dict.fromkeys(found))
+
+    files: tuple[str, ...]
+    images: Mapping[int, Images]
+    problems: tuple[Problem, ...]
 
 
-def _is_image(path: Path, named: Path) -> bool:
-    return path == named or path.suffix.lower() in IMAGE_SUFFIXES
+def chunk_size(image_sizes: Iterable[int], batch_size: int) -> int:
+    """Return how many images to decode at a time: full batches within `PIXEL_BYTES`.
 
+    Args:
+        image_sizes: Each image is decoded to all of them.
+        batch_size: Images in the largest batch.
 
-def decode_files(
-    paths: Sequence[Path], image_size: int
-) -> tuple[list[Path], Images, list[Problem]]:
-    """Return the readable files, their images, and why the others are not.
-
-    Raises:
-        DataError: If none of them is readable.
+    Example:
+        >>> chunk_size([224], 32), chunk_size([128, 512], 32), chunk_size([1024], 64)
+        (864, 160, 64)
     """
-    kept: list[Path] = []
-    images: list[Images] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            images.append(decode_image(path.read_bytes(), image_size))
-            kept.append(path)
-        except (DataError, OSError) as error:
-            problems.append(Problem(str(path), str(error)))
-    if not images:
-        raise DataError(
-            f"None of the {len(paths)} files can be read, for example `{problems[0].path}`: "
-            f"{problems[0].reason}",
-            hint="check that these are image files and that the copy is complete",
-        )
-    return kept, np.stack(images), problems
+    bytes_per_batch = batch_size * sum(3 * size**2 for size in image_sizes)
+    return max(PIXEL_BYTES // bytes_per_batch, 1) * batch_size
 
 
-def predict_images(program: Program, state: State, images: Images) -> np.ndarray:
-    """Return a member's probabilities, float32, `(num_images, num_classes)`."""
-    program.set_model_state(state)
-    count = len(images)
-    examples = Examples(
-        caches=(images,),
-        cache_of=np.zeros(count, np.int64),
-        row_of=np.arange(count),
-        labels=np.full(count, -1, np.int64),
-        ids=np.arange(count).astype(str),
+def decoded_chunks(
+    files: Iterable[str], image_sizes: Sequence[int], num_images: int
+) -> Iterator[Chunk]:
+    """Yield images in order, decoded in threads, one chunk ahead of whoever looks at them.
+
+    Args:
+        files: Image files.
+        image_sizes: Sizes wanted. A file is read once, and decoded once a size.
+        num_images: In a chunk; the last one may have fewer.
+    """
+    remaining = iter(files)
+    pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+    try:
+        ahead = _start(pool, remaining, image_sizes, num_images)
+        while ahead.files:
+            now, ahead = ahead, _start(pool, remaining, image_sizes, num_images)
+            yield _finish(now)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A chunk that is being decoded."""
+
+    files: tuple[str, ...]
+    images: Mapping[int, Images]
+    outcomes: tuple[Future[Problem | None], ...]
+
+
+def _start(
+    pool: ThreadPoolExecutor, files: Iterator[str], image_sizes: Sequence[int], num_images: int
+) -> _Started:
+    taken = tuple(itertools.islice(files, num_images))
+    images = {size: np.empty((len(taken), size, size, 3), np.uint8) for size in image_sizes}
+    return _Started(
+        taken,
+        images,
+        tuple(pool.submit(_decode, file, images, row) for row, file in enumerate(taken)),
     )
-    return trial.predict(program, examples)
+
+
+def _decode(file: str, images: Mapping[int, Images], row: int) -> Problem | None:
+    """Fill a row with a picture, or say why that cannot be done."""
+    printable = os.fsencode(file).decode(errors="replace")
+    if printable != file:
+        return Problem(printable, "Its name is not UTF-8.")
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123 - as it was named
+            data = opened.read()
+        for size, pictures in images.items():
+            pictures[row] = decode_image(data, size)
+    except OSError as error:
+        return Problem(printable, f"{error.strerror or error}.")
+    except DataError as error:
+        return Problem(printable, str(error))
+    return None
+
+
+def _finish(started: _Started) -> Chunk:
+    problems = [outcome.result() for outcome in started.outcomes]
+    if not any(problems):
+        return Chunk(started.files, started.images, ())
+    good = [row for row, problem in enumerate(problems) if problem is None]
+    return Chunk(
+        tuple(started.files[row] for row in good),
+        {size: pictures[good] for size, pictures in started.images.items()},
+        tuple(problem for problem in problems if problem is not None),
+    )
 
 
 def decide(
-    paths: Sequence[Path], probabilities: np.ndarray, class_names: Sequence[str]
-) -> list[Prediction]:
-    """Return the most probable class of each image."""
-    labels = probabilities.argmax(axis=1)
-    return [
-        Prediction(str(path), int(label), class_names[label], float(row[label]))
-        for path, label, row in zip(paths, labels, probabilities, strict=True)
-    ]
+    files: Sequence[str],
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    every_class: bool = False,
+) -> Iterator[Prediction]:
+    """Yield the most probable class of each image.
+
+    Args:
+        files: Images.
+        probabilities: Of shape `(len(files), len(class_names))`.
+        class_names: In the order of the labels.
+        every_class: Whether to give the probability of each class.
+    """
+    for file, label, row in zip(files, probabilities.argmax(axis=1), probabilities, strict=True):
+        each = dict(zip(class_names, row.tolist(), strict=True)) if every_class else None
+        yield Prediction(file, int(label), class_names[label], float(row[label]), each)

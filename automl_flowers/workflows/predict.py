@@ -1,130 +1,61 @@
-"""Prediction: members and `blend.json` to a class for any image."""
+"""Prediction: a run's ensemble to a class for any image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from automl_flowers import run_setup
-from automl_flowers.accelerators import Accelerator, set_up
-from automl_flowers.blending import predict as predicting
-from automl_flowers.blending.fits import weights_path
-from automl_flowers.config import (
-    RunConfig,
-)
+from automl_flowers.accelerators import set_up
+from automl_flowers.blending.image_files import find_images
+from automl_flowers.blending.predict import chunk_size, decide, decoded_chunks
+from automl_flowers.blending.predictor import Predictor
+from automl_flowers.blending.read_ensemble import read_ensemble
+from automl_flowers.blending.tally import Tally
+from automl_flowers.config import RunConfig
 from automl_flowers.console import Reporter
-from automl_flowers.errors import RunError
-from automl_flowers.files import read_json
-from automl_flowers.ledger import Ledger
-from automl_flowers.modeling.classifier import Architecture
-from automl_flowers.modeling.program import Program
 from automl_flowers.results import Prediction
 from automl_flowers.run_folder import RunFolder
-from automl_flowers.starting_weights import weights_of
-from automl_flowers.tuning.checkpoints import CheckpointFolder, load_state
-from ensembles.averaging import average
-from search_spaces.recipe import Recipe
 
 
 def predict(
-    config: RunConfig, paths: Sequence[Path], reporter: Reporter | None = None
-) -> list[Prediction]:
+    config: RunConfig,
+    paths: Sequence[str],
+    reporter: Reporter | None = None,
+    *,
+    every_class: bool = False,
+    bad_images: str = "skip",
+) -> Iterator[Prediction]:
     """Classify images with a run's ensemble, or with its best model if it has none.
+
+    What can be said before the first image is, at once; the images are read as the predictions
+    are taken.
 
     Args:
         config: Of the run, from `run_config`.
-        paths: Image files, and folders to search for them.
+        paths: Image files, folders to search for them, patterns, or `-` for a list on stdin.
         reporter: Shows progress and what was skipped; by default on stderr.
+        every_class: Whether to give the probability of each class.
+        bad_images: What is done about images that cannot be read: `skip`, `fail`, or the most
+            that may be bad, such as `5%`.
 
     Raises:
         RunError: If the run has no model yet.
-        DataError: If there are no images.
+        DataError: If there are no images, none can be read, or more cannot than may be.
     """
     reporter = reporter or Reporter(quiet=config.quiet)
-    run = RunFolder(Path(str(config.run)))
-    models, class_names = _models_of(run, reporter)
-    files = predicting.find_images(paths)
-    accelerator = set_up(config.strategy, config.precision)
-    probabilities, kept = [], files
-    for model in models:
-        kept, images, problems = predicting.decode_files(files, model.recipe.image_size)
-        program = _prediction_program(
-            model.recipe,
-            len(class_names),
-            accelerator,
-            weights_of(config.weights, model.recipe.backbone),
-        )
-        probabilities.append(predicting.predict_images(program, load_state(model.file), images))
-    run_setup.say_problems(problems, reporter)
-    weights = np.array([model.weight for model in models])
-    return predicting.decide(kept, average(np.stack(probabilities), weights), class_names)
+    files, tally = find_images(paths), Tally(bad_images)
+    ensemble = read_ensemble(RunFolder(Path(str(config.run))), reporter.say)
+    predictor = Predictor(ensemble, set_up(config.strategy, config.precision), config.weights)
+    num_images = chunk_size(ensemble.image_sizes, predictor.batch_size)
 
+    def predictions() -> Iterator[Prediction]:
+        for chunk in decoded_chunks(files, ensemble.image_sizes, num_images):
+            tally.add(len(chunk.files), chunk.problems)
+            if chunk.files:
+                made = predictor.predict(chunk.images)
+                yield from decide(chunk.files, made, ensemble.class_names, every_class=every_class)
+            reporter.so_far("images predicted", tally.num_usable)
+        if skipped := tally.end():
+            reporter.say(skipped)
 
-@dataclass(frozen=True)
-class _Model:
-    recipe: Recipe
-    weight: float
-    file: Path
-
-
-def _models_of(run: RunFolder, reporter: Reporter) -> tuple[list[_Model], list[str]]:
-    """Return the models to predict with, and the names of the classes."""
-    if not run.blend.exists():
-        return [_best_model(run, reporter)], read_json(run.data)["class_names"]
-    blend = read_json(run.blend)
-    try:
-        models = [
-            _Model(
-                Recipe.from_dict(member["recipe"]),
-                member["weight"] / len(_fits_of(member)),
-                weights_path(run.members, name),
-            )
-            for member in blend["members"]
-            for name in _fits_of(member)
-        ]
-        return models, blend["class_names"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
-            hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
-        ) from error
-
-
-def _fits_of(member: dict[str, Any]) -> list[str]:
-    """Return the names of the fits that predict new images; older runs have one a member."""
-    return member.get("final_fits") or [member["name"]]
-
-
-def _best_model(run: RunFolder, reporter: Reporter) -> _Model:
-    names = CheckpointFolder(run.best).names()
-    if not names:
-        raise RunError(
-            f"`{run.path}` has no model yet.",
-            hint=f"run `automl-flowers search --run {run.path}` first",
-        )
-    trial_id, epochs, _ = names[-1].split(".")
-    with Ledger(run.require(run.ledger, "search")) as ledger:
-        trial = next(t for t in ledger.trials() if t.trial_id == trial_id)
-    reporter.say(
-        f"no ensemble yet, so the best model of the search predicts: trial {trial_id} after "
-        f"epoch {int(epochs)}"
-    )
-    return _Model(Recipe.from_dict(trial.recipe), 1.0, run.best / names[-1])
-
-
-def _prediction_program(
-    recipe: Recipe, num_classes: int, accelerator: Accelerator, weights: str
-) -> Program:
-    architecture = Architecture.of(
-        recipe,
-        batch_size=accelerator.global_batch_size(recipe.batch_size),
-        num_classes=num_classes,
-        precision=accelerator.precision,
-        num_steps=1,
-        weights=weights,
-    )
-    return Program(architecture, accelerator.strategy.scope)
+    return predictions()

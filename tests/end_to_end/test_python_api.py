@@ -1,6 +1,5 @@
 """The same commands from Python: what a notebook can hand in, and what it gets back."""
 
-import dataclasses
 import importlib.util
 import inspect
 import json
@@ -156,7 +155,7 @@ def test_predictions_are_those_of_the_command_line(searched, cli, pictures):
     made = automl_flowers.predict(str(pictures / "test"), run=result.run)
 
     printed = cli.json("predict", pictures / "test", "--run", result.run)
-    assert [dataclasses.asdict(prediction) for prediction in made] == printed
+    assert [prediction.to_dict() for prediction in made] == printed
 
 
 def test_a_report_is_written_and_named(searched):
@@ -231,7 +230,7 @@ def test_the_command_line_has_the_arguments_of_python_and_no_others(name):
     of_command = set(inspect.signature(getattr(cli, name)).parameters)
 
     only_python = {"callbacks", "factor", "images"}
-    only_command = {"json_output", "paths", "quiet"}
+    only_command = {"json_output", "out", "paths", "quiet"}
     assert of_python - only_python == of_command - only_command | (of_python & {"quiet"})
 
 

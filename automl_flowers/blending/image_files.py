@@ -1,0 +1,105 @@
+"""Which images to predict: files, folders, patterns and lists, one after the other.
+
+A folder is read when its turn comes, and a list line by line, so a million images need no more
+memory than the names in the largest folder.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from automl_flowers.data.sources import storage
+from automl_flowers.data.sources.folders import EXTENSIONS
+from automl_flowers.errors import DataError
+
+STDIN = "-"
+"""Stands for a list on stdin, a path a line."""
+
+_HINT = "name image files, folders of images or patterns such as 'holiday/*.jpg'"
+
+
+def stdin_lines() -> Iterator[bytes]:
+    """Yield the lines of stdin; names in it may also end in NUL, as `find -print0` writes them."""
+    yield from getattr(sys.stdin, "buffer", ())
+
+
+def find_images(
+    paths: Sequence[str], listed: Callable[[], Iterable[bytes]] = stdin_lines
+) -> Iterator[str]:
+    """Return image files in order: those named, and all below the folders named, sorted.
+
+    A file that is named counts whatever it is called; of a folder, and of what matches a pattern,
+    those count whose extension is an image's and whose name does not begin with a dot. Where
+    several paths are given, a file that more than one of them names is found once.
+
+    Args:
+        paths: Files, folders, patterns (`holiday/**/*.jpg`, `**` for any number of folders), or
+            `-` for a list.
+        listed: Returns the lines of that list: files and folders. A file that is not there is
+            found all the same, for whoever reads it to miss.
+
+    Raises:
+        DataError: At once, if there is nothing at a path.
+    """
+    for path in paths:
+        _check(path)
+    found = (file for path in paths for file in _files_of(path, listed))
+    return found if len(paths) == 1 else _distinct(found)
+
+
+def _check(path: str) -> None:
+    if path == STDIN or os.path.lexists(path):
+        return
+    if not _is_pattern(path):
+        raise DataError(f"There is nothing at `{path}`.", hint=_HINT)
+    if next(glob.iglob(path, recursive=True), None) is None:  # noqa: PTH207 - may be absolute
+        raise DataError(f"Nothing matches `{path}`.", hint=_HINT)
+
+
+def _is_pattern(path: str) -> bool:
+    return any(character in path for character in "*?[")
+
+
+def _files_of(path: str, listed: Callable[[], Iterable[bytes]]) -> Iterator[str]:
+    if path == STDIN:
+        names = (name for line in listed() for name in line.rstrip(b"\r\n").split(b"\0"))
+        for name in map(os.fsdecode, filter(None, names)):
+            yield from _below(name) if _is_folder(name) else [name]
+    elif _is_folder(path):
+        yield from _below(path)
+    elif os.path.lexists(path):
+        yield str(Path(path))
+    else:
+        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - may be absolute
+            yield from _below(match) if _is_folder(match) else [match] * _is_image(match)
+
+
+def _below(folder: str) -> Iterator[str]:
+    """Yield the images below a folder; links to folders are not followed."""
+    with storage.reading(folder), os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in sorted(visible, key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        elif _is_image(entry.name) and (entry.is_symlink() or entry.is_file()):
+            yield str(Path(entry.path))
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - pathlib raises where a name is too long
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.casefold() in EXTENSIONS
+
+
+def _distinct(files: Iterator[str]) -> Iterator[str]:
+    seen = set()
+    for file in files:
+        if file not in seen:
+            seen.add(file)
+            yield file

@@ -1,0 +1,127 @@
+"""What a run predicts with: its ensemble, or the best model of its search if it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_flowers.blending.fits import weights_path
+from automl_flowers.errors import RunError
+from automl_flowers.files import read_json
+from automl_flowers.ledger import Ledger
+from automl_flowers.run_folder import RunFolder
+from automl_flowers.tuning.checkpoints import CheckpointFolder
+from ensembles.averaging import average
+from search_spaces.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrainedMember:
+    """One model of an ensemble.
+
+    Attributes:
+        name: For people.
+        recipe: What was trained.
+        batch_size: Images a step and replica that are known to fit into memory.
+        files: Weights of its fits, whose probabilities are averaged.
+    """
+
+    name: str
+    recipe: Recipe
+    batch_size: int
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members, and how they become one probability.
+
+    Attributes:
+        members: At least one.
+        weights: Share of each, summing to 1.
+        class_names: In the order of the labels.
+    """
+
+    members: tuple[TrainedMember, ...]
+    weights: tuple[float, ...]
+    class_names: tuple[str, ...]
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """Sizes of the images that the members look at, in pixels, smallest first."""
+        return tuple(sorted({member.recipe.image_size for member in self.members}))
+
+
+def blended(ensemble: Ensemble, stack: np.ndarray) -> np.ndarray:
+    """Return what the members say together; nothing else combines them.
+
+    Args:
+        ensemble: Says how.
+        stack: Probabilities of each member, its fits averaged, of shape
+            `(num_members, num_images, num_classes)`.
+
+    Returns:
+        Probabilities, float64, `(num_images, num_classes)`.
+    """
+    return average(stack, np.array(ensemble.weights))
+
+
+def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None) -> Ensemble:
+    """Return what a run predicts with.
+
+    Args:
+        run: The run.
+        say: Hears that there is no ensemble yet.
+
+    Raises:
+        RunError: If the run has no model yet, or `blend.json` is damaged.
+    """
+    if not run.blend.exists():
+        return _best_of_search(run, say)
+    blend = read_json(run.blend)
+    try:
+        return Ensemble(
+            tuple(_member(run, entry) for entry in blend["members"]),
+            tuple(float(entry["weight"]) for entry in blend["members"]),
+            tuple(blend["class_names"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
+            hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
+        ) from error
+
+
+def _member(run: RunFolder, entry: Mapping[str, Any]) -> TrainedMember:
+    recipe = Recipe.from_dict(entry["recipe"])
+    return TrainedMember(
+        entry["name"],
+        recipe,
+        entry.get("size", {}).get("fitting_batch_size", recipe.batch_size),
+        # the fits that predict new images; older runs have one a member
+        tuple(weights_path(run.members, n) for n in entry.get("final_fits") or [entry["name"]]),
+    )
+
+
+def _best_of_search(run: RunFolder, say: Callable[[str], None]) -> Ensemble:
+    names = CheckpointFolder(run.best).names()
+    if not names:
+        raise RunError(
+            f"`{run.path}` has no model yet.",
+            hint=f"run `automl-flowers search --run {run.path}` first",
+        )
+    trial_id, epochs, _ = names[-1].split(".")
+    with Ledger(run.require(run.ledger, "search")) as ledger:
+        trial = next(t for t in ledger.trials() if t.trial_id == trial_id)
+    say(
+        f"no ensemble yet, so the best model of the search predicts: trial {trial_id} after "
+        f"epoch {int(epochs)}"
+    )
+    recipe = Recipe.from_dict(trial.recipe)
+    batch_size = trial.size.get("fitting_batch_size", recipe.batch_size)
+    member = TrainedMember(recipe.name, recipe, batch_size, (run.best / names[-1],))
+    return Ensemble((member,), (1.0,), tuple(read_json(run.data)["class_names"]))

@@ -1,6 +1,6 @@
 """What is said about wrong input, once for the whole package.
 
-Each function takes what a caller passed and returns it in the dtype the package computes in.
+Each function takes what a caller passed and returns it in a dtype the package computes with.
 Public functions call these; inner functions, which run thousands of times, do not.
 """
 
@@ -10,6 +10,9 @@ import numpy as np
 
 ROW_SUM_TOLERANCE = 1e-3
 """How far the probabilities of one example may sum from 1 (float16 softmax stays below)."""
+
+WEIGHT_SUM_TOLERANCE = 1e-6
+"""How far the weights of a blend may sum from 1."""
 
 
 def as_labels(labels: np.ndarray, num_examples: int, num_classes: int) -> np.ndarray:
@@ -63,13 +66,17 @@ def as_blend(probabilities: np.ndarray) -> np.ndarray:
 
 
 def as_stack(probabilities: np.ndarray) -> np.ndarray:
-    """Return members' `probabilities` as float64 `(num_models, num_examples, num_classes)`.
+    """Return members' `probabilities`, shape `(num_models, num_examples, num_classes)`.
+
+    Float32 stays float32, so that a large stack is not copied; anything else becomes float64.
 
     Raises:
         ValueError: If they are not three-dimensional, hold no model or no class, or a row of
             them is no distribution.
     """
-    probabilities = np.asarray(probabilities, dtype=np.float64)
+    probabilities = np.asarray(probabilities)
+    if probabilities.dtype != np.float32:
+        probabilities = probabilities.astype(np.float64, copy=False)
     if probabilities.ndim != 3 or not len(probabilities) or not probabilities.shape[2]:
         raise ValueError(
             "`probabilities` must have shape (num_models, num_examples, num_classes) with at "
@@ -101,3 +108,23 @@ def complaint_about_rows(probabilities: np.ndarray) -> str | None:
         f"{row.sum(dtype=np.float64):.6g} with a minimum of {row.min():.6g}. If these are "
         "logits, pass them through softmax first; if they hold NaN, predict them again."
     )
+
+
+def as_weights(weights: np.ndarray, num_models: int) -> np.ndarray:
+    """Return `weights` as float64, shape `(num_models,)`.
+
+    Raises:
+        ValueError: If they are not `num_models` many, are negative or do not sum to 1.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (num_models,):
+        raise ValueError(
+            f"`weights` must have one entry per model, shape ({num_models},), got shape "
+            f"{weights.shape}."
+        )
+    if not (np.all(weights >= 0.0) and abs(weights.sum() - 1.0) <= WEIGHT_SUM_TOLERANCE):
+        raise ValueError(
+            "`weights` must be non-negative and sum to 1, got "
+            f"{weights.tolist()} with sum {weights.sum():.6g}. Divide them by their sum."
+        )
+    return weights

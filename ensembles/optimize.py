@@ -118,7 +118,7 @@ def _make_rank(
     metric: Metric,
 ) -> Rank:
     score = _make_score(labels, probabilities, metric)
-    true_class = probabilities[:, np.arange(len(labels)), labels]
+    true_class = probabilities[:, np.arange(len(labels)), labels].astype(np.float64, copy=False)
 
     @functools.cache
     def rank(units: Units) -> tuple[float, float, float]:
@@ -155,7 +155,7 @@ def _make_class_score(
 ) -> Callable[[np.ndarray], float]:
     votes = probabilities.argmax(axis=-1)
     contested = np.flatnonzero((votes != votes[0]).any(axis=0))
-    contested_probabilities = probabilities[:, contested]
+    contested_probabilities = probabilities[:, contested].astype(np.float64, copy=False)
     predicted = votes[0].copy()
 
     def score(weights: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembles.averaging import average, uniform_weights, weighted_sum
+from ensembles.averaging import average, geometric_mean, uniform_weights, weighted_sum
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -96,3 +96,39 @@ def test_wrong_weights_are_answered_with_what_to_do(simulate, weights, message):
 def test_wrong_probabilities_are_answered_with_what_to_do(probabilities, message):
     with pytest.raises(ValueError, match=message):
         average(probabilities)
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_geometric_mean_is_the_normalised_product_of_roots(simulate, seed):
+    probabilities = simulate(seed)[1].astype(np.float64)
+    weights = np.array([0.5, 0.2, 0.3])
+
+    product = np.prod(probabilities ** weights[:, None, None], axis=0)
+
+    expected = product / product.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(geometric_mean(probabilities, weights), expected, atol=1e-5)
+
+
+def test_zero_of_one_member_is_no_veto_in_the_geometric_mean():
+    members = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
+
+    np.testing.assert_allclose(geometric_mean(members), [[0.5, 0.5]])
+
+
+def test_geometric_mean_of_copies_is_the_copy(simulate):
+    _, probabilities = simulate(seed=0)
+    copies = np.repeat(probabilities[:1], 3, axis=0)
+
+    np.testing.assert_allclose(geometric_mean(copies), probabilities[0], rtol=1e-5)
+
+
+def test_weights_of_zero_only_are_refused(simulate):
+    with pytest.raises(ValueError, match="whose weight is above 0, got none"):
+        weighted_sum(simulate(seed=0)[1], np.zeros(3))
+
+
+def test_float32_members_are_averaged_in_float64(simulate):
+    _, probabilities = simulate(seed=0)
+
+    np.testing.assert_array_equal(average(probabilities), average(probabilities.astype(np.float64)))

@@ -143,6 +143,7 @@ def ensemble(
     folds: int | None = None,
     final_fit: bool | None = None,
     cache: str | None = None,
+    test_views: int | None = None,
     feature_bank: str | None = None,
     strategy: str | None = None,
     precision: str | None = None,
@@ -174,6 +175,8 @@ def ensemble(
         final_fit: Train once more on all labelled images, evaluation included, to predict new
             ones; scores are those of before.
         cache: As for `search`.
+        test_views: Show members 2 or 4 views of each image when they predict, where that lowers
+            their log loss; 1 by default.
         feature_bank: As for `search`.
         strategy: As for `search`.
         precision: As for `search`.

@@ -244,6 +244,9 @@ def ensemble(
         ),
     ] = None,
     cache: CacheMode = None,
+    test_views: Annotated[
+        int | None, typer.Option(help="Predict 2 or 4 views of each image, where that helps.")
+    ] = None,
     feature_bank: Bank = None,
     strategy: Strategy = None,
     precision: Precision = None,

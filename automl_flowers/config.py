@@ -159,6 +159,8 @@ class RunConfig(pydantic.BaseModel):
         seeds: Fits of each member that differ in their seed, and whose probabilities are averaged.
         folds: Parts of all labelled images, each predicted by models that were trained on the
             others; None for the run's own division.
+        test_views: Views of an image that members are shown when they predict, where that lowers
+            their log loss: 1, 2 with the mirror image, 4 with both closer.
         final_fit: Whether new images are predicted by models that were trained on the evaluation
             images, too. Scores are those of models that were not.
         quiet: No progress.
@@ -206,6 +208,7 @@ class RunConfig(pydantic.BaseModel):
     pseudo_labels: Annotated[float, Field(gt=0, le=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    test_views: Literal[1, 2, 4] = 1
     final_fit: bool = False
     quiet: bool = False
     json_output: bool = Field(default=False, alias="json")

@@ -1,120 +1,19 @@
-"""From members to `blend.json`: predict once, in order, with ids; weigh; score; write."""
+"""From members' predictions to what `blend.json` says: weigh, score."""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from automl_flowers.blending.fits import Fit, Images, load_weights
-from automl_flowers.blending.material import Material
-from automl_flowers.blending.retrain import Member, digits, digits_of
-from automl_flowers.tuning.trainer import Trainer
-from ensembles import metrics, predictions, validation
+from automl_flowers.blending.predict_members import SPLITS
+from automl_flowers.blending.retrain import Member
+from ensembles import metrics, validation
 from ensembles.averaging import average, uniform_weights
 from ensembles.optimize import fit_weights
-from ensembles.predictions import AlignedPredictions, Predictions
-
-SPLITS = ("val", "blend", "test")
-
-
-def predict_members(
-    trainer: Trainer,
-    members: Sequence[Member],
-    material: Material,
-    members_folder: Path,
-    folder: Path,
-) -> dict[str, AlignedPredictions]:
-    """Predict every split with every member and write one file each.
-
-    A file that exists is used again if it was made by the same training on the same images.
-
-    Args:
-        trainer: On the run's data.
-        members: Retrained models.
-        material: What they were made of; the images that are predicted, too.
-        members_folder: Where their weights lie.
-        folder: Where predictions are written.
-
-    Returns:
-        For each split that has images, the members' predictions in one order.
-    """
-    splits = [split for split in SPLITS if _predicted_by(members[0], material, split)]
-    return {
-        split: predictions.align(
-            [
-                _predict(trainer, member, material, split, members_folder, folder)
-                for member in members
-            ]
-        )
-        for split in splits
-    }
-
-
-def predictions_file(member: Member, material: Material, split: str) -> str:
-    """Return the name of the file with a member's predictions of a split.
-
-    It changes with what the member was trained on and with the images, so predictions are never
-    read for data that they were not made on.
-    """
-    fits = tuple(one for _, some in _predicted_by(member, material, split) for one in some)
-    content = _content(member, material, split)
-    return f"{member.name}.{split}.{digits_of(fits)}-{content}.npz"
-
-
-def _predicted_by(
-    member: Member, material: Material, split: str
-) -> list[tuple[Images, tuple[Fit, ...]]]:
-    """Return the images of a split, each with the fits that have not seen them."""
-    if split == "test":
-        return [(material.test, member.final_fits)] if material.test else []
-    return [
-        (part.held_out[split], fits)
-        for part, fits in zip(material.parts, member.fits, strict=True)
-        if split in part.held_out
-    ]
-
-
-def _content(member: Member, material: Material, split: str) -> str:
-    """Return digits of what the images of a split show."""
-    shown = [images.content for images, _ in _predicted_by(member, material, split)]
-    return shown[0] if len(shown) == 1 else digits("+".join(shown))
-
-
-def _predict(
-    trainer: Trainer,
-    member: Member,
-    material: Material,
-    split: str,
-    members_folder: Path,
-    folder: Path,
-) -> Predictions:
-    path = folder / predictions_file(member, material, split)
-    if path.exists():
-        with contextlib.suppress(ValueError):  # the file is damaged, so predict again
-            return predictions.load_predictions(path)
-    shown, made = [], []
-    for images, fits in _predicted_by(member, material, split):
-        examples = images.at(member.recipe.image_size)
-        weights = (load_weights(members_folder, fit.name) for fit in fits)
-        made_by = [trainer.predict(member.recipe, each, examples) for each in weights]
-        shown.append(examples)
-        made.append(average(np.stack(made_by)).astype(np.float32))
-    predicted = Predictions(
-        member=member.name,
-        split=split,
-        ids=np.concatenate([examples.ids for examples in shown]),
-        labels=np.concatenate([examples.labels for examples in shown]),
-        probabilities=np.concatenate(made),
-        class_names=trainer.data.manifest.class_names,
-        data_hash=_content(member, material, split),
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions.save_predictions(path, predicted)
-    return predicted
+from ensembles.predictions import AlignedPredictions
 
 
 def weigh(aligned: AlignedPredictions, rule: str) -> validation.WeightChoice:
@@ -215,6 +114,8 @@ def _member_entry(
         "val_macro_f1_with_external": member.score_with_external,
         "external_failure": member.external_failure,
         "val_macro_f1_with_pseudo_labels": member.score_with_pseudo_labels,
+        "views": member.num_views,
+        "tried_views": dataclasses.asdict(member.tried_views) if member.tried_views else None,
         "fits": [fit.name for fit in member.all_fits],
         "final_fits": [fit.name for fit in member.final_fits],
     }

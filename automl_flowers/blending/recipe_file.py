@@ -27,7 +27,7 @@ _OF_THE_SEARCH = (
 )
 _OF_THE_ENSEMBLE = (
     *("top", "external", "label_map", "leaks", "bad_images", "blend_weights"),
-    *("ema", "pseudo_labels", "seeds", "folds", "final_fit"),
+    *("ema", "pseudo_labels", "seeds", "folds", "final_fit", "test_views"),
 )
 
 

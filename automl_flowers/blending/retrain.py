@@ -36,6 +36,23 @@ FAILURES = (DivergedError, InfeasibleError)
 
 
 @dataclass(frozen=True)
+class TriedViews:
+    """What several views of each image do to the scores of a member.
+
+    Attributes:
+        num_views: That were tried.
+        split: Whose images were predicted.
+        without: Macro F1 and log loss with the image alone.
+        with_views: The same with the views.
+    """
+
+    num_views: int
+    split: str
+    without: dict[str, float]
+    with_views: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Member:
     """A retrained model: one or more fits whose probabilities are averaged.
 
@@ -54,6 +71,8 @@ class Member:
         epochs: Learning curve of the first fit.
         fits: Those that the scores are measured on, for each part of the material.
         final_fits: Those that predict new images.
+        num_views: What every fit is shown of an image (`automl_flowers.data.views`).
+        tried_views: What came of trying more; None if none were asked for.
     """
 
     name: str
@@ -67,6 +86,8 @@ class Member:
     epochs: tuple[EpochRecord, ...]
     fits: tuple[tuple[Fit, ...], ...]
     final_fits: tuple[Fit, ...]
+    num_views: int = 1
+    tried_views: TriedViews | None = None
 
     @property
     def all_fits(self) -> tuple[Fit, ...]:

@@ -30,6 +30,7 @@ import tensorflow as tf
 from automl_flowers.data.augmentation import augment, mix, sample_parameters
 from automl_flowers.data.cache import Images
 from automl_flowers.data.caching import ImageStore
+from automl_flowers.data.views import show
 from search_spaces.augmentation import AugmentationStrength, training_augmentation
 from search_spaces.recipe import Recipe
 from search_spaces.regularisation import class_weights
@@ -185,14 +186,22 @@ def training_batches(
     return _ahead(epochs.flat_map(as_it_stands(batches_of)))
 
 
-def evaluation_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(examples: Examples, batch_size: int, view: int = 0) -> tf.data.Dataset:
     """Return all images in order, once, the last batch filled up with the first images.
+
+    Args:
+        examples: The images.
+        batch_size: Images a batch.
+        view: What is shown of each (`automl_flowers.data.views`).
 
     Returns:
         Batches of images, uint8, `(batch, size, size, 3)`. Cut the predictions to
         `len(examples)`.
     """
-    return _ahead(_in_order(len(examples), batch_size, _reader(examples)))
+    read = _reader(examples)
+    if not view:
+        return _ahead(_in_order(len(examples), batch_size, read))
+    return _ahead(_in_order(len(examples), batch_size, lambda at: show(read(at), view)))
 
 
 def view_batches(

@@ -34,6 +34,7 @@ from automl_flowers.tuning.callbacks import (
 )
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.search import InfeasibleError, OnEpoch
+from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
 
 REHEARSED_STEPS = 5
@@ -294,17 +295,24 @@ class Trainer:
         )
         return True
 
-    def predict(self, recipe: Recipe, state: State, examples: Examples) -> np.ndarray:
+    def predict(
+        self, recipe: Recipe, state: State, examples: Examples, num_views: int = 1
+    ) -> np.ndarray:
         """Return the probabilities of a trained recipe for some images, in order.
 
         Args:
             recipe: What was trained.
             state: From `model_state`.
             examples: Of the recipe's image size.
+            num_views: What is shown of each image (`automl_flowers.data.views`); the
+                probabilities are the geometric mean over the views.
         """
         program = self._program(recipe, len(self.examples("train", recipe.image_size)))
         program.set_model_state(state)
-        return trial.predict(program, examples)
+        if num_views == 1:
+            return trial.predict(program, examples)
+        views = [trial.predict(program, examples, view) for view in range(num_views)]
+        return geometric_mean(np.stack(views)).astype(np.float32)
 
     def seed_of(self, recipe: Recipe, number: int = 0) -> int:
         """Return the seed of a recipe's trial: the same in every round and every retraining.

@@ -133,9 +133,9 @@ def train(
         )
 
 
-def predict(program: Program, examples: Examples) -> np.ndarray:
+def predict(program: Program, examples: Examples, view: int = 0) -> np.ndarray:
     """Return class probabilities, float32, `(len(examples), num_classes)`, in order."""
-    batches = evaluation_batches(examples, program.architecture.batch_size)
+    batches = evaluation_batches(examples, program.architecture.batch_size, view)
     return _predict(program, program.model, batches, len(examples))
 
 

@@ -21,6 +21,11 @@ from automl_flowers.blending.material import (
     pseudo_labelled,
 )
 from automl_flowers.blending.pick import pick_members
+from automl_flowers.blending.predict_members import (
+    predict_members,
+    predictions_file,
+    try_views,
+)
 from automl_flowers.blending.recipe_file import write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
 from automl_flowers.blending.submission import submission_order, write_submission
@@ -140,7 +145,11 @@ def make_ensemble(
         members, left_out = _retrain_all(
             recipes, so_far, trainer, run, material, config.seeds, reporter
         )
-        aligned = blending.predict_members(trainer, members, material, run.members, run.predictions)
+        members = [
+            try_views(trainer, member, material, config.test_views, run.members, run.predictions)
+            for member in members
+        ]
+        aligned = predict_members(trainer, members, material, run.members, run.predictions)
         choice = blending.weigh(aligned["blend"], config.blend_weights)
         return _Blended(material, members, left_out, aligned, choice)
 
@@ -157,7 +166,7 @@ def make_ensemble(
         aligned,
         choice,
         files=[
-            {split: blending.predictions_file(member, made.material, split) for split in aligned}
+            {split: predictions_file(member, made.material, split) for split in aligned}
             for member in members
         ],
         external=[_external_entry(source) for source in sources],
@@ -213,7 +222,7 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("ema", "pseudo_labels", "seeds", "folds", "final_fit", "bad_images"),
+        *("ema", "pseudo_labels", "seeds", "folds", "final_fit", "test_views", "bad_images"),
     )
     return {name: getattr(config, name) for name in names}
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from automl_flowers.blending.blend import (
-    predict_members,
-    predictions_file,
-    summarise,
-    weigh,
-)
+from automl_flowers.blending.blend import summarise, weigh
 from automl_flowers.blending.external import join_sources, read_sources
 from automl_flowers.blending.fits import Fit, load_weights
 from automl_flowers.blending.material import collect
-from automl_flowers.blending.retrain import Member, digits_of, retrain
+from automl_flowers.blending.predict_members import (
+    predict_members,
+    predictions_file,
+    try_views,
+)
+from automl_flowers.blending.retrain import Member, TriedViews, digits_of, retrain
 from automl_flowers.data.prepare import prepare
 from automl_flowers.files import write_json
 from ensembles import metrics
@@ -439,3 +439,52 @@ def test_with_folds_every_image_is_predicted_by_models_that_have_not_seen_it(
     summary = summarise([member], aligned, weigh(aligned["blend"], "auto"), files=[{}], external=[])
     assert summary["scores"]["val"] is None
     assert summary["members"][0]["final_fits"] == [one.name for one in member.all_fits]
+
+
+def test_views_are_kept_where_they_lower_the_log_loss(trainer, members, material, run, aligned):
+    folders = (run["members"], run["predictions"])
+    for member in members:
+        tried = try_views(trainer, member, material, 4, *folders)
+
+        kept = tried.tried_views
+        assert (kept.num_views, kept.split) == (4, "val")
+        assert kept.without["log_loss"] == pytest.approx(member.scores["log_loss"])
+        is_better = kept.with_views["log_loss"] < kept.without["log_loss"]
+        assert tried.num_views == (4 if is_better else 1)
+        assert replace(tried, num_views=1, tried_views=None) == member
+
+
+def test_views_are_averaged_in_log_space(trainer, members, material, run, tmp_path):
+    member = replace(members[0], num_views=2)
+    val = material.parts[0].val.at(32)
+    mirrored = replace(val, caches=tuple(images[:, :, ::-1] for images in val.caches))
+    weights = load_weights(run["members"], member.fits[0][0].name)
+    logs = [np.log(trainer.predict(member.recipe, weights, each)) for each in (val, mirrored)]
+
+    aligned = predict_members(trainer, [member], material, run["members"], tmp_path)
+
+    expected = np.exp(np.mean(logs, axis=0))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(aligned["val"].probabilities[0], expected, atol=1e-5)
+    assert predictions_file(member, material, "val") != predictions_file(
+        members[0], material, "val"
+    )
+
+
+def test_no_views_are_tried_unasked(members, material):
+    assert try_views(None, members[0], material, 1, None, None) is members[0]
+
+
+def test_a_summary_says_what_views_did(recipe):
+    better = {"macro_f1": 0.9, "log_loss": 0.4}
+    tried = TriedViews(2, "val", without={"macro_f1": 0.8, "log_loss": 0.5}, with_views=better)
+    member = replace(describe_member(recipe, 0), num_views=2, tried_views=tried)
+    aligned = {"blend": predictions(num_models=1)}
+
+    summary = summarise(
+        [member], aligned, weigh(aligned["blend"], "uniform"), files=[{}], external=[]
+    )
+
+    [entry] = summary["members"]
+    assert entry["views"] == 2
+    assert entry["tried_views"]["with_views"] == better

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from automl_flowers.modeling.classifier import Architecture
 from automl_flowers.modeling.program import Program
 from automl_flowers.starting_weights import Weights, weights_of
 from automl_flowers.tuning.checkpoints import State, load_state, model_part
-from ensembles.averaging import average
+from ensembles.averaging import average, geometric_mean
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class _Turn:
         image_size: Of its images.
         states: Weights of each fit.
         members: For each fit, the number of its member.
+        num_views: For each fit, what it is shown of an image.
     """
 
     program: Program
     image_size: int
     states: tuple[State, ...]
     members: tuple[int, ...]
+    num_views: tuple[int, ...]
 
 
 class Predictor:
@@ -126,19 +128,33 @@ def _make_turn(
     jit: Any = False if accelerator.kind == "mirrored" else "auto"
     program = Program(architecture, accelerator.strategy.scope, jit_compile=jit)
     program.set_model_state(states[0])
-    return _Turn(program, architecture.image_size, states, tuple(number for number, _ in fits))
+    members = tuple(number for number, _ in fits)
+    num_views = tuple(ensemble.members[number].num_views for number in members)
+    return _Turn(program, architecture.image_size, states, members, num_views)
 
 
-def _predict_fits(turn: _Turn, images: Images) -> Iterator[np.ndarray]:
-    """Yield the probabilities of each fit, float32, `(num_images, num_classes)`."""
+def _predict_fits(turn: _Turn, images: Images) -> list[np.ndarray]:
+    """Return the probabilities of each fit, `(num_images, num_classes)`."""
+    said: list[list[np.ndarray]] = [[] for _ in turn.states]
+    for view in range(max(turn.num_views)):
+        fits = [fit for fit, num_views in enumerate(turn.num_views) if num_views > view]
+        for fit, probabilities in zip(fits, _predict_view(turn, images, view, fits), strict=True):
+            said[fit].append(probabilities)
+    return [one[0] if len(one) == 1 else geometric_mean(np.stack(one)) for one in said]
+
+
+def _predict_view(
+    turn: _Turn, images: Images, view: int, fits: Sequence[int]
+) -> Iterator[np.ndarray]:
+    """Yield what some fits say of a view, float32, `(num_images, num_classes)`."""
     program, batch_size = turn.program, turn.program.architecture.batch_size
-    batches, model = evaluation_batches(_examples(images), batch_size), program.model
-    if len(turn.states) > 1 and program.frozen is not None:
+    batches, model = evaluation_batches(_examples(images), batch_size, view), program.model
+    if len(fits) > 1 and program.frozen is not None:
         activations: Activations = np.concatenate(list(program.outputs_of(program.frozen, batches)))
         batches, model = kept_batches(activations, batch_size), program.trained
-    for state in turn.states:
+    for fit in fits:
         if len(turn.states) > 1:
-            program.set_model_state(state)
+            program.set_model_state(turn.states[fit])
         outputs = np.concatenate(list(program.outputs_of(model, batches)))
         yield np.asarray(outputs[: len(images)], dtype=np.float32)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl_flowers.blending.fits import weights_path
+from automl_flowers.data.views import check_num_views
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json
 from automl_flowers.ledger import Ledger
@@ -28,12 +29,14 @@ class TrainedMember:
         recipe: What was trained.
         batch_size: Images a step and replica that are known to fit into memory.
         files: Weights of its fits, whose probabilities are averaged.
+        num_views: What each fit is shown of an image (`automl_flowers.data.views`).
     """
 
     name: str
     recipe: Recipe
     batch_size: int
     files: tuple[Path, ...]
+    num_views: int = 1
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def _member(run: RunFolder, entry: Mapping[str, Any]) -> TrainedMember:
         entry.get("size", {}).get("fitting_batch_size", recipe.batch_size),
         # the fits that predict new images; older runs have one a member
         tuple(weights_path(run.members, n) for n in entry.get("final_fits") or [entry["name"]]),
+        check_num_views(entry.get("views", 1)),
     )
 
 

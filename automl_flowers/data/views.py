@@ -17,6 +17,17 @@ CLOSER = 0.85
 """Share of both sides that a closer view shows."""
 
 
+def check_num_views(num_views: object) -> int:
+    """Return a number of views, if it is one.
+
+    Raises:
+        ValueError: If so many views do not exist.
+    """
+    if num_views not in NUM_VIEWS:
+        raise ValueError(f"there are {NUM_VIEWS} views, not {num_views!r}")
+    return int(str(num_views))
+
+
 def show(images: tf.Tensor, view: int) -> tf.Tensor:
     """Return a view of some images.
 

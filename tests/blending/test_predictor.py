@@ -8,7 +8,7 @@ import pytest
 from automl_flowers.blending import predictor as module
 from automl_flowers.blending.predictor import Predictor
 from automl_flowers.blending.read_ensemble import Ensemble, TrainedMember, blended
-from automl_flowers.tuning.checkpoints import model_part, save_state
+from automl_flowers.tuning.checkpoints import load_state, model_part, save_state
 
 NAMES = ("daisy", "rose", "tulip")
 
@@ -85,3 +85,20 @@ def test_fits_of_a_member_are_averaged_before_members_are_blended(trainer, recip
     np.testing.assert_allclose(stack[0], expected.mean(axis=0), rtol=1e-6)
     np.testing.assert_array_equal(stack[1], expected[1])
     np.testing.assert_array_equal(predictor.predict(images), blended(predictor.ensemble, stack))
+
+
+def test_members_are_shown_as_many_views_as_they_were_blended_with(trainer, recipe, fitted, images):
+    files, expected = fitted
+    members = [
+        TrainedMember("alone", recipe, 16, (files[0],)),
+        TrainedMember("mirrored", recipe, 16, (files[1],), num_views=2),
+    ]
+    examples = trainer.examples("test", 32)
+
+    said = predictor_of(trainer, *members).predict_members(images)
+
+    np.testing.assert_array_equal(said[0], expected[0])
+    weights = model_part(load_state(files[1]))
+    by_trainer = trainer.predict(recipe, weights, examples, num_views=2)
+    np.testing.assert_allclose(said[1], by_trainer, atol=1e-6)
+    assert abs(said[1] - expected[1]).max() > 1e-4

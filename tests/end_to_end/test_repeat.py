@@ -44,7 +44,7 @@ def blended_by_folds(cli, blended, tmp_path_factory):
     """The same run with an ensemble of one member on three folds."""
     run = tmp_path_factory.mktemp("folds") / "run"
     shutil.copytree(blended[0], run)
-    made = cli.json("ensemble", "--run", run, "--top", 1, "--folds", 3)
+    made = cli.json("ensemble", "--run", run, "--top", 1, "--folds", 3, "--test-views", 2)
     return run, made
 
 
@@ -58,6 +58,8 @@ def test_folds_are_blended_by_all_labelled_images(blended_by_folds, pictures):
     assert made["images"]["blend"] == len(labelled)
     assert made["scores"]["val"] is None
     assert made["folds"] == 3
+    assert member["views"] in (1, 2)
+    assert member["tried_views"]["split"] == "blend"
 
 
 def test_the_report_says_what_folds_were(cli, blended_by_folds):
@@ -72,8 +74,9 @@ def test_the_report_says_what_folds_were(cli, blended_by_folds):
     assert f"{made['members'][0]['name']}.fold1of3" in page
 
 
-def test_what_predicts_files_has_predicted_the_submission(cli, blended, pictures):
-    run, _ = blended
+@pytest.mark.parametrize("which", ["blended", "blended_by_folds"])
+def test_what_predicts_files_has_predicted_the_submission(cli, which, pictures, request):
+    run, _ = request.getfixturevalue(which)
     rows = read_rows(cli("predict", pictures / "test", "--run", run, "--quiet").stdout)
 
     predicted = {row["path"].removeprefix(f"{pictures}/"): row["label"] for row in rows}

@@ -142,6 +142,7 @@ def ensemble(
     seeds: int | None = None,
     folds: int | None = None,
     final_fit: bool | None = None,
+    probabilities: bool | None = None,
     cache: str | None = None,
     test_views: int | None = None,
     feature_bank: str | None = None,
@@ -174,6 +175,7 @@ def ensemble(
             by the `blend` split.
         final_fit: Train once more on all labelled images, evaluation included, to predict new
             ones; scores are those of before.
+        probabilities: Write `probabilities.csv` beside the submission, a column a class.
         cache: As for `search`.
         test_views: Show members 2 or 4 views of each image when they predict, where that lowers
             their log loss; 1 by default.

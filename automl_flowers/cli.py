@@ -243,6 +243,10 @@ def ensemble(
             help="Train once more on evaluation images, too, to predict new ones.",
         ),
     ] = None,
+    probabilities: Annotated[
+        bool | None,
+        typer.Option("--probabilities", help="Write probabilities.csv beside the submission."),
+    ] = None,
     cache: CacheMode = None,
     test_views: Annotated[
         int | None, typer.Option(help="Predict 2 or 4 views of each image, where that helps.")

@@ -163,6 +163,7 @@ class RunConfig(pydantic.BaseModel):
             their log loss: 1, 2 with the mirror image, 4 with both closer.
         final_fit: Whether new images are predicted by models that were trained on the evaluation
             images, too. Scores are those of models that were not.
+        probabilities: Whether probabilities of each class are written beside the submission.
         quiet: No progress.
         json_output: Results as JSON.
     """
@@ -210,6 +211,7 @@ class RunConfig(pydantic.BaseModel):
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     test_views: Literal[1, 2, 4] = 1
     final_fit: bool = False
+    probabilities: bool = False
     quiet: bool = False
     json_output: bool = Field(default=False, alias="json")
 

@@ -15,6 +15,7 @@ predictions/         their probabilities, one file a member and split
 blend.json           members, weights and scores
 recipe.yaml          what the ensemble was made from, to make it again
 submission.csv       one label for each test image
+probabilities.csv    probabilities of each class for each test image, where asked for
 report.html          what happened, for people
 leaks.json           copies in the data, from `data check`
 leaks.html           the same for people
@@ -126,6 +127,11 @@ class RunFolder:
     def submission(self) -> Path:
         """One label for each test image."""
         return self.path / "submission.csv"
+
+    @property
+    def probabilities(self) -> Path:
+        """Probabilities of each class for each test image."""
+        return self.path / "probabilities.csv"
 
     @property
     def report(self) -> Path:

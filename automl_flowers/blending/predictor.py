@@ -20,7 +20,7 @@ from ensembles.averaging import average, geometric_mean
 
 
 @dataclass(frozen=True)
-class _Turn:
+class Turn:
     """Fits that take turns on a program.
 
     Attributes:
@@ -56,7 +56,7 @@ class Predictor:
 
     def __init__(self, ensemble: Ensemble, accelerator: Accelerator, weights: Weights) -> None:
         self.ensemble = ensemble
-        self._turns = [
+        self.turns = [
             _make_turn(ensemble, numbers, architecture, accelerator)
             for architecture, numbers in _by_architecture(ensemble, accelerator, weights).items()
         ]
@@ -64,7 +64,7 @@ class Predictor:
     @property
     def batch_size(self) -> int:
         """Images in the largest batch of any program."""
-        return max(turn.program.architecture.batch_size for turn in self._turns)
+        return max(turn.program.architecture.batch_size for turn in self.turns)
 
     def predict(self, images: Mapping[int, Images]) -> np.ndarray:
         """Return the blended probabilities, float64, `(num_images, num_classes)`.
@@ -78,7 +78,7 @@ class Predictor:
     def predict_members(self, images: Mapping[int, Images]) -> np.ndarray:
         """Return what each member says, float32, `(num_members, num_images, num_classes)`."""
         fits: list[list[np.ndarray]] = [[] for _ in self.ensemble.members]
-        for turn in self._turns:
+        for turn in self.turns:
             made = _predict_fits(turn, images[turn.image_size])
             for number, probabilities in zip(turn.members, made, strict=True):
                 fits[number].append(probabilities)
@@ -121,7 +121,7 @@ def _shape_of(member: TrainedMember) -> tuple[str, int, int]:
 
 def _make_turn(
     ensemble: Ensemble, numbers: list[int], architecture: Architecture, accelerator: Accelerator
-) -> _Turn:
+) -> Turn:
     fits = [(number, file) for number in numbers for file in ensemble.members[number].files]
     states = tuple(model_part(load_state(file)) for _, file in fits)
     # Under `mirrored` XLA fails: "Trying to access resource ... located in device CPU:1".
@@ -130,10 +130,10 @@ def _make_turn(
     program.set_model_state(states[0])
     members = tuple(number for number, _ in fits)
     num_views = tuple(ensemble.members[number].num_views for number in members)
-    return _Turn(program, architecture.image_size, states, members, num_views)
+    return Turn(program, architecture.image_size, states, members, num_views)
 
 
-def _predict_fits(turn: _Turn, images: Images) -> list[np.ndarray]:
+def _predict_fits(turn: Turn, images: Images) -> list[np.ndarray]:
     """Return the probabilities of each fit, `(num_images, num_classes)`."""
     said: list[list[np.ndarray]] = [[] for _ in turn.states]
     for view in range(max(turn.num_views)):
@@ -144,7 +144,7 @@ def _predict_fits(turn: _Turn, images: Images) -> list[np.ndarray]:
 
 
 def _predict_view(
-    turn: _Turn, images: Images, view: int, fits: Sequence[int]
+    turn: Turn, images: Images, view: int, fits: Sequence[int]
 ) -> Iterator[np.ndarray]:
     """Yield what some fits say of a view, float32, `(num_images, num_classes)`."""
     program, batch_size = turn.program, turn.program.architecture.batch_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from automl_flowers.files import read_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from ensembles.averaging import average
+from ensembles.blend import Blend, apply_blend, plain_blend
 from search_spaces.recipe import Recipe
 
 
@@ -44,13 +44,13 @@ class Ensemble:
     """Members, and how they become one probability.
 
     Attributes:
-        members: At least one.
-        weights: Share of each, summing to 1.
+        members: At least one; those that count for nothing are left out.
+        blend: How their probabilities become one.
         class_names: In the order of the labels.
     """
 
     members: tuple[TrainedMember, ...]
-    weights: tuple[float, ...]
+    blend: Blend
     class_names: tuple[str, ...]
 
     @property
@@ -70,7 +70,7 @@ def blended(ensemble: Ensemble, stack: np.ndarray) -> np.ndarray:
     Returns:
         Probabilities, float64, `(num_images, num_classes)`.
     """
-    return average(stack, np.array(ensemble.weights))
+    return apply_blend(ensemble.blend, stack)
 
 
 def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None) -> Ensemble:
@@ -87,16 +87,32 @@ def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None
         return _best_of_search(run, say)
     blend = read_json(run.blend)
     try:
-        return Ensemble(
-            tuple(_member(run, entry) for entry in blend["members"]),
-            tuple(float(entry["weight"]) for entry in blend["members"]),
-            tuple(blend["class_names"]),
-        )
+        members = tuple(_member(run, entry) for entry in blend["members"])
+        return _without_idle(Ensemble(members, _blend_in(blend), tuple(blend["class_names"])))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
             hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
         ) from error
+
+
+def _blend_in(blend: Mapping[str, Any]) -> Blend:
+    """Return how members are blended; older runs know weights only."""
+    if "blend" in blend:
+        return Blend.from_dict(blend["blend"])
+    return plain_blend([entry["weight"] for entry in blend["members"]])
+
+
+def _without_idle(ensemble: Ensemble) -> Ensemble:
+    """Return an ensemble without the members whose weight is 0."""
+    blend = ensemble.blend
+    each = zip(ensemble.members, blend.weights, blend.temperatures, strict=True)
+    members, weights, temperatures = zip(*(kept for kept in each if kept[1]), strict=True)
+    return replace(
+        ensemble,
+        members=members,
+        blend=replace(blend, weights=weights, temperatures=temperatures),
+    )
 
 
 def _member(run: RunFolder, entry: Mapping[str, Any]) -> TrainedMember:
@@ -128,4 +144,4 @@ def _best_of_search(run: RunFolder, say: Callable[[str], None]) -> Ensemble:
     recipe = Recipe.from_dict(trial.recipe)
     batch_size = trial.size.get("fitting_batch_size", recipe.batch_size)
     member = TrainedMember(recipe.name, recipe, batch_size, (run.best / names[-1],))
-    return Ensemble((member,), (1.0,), tuple(read_json(run.data)["class_names"]))
+    return Ensemble((member,), plain_blend([1.0]), tuple(read_json(run.data)["class_names"]))

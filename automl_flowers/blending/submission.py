@@ -1,4 +1,7 @@
-"""The submission: one label for each test image, checked against the sample if there is one."""
+"""The submission: one label for each test image, checked against the sample if there is one.
+
+Probabilities may stand beside it, in the same order.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,73 @@ from automl_flowers.files import write_text
 
 
 def write_submission(
-    path: Path, ids: np.ndarray, labels: np.ndarray, sample: str | None = None
+    path: Path,
+    ids: Sequence[str],
+    labels: Sequence[int],
+    sample: str | None = None,
 ) -> None:
     """Write `id,label`, a row an image, in the order of the sample file if there is one.
 
     Args:
         path: Of the file.
-        ids: Of the test images, strings.
+        ids: Of the test images.
         labels: Predicted class indices.
         sample: Path of `sample_submission.csv`, or None.
 
     Raises:
         DataError: If the sample asks for other ids, or cannot be used; nothing is written then.
+        ValueError: If an id stands twice, there are not as many labels, or one is negative.
     """
-    label_of = {str(i): int(label) for i, label in zip(ids, labels, strict=True)}
-    order = submission_order(list(label_of), sample)
+    if min(labels, default=0) < 0:
+        raise ValueError(f"`labels` must be class indices from 0, got {min(labels)}.")
+    _write_rows(path, ("label",), ids, [(int(label),) for label in labels], sample)
+
+
+def write_probabilities(
+    path: Path,
+    ids: Sequence[str],
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    sample: str | None = None,
+) -> None:
+    """Write `id` and a column a class, a row an image, in the order of the sample file.
+
+    Args:
+        path: Of the file.
+        ids: Of the test images.
+        probabilities: Of shape `(len(ids), len(class_names))`; nine digits are written, as many
+            as float32 has.
+        class_names: In the order of the labels.
+        sample: As for `write_submission`.
+
+    Raises:
+        DataError: As `write_submission`.
+        ValueError: If an id stands twice, or the shape of `probabilities` is another one.
+    """
+    if probabilities.shape != (len(ids), len(class_names)):
+        raise ValueError(
+            f"`probabilities` must have shape {(len(ids), len(class_names))}, got "
+            f"{probabilities.shape}."
+        )
+    rows = [[f"{value:.9g}" for value in row] for row in probabilities.tolist()]
+    _write_rows(path, class_names, ids, rows, sample)
+
+
+def _write_rows(
+    path: Path,
+    columns: Sequence[str],
+    ids: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    sample: str | None,
+) -> None:
+    row_of = {str(identity): row for identity, row in zip(ids, rows, strict=True)}
+    if len(row_of) < len(ids):
+        raise ValueError(f"Every id must stand once, got {len(ids) - len(row_of)} again.")
+    order = submission_order(list(row_of), sample)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "label"))
-    writer.writerows((identity, label_of[identity]) for identity in order)
+    writer.writerow(("id", *columns))
+    writer.writerows((identity, *row_of[identity]) for identity in order)
     write_text(path, text.getvalue())
 
 

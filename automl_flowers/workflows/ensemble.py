@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
@@ -28,7 +30,11 @@ from automl_flowers.blending.predict_members import (
 )
 from automl_flowers.blending.recipe_file import write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
-from automl_flowers.blending.submission import submission_order, write_submission
+from automl_flowers.blending.submission import (
+    submission_order,
+    write_probabilities,
+    write_submission,
+)
 from automl_flowers.config import (
     RunConfig,
     parse_config,
@@ -159,8 +165,8 @@ def make_ensemble(
         made = blend_members(dataclasses.replace(material, pseudo=sure))
     members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
-        labels = average(aligned["test"].probabilities, choice.weights).argmax(axis=1)
-        write_submission(run.submission, aligned["test"].ids, labels, sample)
+        test = aligned["test"]
+        _write_test(run, config, test, average(test.probabilities, choice.weights), sample)
     summary = blending.summarise(
         members,
         aligned,
@@ -180,6 +186,21 @@ def make_ensemble(
     write_recipe_file(run.recipe, searched, config, images, summary["members"], summary["scores"])
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
+
+
+def _write_test(
+    run: RunFolder,
+    config: RunConfig,
+    test: AlignedPredictions,
+    probabilities: np.ndarray,
+    sample: str | None,
+) -> None:
+    """Write what an ensemble says of the test images."""
+    ids = test.ids.tolist()
+    run.probabilities.unlink(missing_ok=True)  # an earlier ensemble's would not go with these
+    write_submission(run.submission, ids, probabilities.argmax(axis=1).tolist(), sample)
+    if config.probabilities:
+        write_probabilities(run.probabilities, ids, probabilities, test.class_names, sample)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from automl_flowers.blending import predictor as module
 from automl_flowers.blending.predictor import Predictor
 from automl_flowers.blending.read_ensemble import Ensemble, TrainedMember, blended
 from automl_flowers.tuning.checkpoints import load_state, model_part, save_state
+from ensembles.blend import plain_blend
 
 NAMES = ("daisy", "rose", "tulip")
 
@@ -39,7 +40,7 @@ def images(trainer):
 
 def predictor_of(trainer, *members, weights=None):
     shares = weights or [1 / len(members)] * len(members)
-    return Predictor(Ensemble(members, tuple(shares), NAMES), trainer._accelerator, "none")
+    return Predictor(Ensemble(members, plain_blend(shares), NAMES), trainer._accelerator, "none")
 
 
 def test_a_member_predicts_files_as_the_trainer_predicts_the_data_set(

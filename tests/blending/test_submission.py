@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_flowers.blending.submission import write_submission
+from automl_flowers.blending.submission import write_probabilities, write_submission
 from automl_flowers.errors import DataError
 
 IDS = np.array(["b", "a", "c"])
@@ -100,3 +100,39 @@ def test_a_submission_that_was_there_stays_when_the_sample_does_not_fit(out, sam
 def test_a_sample_that_has_gone_is_named(out, tmp_path):
     with pytest.raises(DataError, match=r"Cannot read `.*nowhere\.csv`"):
         write_submission(out, IDS, LABELS, str(tmp_path / "nowhere.csv"))
+
+
+PROBABILITIES = np.array([[0.1, 0.9], [1 / 3, 2 / 3], [1e-9, 1.0]])
+
+
+def test_probabilities_have_a_column_a_class_in_the_order_of_the_sample(out, sample):
+    write_probabilities(out, IDS, PROBABILITIES, ["rose, red", "tulip"], sample("id\nc\nb\na\n"))
+
+    assert out.read_text() == (
+        'id,"rose, red",tulip\nc,1e-09,1\nb,0.1,0.9\na,0.333333333,0.666666667\n'
+    )
+
+
+def test_nine_digits_are_the_float32_that_was_written(out):
+    made = np.random.default_rng(0).random((50, 3), dtype=np.float32)
+
+    write_probabilities(out, [str(number) for number in range(50)], made, ["a", "b", "c"])
+
+    rows = list(csv.reader(out.read_text().splitlines()))[1:]
+    np.testing.assert_array_equal(np.array(rows)[:, 1:].astype(np.float32), made)
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "sentence"),
+    [(["a", "a"], [0, 1], "stand once, got 1 again"), (["a", "b"], [0, -1], "from 0, got -1")],
+)
+def test_what_cannot_be_submitted_is_refused(out, ids, labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        write_submission(out, ids, labels)
+
+    assert not out.exists()
+
+
+def test_probabilities_of_another_shape_are_refused(out):
+    with pytest.raises(ValueError, match=r"must have shape \(3, 3\), got \(3, 2\)"):
+        write_probabilities(out, IDS, PROBABILITIES, ["a", "b", "c"])

@@ -38,7 +38,7 @@ def searched(cli, pictures, space, tmp_path_factory):
 @pytest.fixture(scope="module")
 def blended(cli, searched):
     run, _ = searched
-    return run, cli.json("ensemble", "--top", 2, "--run", run)
+    return run, cli.json("ensemble", "--top", 2, "--run", run, "--probabilities")
 
 
 def test_search_prints_what_scripts_rely_on(searched):
@@ -123,14 +123,18 @@ def test_no_half_written_files_are_left(blended):
 
 def test_predict_agrees_with_the_submission(cli, blended, pictures):
     run, _ = blended
-    result = cli("predict", pictures / "test", "--run", run, "--quiet")
+    result = cli("predict", pictures / "test", "--run", run, "--quiet", "--probabilities")
 
-    predicted = {
-        row["path"].removeprefix(f"{pictures}/"): row["label"] for row in read_rows(result.stdout)
-    }
+    rows = {row["path"].removeprefix(f"{pictures}/"): row for row in read_rows(result.stdout)}
 
     submitted = {r["id"]: r["label"] for r in read_rows((run / "submission.csv").read_text())}
-    assert predicted == submitted
+    assert {identity: row["label"] for identity, row in rows.items()} == submitted
+    written = read_rows((run / "probabilities.csv").read_text())
+    assert [row["id"] for row in written] == list(submitted)
+    for row in written:
+        for name in ("blue bell", "red rose", "yellow daisy"):
+            predicted = float(rows[row["id"]][f"probability_{name}"])
+            assert float(row[name]) == pytest.approx(predicted, abs=1e-6)
 
 
 def test_report_is_one_page(cli, blended):

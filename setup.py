@@ -21,12 +21,14 @@ TENSORFLOW = {
     # Newer libtpu abort the interpreter when this TensorFlow is imported.
     "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21.1"],
 }
+CMA = ["cma>=4,<5"]
 DOCS = ["furo>=2025.12.19", "myst-parser>=5,<6", "sphinx>=9,<10"]
 TFDS = [
     "importlib-resources>=6",  # tensorflow-datasets imports it and does not ask for it
     "tensorflow-datasets>=4.9.9,<5",
 ]
 TEST = [
+    *CMA,
     *DOCS,  # a test builds the documentation
     "hypothesis>=6.100",
     "jax>=0.7",  # a test trains on Keras' JAX backend
@@ -80,6 +82,7 @@ setup(
     ],
     extras_require={
         **TENSORFLOW,
+        "cma": CMA,
         "docs": DOCS,
         "tfds": TFDS,
         "test": TEST,

@@ -117,7 +117,7 @@ def _make_rank(
     groups: Sequence[Sequence[int]],
     metric: Metric,
 ) -> Rank:
-    score = _make_score(labels, probabilities, metric)
+    score = make_score(labels, probabilities, metric)
     true_class = probabilities[:, np.arange(len(labels)), labels].astype(np.float64, copy=False)
 
     @functools.cache
@@ -135,9 +135,21 @@ def _make_rank(
     return rank
 
 
-def _make_score(
+def make_score(
     labels: np.ndarray, probabilities: np.ndarray, metric: Metric
 ) -> Callable[[np.ndarray], float]:
+    """Return a function from weights to the score of the arithmetic mean. Nothing is checked.
+
+    With macro F1 and accuracy, a call blends the contested examples only.
+
+    Args:
+        labels: As for `fit_weights`.
+        probabilities: As for `fit_weights`.
+        metric: As for `fit_weights`.
+
+    Raises:
+        ValueError: If `metric` is `log_loss`, of which less is better.
+    """
     if metric is log_loss:
         raise ValueError(
             "`metric` must be a score of which more is better, got `log_loss`. Pass "

@@ -67,6 +67,7 @@ setup(
         "keras>=3.12,<4",
         "keras-tuner==1.4.8",
         "numpy>=2.1,<3",
+        "opencv-python-headless>=5,<6",  # older ones place pixels by 32nds: levels apart
         "packaging>=24",
         "pandas>=2.2,<4",
         "pillow>=11",

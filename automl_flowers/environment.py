@@ -8,7 +8,15 @@ from importlib import metadata
 
 from automl_flowers import __version__
 
-_PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy", "scikit-learn", "pillow")
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "keras-tuner",
+    "numpy",
+    "scikit-learn",
+    "pillow",
+    "opencv-python-headless",
+)
 
 
 def describe_environment() -> dict[str, str | int | None]:

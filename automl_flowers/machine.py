@@ -58,7 +58,7 @@ EXTRAS = ("cpu", "gpu", "tpu")
 
 PACKAGES = (
     *("automl-flowers", *TENSORFLOW_BUILDS, "keras", "keras-tuner", "tensorboard", "numpy"),
-    *("protobuf", "jax", "libtpu", "tensorflow-addons", "tf-keras"),
+    *("opencv-python-headless", "protobuf", "jax", "libtpu", "tensorflow-addons", "tf-keras"),
 )
 """Packages whose versions are looked up."""
 

@@ -84,13 +84,12 @@ def make_versions(images: Images, name: str, count: int) -> Images:
     from automl_flowers.data.augmentation import augment, mix, sample_parameters
 
     strength, versions = get_augmentation(name), []
-    with tf.device("CPU"):  # as in training, whatever the model runs on
-        labels = tf.ones([len(images), 1])  # `mix` wants some
-        for epoch in range(count):
-            rows = sample_parameters(len(images), seed=0, epoch=epoch)
-            changed = augment(tf.constant(images), rows, strength)
-            changed, _, _ = mix(changed, labels, labels[:, 0], rows, strength)
-            versions.append(changed.numpy())
+    labels = np.ones((len(images), 1), np.float32)  # `mix` wants some
+    for epoch in range(count):
+        with tf.device("CPU"):  # as in training, whatever the model runs on
+            rows = sample_parameters(len(images), seed=0, epoch=epoch).numpy()
+        changed, _, _ = mix(augment(images, rows, strength), labels, labels[:, 0], rows, strength)
+        versions.append(changed)
     return np.stack(versions)
 
 

@@ -21,7 +21,6 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +36,7 @@ from search_spaces.regularisation import class_weights
 
 PREFETCH = 4
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 Activations = npt.NDArray[np.float16]
 """What the frozen part of a classifier makes of images, a row an image."""
 
@@ -67,10 +67,14 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an image."""
+        return self.caches[0].shape[1:]
+
     def take(self, positions: Rows) -> Images:
         """Return the images at some positions, uint8, `(len(positions), size, size, 3)`."""
-        size = self.caches[0].shape[1]
-        images = np.empty((len(positions), size, size, 3), np.uint8)
+        images = np.empty((len(positions), *self.image_shape), np.uint8)
         for number, cache in enumerate(self.caches):
             here = self.cache_of[positions] == number
             images[here] = cache[self.row_of[positions[here]]]
@@ -254,14 +258,20 @@ def _augmented(
     examples: Examples, augmentation: str, seed: int
 ) -> Callable[[int | tf.Tensor], ReadBatch]:
     """Return a function from a view to what reads its images."""
-    augmented, images_at = (
-        _traced_once(augment, training_augmentation(augmentation)),
-        _reader(examples),
-    )
+    strength = training_augmentation(augmentation)
+
+    def take(positions: Rows, parameters: Floats) -> Images:
+        return augment(examples.take(positions), parameters, strength)
 
     def reader_of(view: int | tf.Tensor) -> ReadBatch:
         table = sample_parameters(len(examples), seed=seed, epoch=view)
-        return lambda at: augmented(images_at(at), tf.gather(table, at))
+
+        def read(positions: tf.Tensor) -> tf.Tensor:
+            parameters = tf.gather(table, positions)
+            images = tf.numpy_function(take, [positions, parameters], tf.uint8, stateful=False)
+            return tf.ensure_shape(images, (positions.shape[0], *examples.image_shape))
+
+        return read
 
     return reader_of
 
@@ -272,20 +282,21 @@ def _mixed(
     """Return a function from positions, images, labels and weights to a batch, mixed or not."""
     if not strength.mixes:
         return lambda _at, *batch: batch
-    traced = _traced_once(mix, strength)
     table = sample_parameters(num_examples, seed=seed, epoch=epoch)
-    return lambda at, *batch: traced(*batch, tf.gather(table, at))
 
+    def mix_batch(at: tf.Tensor, *batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        types = [part.dtype for part in batch]
+        mixed = tf.numpy_function(
+            functools.partial(mix, strength=strength),
+            [*batch, tf.gather(table, at)],
+            types,
+            stateful=False,
+        )
+        return tuple(
+            tf.ensure_shape(part, before.shape) for part, before in zip(mixed, batch, strict=True)
+        )
 
-@functools.cache
-def _traced_once(
-    function: Callable[..., Any], strength: AugmentationStrength
-) -> Callable[..., Any]:
-    """Return `augment` or `mix` as a function that is traced once a shape, not once a trial."""
-    traced: Callable[..., Any] = tf.function(
-        functools.partial(function, strength=strength), autograph=False
-    )
-    return traced
+    return mix_batch
 
 
 def _kept(arrays: Mapping[int, Activations]) -> Callable[[int | tf.Tensor], ReadBatch]:
@@ -306,11 +317,9 @@ def _kept(arrays: Mapping[int, Activations]) -> Callable[[int | tf.Tensor], Read
 
 
 def _reader(examples: Examples) -> ReadBatch:
-    size = examples.caches[0].shape[1]
-
     def images_at(positions: tf.Tensor) -> tf.Tensor:
         images = tf.numpy_function(examples.take, [positions], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (positions.shape[0], size, size, 3))
+        return tf.ensure_shape(images, (positions.shape[0], *examples.image_shape))
 
     return images_at
 

@@ -1,7 +1,8 @@
-"""Tests for augmentation on the host."""
+"""Tests for augmentation."""
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,13 @@ from automl_flowers.data.augmentation import (
     change_colours,
     compose,
     crop_matrices,
-    equalize_tables,
+    equalize_table,
     flip_matrices,
     gamma_tables,
     gaussian_kernels,
     hue_saturation_matrices,
     look_up,
-    mean_colours,
+    mean_colour,
     mean_filter,
     perspective_matrices,
     rotation_matrices,
@@ -40,6 +41,8 @@ from automl_flowers.data.augmentation import (
     translation_matrices,
     zoom_matrices,
 )
+from automl_flowers.data.augmentation.arrays import require_exact
+from automl_flowers.errors import UserError
 from search_spaces.augmentation import AUGMENTATIONS, LADDER, AugmentationStrength
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tfa_augmentation.npz"
@@ -83,27 +86,20 @@ EVERYTHING = AugmentationStrength(
 """Every operation that turns one picture into another."""
 
 
-def augment_graph(strength):
-    """Return `augment` as the graph function that `Dataset.map` would make of it."""
-
-    def run(images, parameters):
-        return augment(images, parameters, strength)
-
-    signature = [
-        tf.TensorSpec([None, HEIGHT, WIDTH, 3], tf.uint8),
-        tf.TensorSpec([None, NUM_PARAMETERS], tf.float32),
-    ]
-    return tf.function(run, input_signature=signature)
+STRENGTHS = {**LADDER, "v2": AUGMENTATIONS["v2"], "everything": EVERYTHING}
 
 
-GRAPHS = {
-    name: augment_graph(strength)
-    for name, strength in {**LADDER, "v2": AUGMENTATIONS["v2"], "everything": EVERYTHING}.items()
-}
+def numbers_of(num_images, *, seed, epoch):
+    return sample_parameters(num_images, seed=seed, epoch=epoch).numpy()
 
 
-def augment_eagerly(images, parameters, strength):
-    return augment(tf.constant(images), tf.constant(parameters), strength).numpy()
+def floats(*numbers):
+    return np.array(numbers, np.float32)
+
+
+def each(operation, images, *arguments):
+    """Do to every picture what is done to one, each with its own arguments."""
+    return np.stack([operation(*each) for each in zip(images, *arguments, strict=True)])
 
 
 def noise(seed, num_images=6):
@@ -142,6 +138,22 @@ def golden():
 @pytest.fixture(scope="module")
 def arguments(golden):
     return json.loads(str(golden["arguments"]))
+
+
+# What it runs on.
+
+
+@pytest.mark.parametrize("version", ["5.0.0", "5.0.0-pre", "6.1.0", "10.0.0"])
+def test_an_opencv_that_interpolates_exactly_is_welcome(version):
+    require_exact(version)
+
+
+@pytest.mark.parametrize("version", ["4.12.0", "3.4.18-dev"])
+def test_an_older_opencv_is_refused_with_what_mends_it(version):
+    with pytest.raises(UserError, match=f"OpenCV {version} is imported") as error:
+        require_exact(version)
+
+    assert "pip uninstall" in error.value.hint
 
 
 # The table of parameters.
@@ -225,9 +237,9 @@ def test_numbers_of_a_row_are_those_that_old_recipes_had():
 def test_old_rungs_give_the_pictures_that_they_always_gave(name):
     with np.load(GOLDEN_RUNGS) as golden:
         pictures, expected = golden["pictures"], golden[name].astype(int)
-    table = sample_parameters(len(pictures), seed=3, epoch=2).numpy()
+    table = numbers_of(len(pictures), seed=3, epoch=2)
 
-    difference = np.abs(augment_eagerly(pictures, table, AUGMENTATIONS[name]) - expected)
+    difference = np.abs(augment(pictures, table, AUGMENTATIONS[name]) - expected)
 
     assert difference.max() <= 1  # another processor may round a few pixels the other way
     assert np.mean(difference != 0) < 1e-3
@@ -241,7 +253,7 @@ def test_old_rungs_give_the_pictures_that_they_always_gave(name):
 def test_strength_none_returns_the_images_bit_for_bit(seed, num_images):
     images = noise(seed, num_images)
 
-    augmented = GRAPHS["none"](images, sample_parameters(num_images, seed=seed, epoch=0))
+    augmented = augment(images, numbers_of(num_images, seed=seed, epoch=0), STRENGTHS["none"])
 
     np.testing.assert_array_equal(augmented, images)
 
@@ -252,22 +264,22 @@ def test_strength_none_returns_the_images_bit_for_bit(seed, num_images):
 def test_dtype_and_shape_are_kept(name, seed, num_images):
     images = noise(seed, num_images)
 
-    augmented = GRAPHS[name](images, sample_parameters(num_images, seed=seed, epoch=0)).numpy()
+    augmented = augment(images, numbers_of(num_images, seed=seed, epoch=0), STRENGTHS[name])
 
     assert augmented.dtype == np.uint8
     assert augmented.shape == images.shape
 
 
-@pytest.mark.parametrize("name", [name for name in GRAPHS if name != "none"])
+@pytest.mark.parametrize("name", [name for name in STRENGTHS if name != "none"])
 @given(seed=st.integers(0, 2**32 - 1), batch_size=st.integers(1, 12), start=st.integers(0, 11))
 @settings(deadline=None, max_examples=15)
 def test_same_row_gives_the_same_picture_in_any_batch(name, seed, batch_size, start):
     images = noise(seed, 12)
-    parameters = sample_parameters(12, seed=seed, epoch=3).numpy()
+    parameters = numbers_of(12, seed=seed, epoch=3)
     chosen = np.roll(np.arange(12), start)[:batch_size]
 
-    together = GRAPHS[name](images, parameters).numpy()
-    in_batch = GRAPHS[name](images[chosen], parameters[chosen]).numpy()
+    together = augment(images, parameters, STRENGTHS[name])
+    in_batch = augment(images[chosen], parameters[chosen], STRENGTHS[name])
 
     np.testing.assert_array_equal(in_batch, together[chosen])
 
@@ -276,11 +288,12 @@ def test_same_row_gives_the_same_picture_at_odd_sizes():
     strength = EVERYTHING
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, 33, 31, 3), dtype=np.uint8)
-    parameters = sample_parameters(64, seed=0, epoch=0).numpy()
-    run = tf.function(lambda images, parameters: augment(images, parameters, strength))
+    parameters = numbers_of(64, seed=0, epoch=0)
 
-    together = run(images, parameters).numpy()
-    alone = np.concatenate([run(images[i : i + 1], parameters[i : i + 1]) for i in range(64)])
+    together = augment(images, parameters, strength)
+    alone = np.concatenate(
+        [augment(images[i : i + 1], parameters[i : i + 1], strength) for i in range(64)]
+    )
 
     np.testing.assert_array_equal(alone, together)
 
@@ -292,7 +305,7 @@ def test_no_rung_destroys_the_picture(name, row):
     pictures = smooth_pictures(seed=5)
     rows = np.tile(np.array(row, np.float32), (len(pictures), 1))
 
-    augmented = GRAPHS[name](pictures, rows).numpy().astype(np.float64)
+    augmented = augment(pictures, rows, STRENGTHS[name]).astype(np.float64)
 
     difference = np.abs(augmented - pictures).mean(axis=(1, 2, 3))
     clipped = np.mean((augmented == 0) | (augmented == 255), axis=(1, 2, 3))
@@ -307,7 +320,7 @@ def test_no_rung_destroys_the_picture(name, row):
 def test_every_rung_keeps_brightness_on_average(name):
     pictures = np.repeat(smooth_pictures(seed=1, num_images=4), 64, axis=0)
 
-    augmented = GRAPHS[name](pictures, sample_parameters(len(pictures), seed=3, epoch=0)).numpy()
+    augmented = augment(pictures, numbers_of(len(pictures), seed=3, epoch=0), STRENGTHS[name])
 
     assert augmented.mean() == pytest.approx(pictures.mean(), abs=4.0)
 
@@ -317,44 +330,31 @@ def test_middle_of_every_range_but_no_chance_is_no_change(name):
     images = noise(seed=2)
     rows = parameters_of(len(images), flip=0.999, block_out=0.999, grid_mask=0.999, crop=0, blur=0)
 
-    augmented = GRAPHS[name](images, rows)
+    augmented = augment(images, rows, STRENGTHS[name])
 
     np.testing.assert_array_equal(augmented, images)
 
 
-@pytest.mark.parametrize("drop_remainder", [True, False])
 @RUNGS
-def test_dataset_map_gives_the_same_pictures_whatever_the_batches(name, drop_remainder):
+def test_pictures_that_are_given_stay_as_they_are(name):
     images = noise(seed=4, num_images=10)
-    strength = AUGMENTATIONS[name]
-    parameters = sample_parameters(10, seed=0, epoch=1)
-    examples = tf.data.Dataset.from_tensor_slices((images, parameters))
-    batches = examples.batch(4, drop_remainder=drop_remainder).map(
-        lambda images, parameters: augment(images, parameters, strength),
-        num_parallel_calls=2,
-    )
+    images.flags.writeable = False
 
-    pictures = np.concatenate(list(batches.as_numpy_iterator()))
+    augmented = augment(images, numbers_of(10, seed=0, epoch=1), STRENGTHS[name])
 
-    batch = 4 if drop_remainder else None
-    assert batches.element_spec == tf.TensorSpec([batch, HEIGHT, WIDTH, 3], tf.uint8)
-    expected = GRAPHS[name](images, parameters).numpy()
-    np.testing.assert_array_equal(pictures, expected[: len(pictures)])
-    assert len(pictures) == (8 if drop_remainder else 10)
+    assert name == "none" or not np.shares_memory(augmented, images)
 
 
-def test_operations_out_of_range_are_not_in_the_graph():
-    kinds = {
-        name: {operation.type for operation in graph.get_concrete_function().graph.get_operations()}
-        for name, graph in GRAPHS.items()
-    }
+def test_threads_do_not_change_a_picture():
+    images = noise(seed=4, num_images=32)
+    parameters = numbers_of(32, seed=0, epoch=1)
+    expected = augment(images, parameters, EVERYTHING)
 
-    assert not {"ImageProjectiveTransformV3", "Einsum", "Select", "SelectV2"} & kinds["none"]
-    assert "ImageProjectiveTransformV3" in kinds["light"]
-    assert "Einsum" not in kinds["light"]
-    assert "Einsum" in kinds["medium"]
-    assert not {"DenseBincount", "AvgPool", "Floor"} & kinds["strong"]
-    assert {"DenseBincount", "AvgPool", "Floor"} <= kinds["everything"]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: augment(images, parameters, EVERYTHING), range(12)))
+
+    for augmented in made:
+        np.testing.assert_array_equal(augmented, expected)
 
 
 @pytest.mark.parametrize(
@@ -370,12 +370,12 @@ def test_other_images_are_refused_with_what_was_expected(images):
     with pytest.raises(
         ValueError, match=r"must be uint8 of shape \(batch, height, width, 3\), got"
     ):
-        augment_eagerly(images, parameters_of(2), AugmentationStrength())
+        augment(images, parameters_of(2), AugmentationStrength())
 
 
 def test_table_of_another_width_is_refused_with_the_fix():
     with pytest.raises(ValueError, match="Gather the batch's rows from `sample_parameters`"):
-        augment(tf.constant(noise(0, 2)), tf.zeros((2, 3)), AugmentationStrength())
+        augment(noise(0, 2), np.zeros((2, 3), np.float32), AugmentationStrength())
 
 
 # Geometry.
@@ -386,7 +386,7 @@ def test_flip_alone_mirrors_exact_pixels_where_the_number_is_below_the_probabili
     rows = parameters_of(3)
     rows[:, COLUMNS["flip"]] = [0.0, 0.29, 0.3]
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(flip=0.3))
+    augmented = augment(images, rows, AugmentationStrength(flip=0.3))
 
     np.testing.assert_array_equal(augmented[:2], images[:2, :, ::-1])
     np.testing.assert_array_equal(augmented[2], images[2])
@@ -395,7 +395,7 @@ def test_flip_alone_mirrors_exact_pixels_where_the_number_is_below_the_probabili
 def test_flip_within_the_warp_mirrors_exact_pixels_too():
     images = noise(seed=0)
 
-    augmented = GRAPHS["light"](images, parameters_of(len(images), flip=0.0))
+    augmented = augment(images, parameters_of(len(images), flip=0.0), STRENGTHS["light"])
 
     np.testing.assert_array_equal(augmented, images[:, :, ::-1])
 
@@ -404,7 +404,7 @@ def test_whole_pixel_shift_moves_the_picture_right_and_mirrors_the_border():
     images = noise(seed=0)
     rows = parameters_of(len(images), shift_x=0.75)
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(shift=0.5))
+    augmented = augment(images, rows, AugmentationStrength(shift=0.5))
 
     moved = WIDTH // 4
     np.testing.assert_array_equal(augmented[:, :, moved:], images[:, :, :-moved])
@@ -416,7 +416,7 @@ def test_quarter_turn_is_counterclockwise(number, turns):
     images = noise(seed=0)[:, :, :HEIGHT]
     rows = parameters_of(len(images), rotation=number)
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(rotation=180.0))
+    augmented = augment(images, rows, AugmentationStrength(rotation=180.0))
 
     expected = np.rot90(images, turns, axes=(1, 2))
     assert np.abs(augmented.astype(int) - expected).max() <= 1
@@ -425,37 +425,35 @@ def test_quarter_turn_is_counterclockwise(number, turns):
 def test_zoom_enlarges_about_the_centre_alike_in_both_directions():
     centre = [(WIDTH - 1) / 2, (HEIGHT - 1) / 2, 1.0]
 
-    matrix = about_centre(zoom_matrices(tf.constant([1.25])), HEIGHT, WIDTH).numpy()[0]
+    matrix = about_centre(zoom_matrices(floats(1.25)), HEIGHT, WIDTH)[0]
 
     np.testing.assert_allclose(matrix @ centre, centre, atol=1e-5)
     np.testing.assert_allclose(matrix[:2, :2], np.eye(2) / 1.25, rtol=1e-6)
 
 
 def test_first_of_composed_matrices_changes_the_picture_first():
-    images = tf.constant(noise(seed=0, num_images=1).astype(np.float32))
-    rotate = about_centre(rotation_matrices(tf.constant([0.3])), HEIGHT, WIDTH)
-    shift = translation_matrices(tf.constant([5.0]), tf.constant([-3.0]))
+    image = noise(seed=0, num_images=1)[0].astype(np.float32)
+    rotate = about_centre(rotation_matrices(floats(0.3)), HEIGHT, WIDTH)
+    shift = translation_matrices(floats(5.0), floats(-3.0))
 
-    at_once = transform(images, compose([rotate, shift]), interpolation="NEAREST").numpy()
-    in_turn = transform(
-        transform(images, rotate, interpolation="NEAREST"), shift, interpolation="NEAREST"
-    ).numpy()
+    at_once = transform(image, compose([rotate, shift])[0])
+    in_turn = transform(transform(image, rotate[0]), shift[0])
 
-    inside = np.s_[:, : HEIGHT - 4, 6:]
-    assert np.mean(at_once[inside] == in_turn[inside]) > 0.99
+    inside = np.s_[: HEIGHT - 3, 5:]
+    np.testing.assert_allclose(at_once[inside], in_turn[inside], atol=0.01)
 
 
 @given(angle=st.floats(-3.125, 3.125, width=32))
 @settings(deadline=None)
 def test_rotation_is_orthogonal_and_by_the_angle(angle):
-    matrix = rotation_matrices(tf.constant([angle])).numpy()[0]
+    matrix = rotation_matrices(floats(angle))[0]
 
     expected = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     np.testing.assert_allclose(matrix[:2, :2], expected, atol=2e-6)
 
 
 def test_flip_matrix_mirrors_only_flagged_images():
-    matrices = flip_matrices(tf.constant([True, False])).numpy()
+    matrices = flip_matrices(np.array([True, False]))
 
     np.testing.assert_array_equal(matrices[0], np.diag([-1.0, 1.0, 1.0]))
     np.testing.assert_array_equal(matrices[1], np.eye(3))
@@ -467,7 +465,7 @@ def test_vertical_flip_mirrors_exact_pixels_where_the_number_says_so(other):
     rows = parameters_of(3)
     rows[:, COLUMNS["flip_vertical"]] = [0.0, 0.29, 0.3]
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(flip_vertical=0.3, **other))
+    augmented = augment(images, rows, AugmentationStrength(flip_vertical=0.3, **other))
 
     np.testing.assert_array_equal(augmented[:2], images[:2, ::-1])
     np.testing.assert_array_equal(augmented[2], images[2])
@@ -478,9 +476,9 @@ def test_vertical_flip_mirrors_exact_pixels_where_the_number_says_so(other):
 def test_crop_is_cut_and_resized_by_tf_image(cut, x):
     images = noise(seed=0, num_images=1)[:, :, :HEIGHT]
     start, side = round(x * cut), HEIGHT - cut
-    scale, left = tf.constant([side / HEIGHT]), tf.constant([float(start)])
+    scale, left = floats(side / HEIGHT), floats(start)
 
-    cropped = transform(images.astype(np.float32), crop_matrices(scale, left, left))
+    cropped = each(transform, images.astype(np.float32), crop_matrices(scale, left, left))
 
     part = images[:, start : start + side, start : start + side]
     expected = tf.image.resize(part.astype(np.float32), (HEIGHT, HEIGHT)).numpy()
@@ -493,16 +491,16 @@ def test_crop_shows_nothing_beyond_the_picture(numbers, crop):
     columns = dict(zip(("crop", "crop_x", "crop_y"), numbers, strict=True))
     ramp = np.broadcast_to(np.arange(WIDTH, dtype=np.uint8)[:, np.newaxis], (1, HEIGHT, WIDTH, 3))
 
-    shown = augment_eagerly(ramp, parameters_of(1, **columns), AugmentationStrength(crop=crop))
+    shown = augment(ramp, parameters_of(1, **columns), AugmentationStrength(crop=crop))
 
     assert (np.diff(shown[0, 0, :, 0].astype(int)) >= 0).all()  # not mirrored anywhere
     assert np.ptp(shown[0, 0, :, 0]) >= (1 - crop) * (WIDTH - 1) - 2
 
 
 def test_perspective_keeps_the_middle_and_straight_lines():
-    x, y = tf.constant([0.004]), tf.constant([-0.006])
+    x, y = floats(0.004), floats(-0.006)
 
-    matrix = about_centre(perspective_matrices(x, y), HEIGHT, WIDTH).numpy()[0]
+    matrix = about_centre(perspective_matrices(x, y), HEIGHT, WIDTH)[0]
     line = [matrix @ [column, 0.4 * column + 3, 1] for column in (2, 20, 40)]
 
     centre = matrix @ [(WIDTH - 1) / 2, (HEIGHT - 1) / 2, 1.0]
@@ -516,7 +514,7 @@ def test_perspective_makes_one_side_smaller(number, smaller):
     images[:, 12:-12] = 255
     rows = parameters_of(1, perspective_x=number)
 
-    tilted = augment_eagerly(images, rows, AugmentationStrength(perspective=0.3))
+    tilted = augment(images, rows, AugmentationStrength(perspective=0.3))
 
     left, right = ((tilted[0, :, x, 0] > 127).sum() for x in (2, WIDTH - 3))
     assert (left < right) == (smaller == "left")
@@ -527,7 +525,7 @@ def test_exactly_one_of_both_mirrors_and_a_crop():
     rows = parameters_of(3, block_out=0.999)
     rows[:, COLUMNS["flip"]] = [0.2, 0.5, 0.8]
 
-    augmented = GRAPHS["v2"](images, rows).numpy()
+    augmented = augment(images, rows, STRENGTHS["v2"])
 
     np.testing.assert_array_equal(augmented[0], images[0, :, ::-1])
     np.testing.assert_array_equal(augmented[1], images[1, ::-1])
@@ -547,7 +545,7 @@ def test_gamma_is_that_of_tf_image(gamma, column):
     images = noise(seed=0, num_images=1)
     strength = AugmentationStrength(gamma=gamma)
 
-    augmented = augment_eagerly(images, parameters_of(1, gamma=column), strength)
+    augmented = augment(images, parameters_of(1, gamma=column), strength)
 
     exponent = (1 + gamma) ** (2 * min(int(column * 33), 32) / 32 - 1)
     expected = 255 * tf.image.adjust_gamma(images / np.float32(255), exponent).numpy()
@@ -567,32 +565,30 @@ def test_equalize_happens_where_the_number_is_below_the_probability():
     rows = parameters_of(2)
     rows[:, COLUMNS["equalize"]] = [0.29, 0.3]
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(equalize=0.3))
+    augmented = augment(images, rows, AugmentationStrength(equalize=0.3))
 
     assert np.ptp(augmented[0], axis=(0, 1)).tolist() == [255, 255, 255]
     np.testing.assert_array_equal(augmented[1], images[1])
 
 
 def test_channel_of_one_level_is_not_equalized():
-    images = np.full((1, 8, 8, 3), [10, 20, 255], np.uint8)
+    table = equalize_table(np.full((8, 8, 3), [10, 20, 255], np.uint8))
 
-    tables = equalize_tables(tf.constant(images))
-
-    np.testing.assert_array_equal(tables, np.broadcast_to(np.arange(256), (1, 3, 256)))
+    np.testing.assert_array_equal(table, np.arange(256)[:, np.newaxis].repeat(3, axis=1))
 
 
 # Filters.
 
 
 def test_blur_spreads_a_point_alike_in_all_directions():
-    images = np.zeros((1, 21, 21, 3), np.float32)
-    images[:, 10, 10] = 1.0
+    image = np.zeros((21, 21, 3), np.float32)
+    image[10, 10] = 1.0
 
-    blurred = blur(images, tf.constant(gaussian_kernels(np.array([1.7]), 11))).numpy()[0]
+    blurred = blur(image, gaussian_kernels(np.array([1.7]), 11)[0])
 
     np.testing.assert_allclose(blurred.sum(axis=(0, 1)), 1.0, rtol=1e-5)
-    np.testing.assert_array_equal(blurred, blurred.transpose(1, 0, 2))
-    np.testing.assert_array_equal(blurred, blurred[::-1])
+    np.testing.assert_allclose(blurred, blurred.transpose(1, 0, 2), atol=1e-7)
+    np.testing.assert_allclose(blurred, blurred[::-1], atol=1e-7)
 
 
 @pytest.mark.parametrize("strength", [{"blur": 0.02}, {"sharpness": 1.0}, {"mean_filter": 0.05}])
@@ -600,7 +596,7 @@ def test_filters_leave_a_plain_picture_as_it_is(strength):
     images = np.full((2, HEIGHT, WIDTH, 3), [7, 77, 177], np.uint8)
     rows = parameters_of(2, blur=0.99, sharpness=0.99)
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(**strength))
+    augmented = augment(images, rows, AugmentationStrength(**strength))
 
     np.testing.assert_array_equal(augmented, images)
 
@@ -609,7 +605,7 @@ def test_filters_leave_a_plain_picture_as_it_is(strength):
 def test_sharpness_goes_from_smooth_to_sharp(number, sign):
     images = smooth_pictures(seed=0)
 
-    augmented = augment_eagerly(
+    augmented = augment(
         images, parameters_of(6, sharpness=number), AugmentationStrength(sharpness=1.0)
     )
 
@@ -625,7 +621,7 @@ def test_vivid_colours_are_those_of_tf_image(factor):
     images = noise(seed=0, num_images=2).astype(np.float32)
     images[0, 0] = [[0.0, 0.0, 0.0]]
 
-    vivid = saturate(tf.constant(images), tf.fill([2], factor)).numpy()
+    vivid = each(saturate, images, [factor, factor])
 
     expected = 255 * tf.image.adjust_saturation(images / 255, factor).numpy()
     np.testing.assert_allclose(vivid, expected, atol=2e-3)
@@ -635,7 +631,7 @@ def test_brightness_is_added_and_clipped():
     images = noise(seed=0)
     rows = parameters_of(len(images), brightness=0.75)
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(brightness=0.4))
+    augmented = augment(images, rows, AugmentationStrength(brightness=0.4))
 
     np.testing.assert_array_equal(augmented, np.clip(images.astype(int) + 51, 0, 255))
 
@@ -645,7 +641,7 @@ def test_contrast_is_that_of_tf_image(number, factor):
     images = noise(seed=0)
     rows = parameters_of(len(images), contrast=number)
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(contrast=0.5))
+    augmented = augment(images, rows, AugmentationStrength(contrast=0.5))
 
     expected = tf.image.adjust_contrast(images.astype(np.float32), factor).numpy()
     difference = augmented - np.clip(np.round(expected), 0, 255)
@@ -657,7 +653,7 @@ def test_no_saturation_is_the_grey_picture_of_tf_image():
     images = noise(seed=0)
     rows = parameters_of(len(images), saturation=0.0)
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(saturation=1.0))
+    augmented = augment(images, rows, AugmentationStrength(saturation=1.0))
 
     grey = tf.image.rgb_to_grayscale(images.astype(np.float32)).numpy()
     assert np.abs(augmented - grey).max() <= 0.6
@@ -670,26 +666,24 @@ def test_no_saturation_is_the_grey_picture_of_tf_image():
 )
 @settings(deadline=None)
 def test_grey_stays_grey_whatever_the_hue_and_saturation(angle, factor, level):
-    grey = tf.fill([1, 1, 1, 3], level)
+    grey = np.full((1, 1, 3), level, np.float32)
 
-    matrices = hue_saturation_matrices(tf.constant([angle]), tf.constant([factor]))
-    changed = change_colours(grey, matrices, tf.zeros((1, 3))).numpy()
+    matrices = hue_saturation_matrices(floats(angle), floats(factor))
+    changed = change_colours(grey, matrices[0], floats(0, 0, 0))
 
     np.testing.assert_allclose(changed, level, atol=1e-3)
 
 
 def test_full_turn_of_the_hue_in_two_halves_is_no_change():
-    half = hue_saturation_matrices(tf.constant([math.pi]), tf.constant([1.0]))
+    half = hue_saturation_matrices(floats(math.pi), floats(1.0))
 
     np.testing.assert_allclose(compose([half, half])[0], np.eye(3), atol=1e-5)
 
 
 def test_mean_colour_is_that_of_the_rounded_pixels():
-    images = np.random.default_rng(0).uniform(0, 255, (3, 9, 7, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, (9, 7, 3)).astype(np.float32)
 
-    mean = mean_colours(tf.constant(images))
-
-    np.testing.assert_allclose(mean, np.round(images).mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(mean_colour(image), np.round(image).mean(axis=(0, 1)), rtol=1e-6)
 
 
 # Block-out.
@@ -711,7 +705,7 @@ def test_one_rectangle_of_bounded_area_and_aspect_lies_inside(numbers, area):
     image = np.stack([y_ramp, x_ramp, 255 - y_ramp], axis=-1)[np.newaxis].astype(np.uint8)
     strength = AugmentationStrength(block_out=1.0, block_out_area=area)
 
-    augmented = augment_eagerly(image, rows, strength)[0]
+    augmented = augment(image, rows, strength)[0]
 
     hidden = (augmented != image[0]).any(axis=-1)
     top, left, bottom, right = bounding_box(hidden)
@@ -727,7 +721,7 @@ def test_rectangle_has_the_mean_colour_of_the_picture():
     images = noise(seed=0)
     strength = AugmentationStrength(block_out=1.0, block_out_area=0.25)
 
-    augmented = augment_eagerly(images, parameters_of(len(images)), strength)
+    augmented = augment(images, parameters_of(len(images)), strength)
 
     middle = augmented[:, HEIGHT // 2, WIDTH // 2]
     np.testing.assert_array_equal(middle, np.round(images.mean(axis=(1, 2))))
@@ -741,8 +735,8 @@ def test_rectangle_follows_the_colours_of_the_changed_picture():
     without = AugmentationStrength(brightness=0.2, contrast=0.3, saturation=0.5, hue=0.1)
     rows = parameters_of(len(pictures), brightness=0.6, contrast=0.2, saturation=0.9, hue=0.7)
 
-    hidden = augment_eagerly(pictures, rows, strength)
-    shown = augment_eagerly(pictures, rows, without)
+    hidden = augment(pictures, rows, strength)
+    shown = augment(pictures, rows, without)
 
     middle = hidden[:, HEIGHT // 2, WIDTH // 2]
     np.testing.assert_allclose(middle, shown.mean(axis=(1, 2)), atol=1.5)
@@ -754,18 +748,19 @@ def test_block_out_happens_where_the_number_is_below_the_probability():
     rows[:, COLUMNS["block_out"]] = [0.19, 0.2]
     strength = AugmentationStrength(block_out=0.2, block_out_area=0.1)
 
-    augmented = augment_eagerly(images, rows, strength)
+    augmented = augment(images, rows, strength)
 
     assert (augmented[0] != images[0]).any()
     np.testing.assert_array_equal(augmented[1], images[1])
 
 
 def test_rectangle_without_height_paints_nothing():
-    images = tf.constant(noise(seed=0, num_images=1))
+    image = noise(seed=0, num_images=1)[0]
+    painted = image.copy()
 
-    painted = block_out(images, tf.constant([[3, 4, 0, 9]]), tf.zeros((1, 3), tf.uint8))
+    block_out(painted, np.array([3, 4, 0, 9]), [0, 0, 0])
 
-    np.testing.assert_array_equal(painted, images)
+    np.testing.assert_array_equal(painted, image)
 
 
 # GridMask.
@@ -778,9 +773,7 @@ def test_a_grid_hides_about_a_quarter_in_the_mean_colour(numbers):
     images = np.full((1, 100, 100, 3), [10, 20, 30], np.uint8)
     images[:, ::2] = [30, 40, 50]
 
-    masked = augment_eagerly(
-        images, parameters_of(1, **columns), AugmentationStrength(grid_mask=1.0)
-    )
+    masked = augment(images, parameters_of(1, **columns), AugmentationStrength(grid_mask=1.0))
 
     hidden = (masked != images).any(axis=-1)
     np.testing.assert_array_equal(masked[hidden], np.broadcast_to([20, 30, 40], (hidden.sum(), 3)))
@@ -792,7 +785,7 @@ def test_a_grid_is_drawn_where_the_number_is_below_the_probability():
     rows = parameters_of(2)
     rows[:, COLUMNS["grid_mask"]] = [0.19, 0.2]
 
-    augmented = augment_eagerly(images, rows, AugmentationStrength(grid_mask=0.2))
+    augmented = augment(images, rows, AugmentationStrength(grid_mask=0.2))
 
     assert (augmented[0] != images[0]).any()
     np.testing.assert_array_equal(augmented[1], images[1])
@@ -805,22 +798,22 @@ def test_golden_blur(golden, arguments):
     images, case = golden["x_f32_255"], arguments["gaussian_k5_s1.5_REFLECT"]
     kernels = gaussian_kernels(np.full(len(images), case["sigma"]), case["filter_shape"])
 
-    blurred = blur(images, tf.constant(kernels))
+    blurred = each(blur, images, kernels)
 
     np.testing.assert_allclose(blurred, golden["gaussian_k5_s1.5_REFLECT"], atol=1e-3)
 
 
 def test_golden_mean_filter(golden, arguments):
-    filtered = mean_filter(golden["x_f32_255"], arguments["mean_filter"]["filter_shape"])
+    size = arguments["mean_filter"]["filter_shape"]
+
+    filtered = [mean_filter(image, size) for image in golden["x_f32_255"]]
 
     np.testing.assert_allclose(filtered, golden["mean_filter"], atol=1e-3)
 
 
 @pytest.mark.parametrize(("factor", "low", "high"), [(0.0, 0.0, 1.0), (1.9, -1.4, 0.5)])
 def test_golden_sharpness_but_for_its_smooth_version_that_is_truncated(golden, factor, low, high):
-    images = tf.constant(golden["x_u8"], tf.float32)
-
-    sharpened = sharpen(images, tf.fill([len(images)], factor))
+    sharpened = np.stack([sharpen(image.astype(np.float32), factor) for image in golden["x_u8"]])
 
     difference = np.clip(sharpened, 0, 255) - golden[f"sharpness_{factor}"]
     assert difference.min() >= low - 1e-3  # 1 - factor times what is cut off, and half a level
@@ -831,7 +824,7 @@ def test_golden_sharpness_but_for_its_smooth_version_that_is_truncated(golden, f
 def test_golden_equalize(golden, case):
     images = golden[case.replace("equalize", "x")]
 
-    equalized = look_up(images, equalize_tables(tf.constant(images)))
+    equalized = [look_up(image, equalize_table(image)) for image in images]
 
     np.testing.assert_array_equal(equalized, golden[case])
 
@@ -839,7 +832,7 @@ def test_golden_equalize(golden, case):
 def test_golden_rotation_matrices(golden, arguments):
     case = arguments["angles_to_projective"]
 
-    matrices = about_centre(rotation_matrices(tf.constant(case["angles"])), case["h"], case["w"])
+    matrices = about_centre(rotation_matrices(floats(*case["angles"])), case["h"], case["w"])
 
     flat = np.reshape(matrices, (-1, 9))
     np.testing.assert_allclose(flat[:, :8], golden["angles_to_projective"], atol=1e-5)
@@ -848,69 +841,77 @@ def test_golden_rotation_matrices(golden, arguments):
 
 def test_golden_rotation(golden, arguments):
     images = golden["x_f32_255"]
-    angles = tf.constant(arguments["rotate_bilinear_reflect_0"]["angles"])
+    angles = floats(*arguments["rotate_bilinear_reflect_0"]["angles"])
+    matrices = about_centre(rotation_matrices(angles), *images.shape[1:3])
 
-    rotated = transform(images, about_centre(rotation_matrices(angles), *images.shape[1:3]))
+    rotated = each(transform, images, matrices)
 
     np.testing.assert_allclose(rotated, golden["rotate_bilinear_reflect_0"], atol=0.01)
 
 
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
-def test_golden_transform(golden, arguments, interpolation):
-    case = f"transform_{interpolation}"
-    rows = np.array(arguments[case]["transforms"], np.float32)
+def places_seen(matrix, height, width):
+    """Return where in the input each pixel of the output lies, `(2, height, width)`, as (x, y)."""
+    y, x = np.mgrid[0:height, 0:width]
+    x, y, scale = np.tensordot(matrix.astype(np.float64), [x, y, np.ones_like(x)], axes=1)
+    return np.stack([x / scale, y / scale])
+
+
+def assert_equal_inside(transformed, expected, matrices):
+    """Compare pictures where they show nothing from beyond their borders, black in `expected`."""
+    height, width = expected.shape[1:3]
+    for ours, theirs, matrix in zip(transformed, expected, matrices, strict=True):
+        x, y = places_seen(matrix, height, width)
+        inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+        assert inside.mean() > 0.5
+        np.testing.assert_allclose(ours[inside], theirs[inside], atol=0.01)
+
+
+def test_golden_transform(golden, arguments):
+    rows = np.array(arguments["transform_bilinear"]["transforms"], np.float32)
     matrices = np.concatenate([rows, np.ones((len(rows), 1), np.float32)], axis=1)
+    matrices = matrices.reshape(-1, 3, 3)
 
-    transformed = transform(
-        golden["x_f32_255"],
-        matrices.reshape(-1, 3, 3),
-        interpolation=interpolation.upper(),
-        fill_mode="CONSTANT",
-    )
+    transformed = each(transform, golden["x_f32_255"], matrices)
 
-    np.testing.assert_array_equal(transformed, golden[case])
+    assert_equal_inside(transformed, golden["transform_bilinear"], matrices)
 
 
 def test_golden_translation(golden, arguments):
     right, down = np.array(arguments["translate_bilinear"]["translations"], np.float32).T
+    matrices = translation_matrices(right, down)
 
-    matrices = translation_matrices(tf.constant(right), tf.constant(down))
-    shifted = transform(golden["x_f32_255"], matrices, fill_mode="CONSTANT")
+    shifted = each(transform, golden["x_f32_255"], matrices)
 
-    np.testing.assert_array_equal(shifted, golden["translate_bilinear"])
+    assert_equal_inside(shifted, golden["translate_bilinear"], matrices)
 
 
 def test_golden_shear(golden, arguments):
-    case = arguments["shear_x_u8"]
+    image, case = golden["x_u8"][0], arguments["shear_x_u8"]
+    height, width, _ = image.shape
 
-    sheared = transform(
-        golden["x_u8"][:1],
-        shear_matrices(tf.constant([case["level"]])),
-        interpolation="NEAREST",
-        fill_mode="CONSTANT",
-        fill_value=float(case["replace"]),
-    )
+    places = places_seen(shear_matrices(floats(case["level"]))[0], height, width)
 
-    np.testing.assert_array_equal(sheared[0], golden["shear_x_u8"])
+    x, y = np.rint(places).astype(int)  # tensorflow-addons takes the nearest pixel
+    inside = (x >= 0) & (x < width)
+    np.testing.assert_array_equal(image[y[inside], x[inside]], golden["shear_x_u8"][inside])
 
 
 def test_golden_hue_and_saturation(golden, arguments):
     images, case = golden["x_f32_01"], arguments["adjust_hsv_in_yiq"]
-    angles = tf.fill([len(images)], case["delta_hue"])
-    factors = tf.fill([len(images)], case["scale_saturation"])
+    angle, factor = floats(case["delta_hue"]), floats(case["scale_saturation"])
 
-    matrices = case["scale_value"] * hue_saturation_matrices(angles, factors)
-    changed = change_colours(images, matrices, tf.zeros((len(images), 3)))
+    matrix = case["scale_value"] * hue_saturation_matrices(angle, factor)[0]
+    changed = [change_colours(image, matrix, floats(0, 0, 0)) for image in images]
 
     np.testing.assert_allclose(changed, golden["adjust_hsv_in_yiq"], atol=1e-6)
 
 
 def test_golden_cutout(golden, arguments):
-    images, case = golden["x_f32_255"], arguments["cutout"]
+    images, case = golden["x_f32_255"].copy(), arguments["cutout"]
     height, width = case["mask_size"]
-    rectangles = [[y - height // 2, x - width // 2, height, width] for y, x in case["offset"]]
-    colours = tf.fill([len(images), 3], float(case["constant_values"]))
 
-    painted = block_out(images, tf.constant(rectangles), colours)
+    for image, (y, x) in zip(images, case["offset"], strict=True):
+        rectangle = np.array([y - height // 2, x - width // 2, height, width])
+        block_out(image, rectangle, case["constant_values"])
 
-    np.testing.assert_array_equal(painted, golden["cutout"])
+    np.testing.assert_array_equal(images, golden["cutout"])

@@ -32,16 +32,14 @@ def draw_pictures() -> np.ndarray:
 
 def main() -> None:
     """Write the file beside this script."""
-    import tensorflow as tf
-
     from automl_flowers.data.augmentation import augment, sample_parameters
     from search_spaces.augmentation import AUGMENTATIONS
 
     pictures = draw_pictures()
-    table = sample_parameters(len(pictures), seed=SEED, epoch=EPOCH)
-    made = {n: augment(tf.constant(pictures), table, AUGMENTATIONS[n]).numpy() for n in RUNGS}
+    table = sample_parameters(len(pictures), seed=SEED, epoch=EPOCH).numpy()
+    made = {name: augment(pictures, table, AUGMENTATIONS[name]) for name in RUNGS}
     path = Path(__file__).with_name("augmentation_rungs.npz")
-    numbers = table.numpy()[:, :FIRST_COLUMNS]
+    numbers = table[:, :FIRST_COLUMNS]
     np.savez_compressed(path, pictures=pictures, numbers=numbers, **made)
 
 

@@ -17,7 +17,6 @@ CASES = (
     "angles_to_projective",
     "rotate_bilinear_reflect_0",
     "transform_bilinear",
-    "transform_nearest",
     "translate_bilinear",
     "shear_x_u8",
     "adjust_hsv_in_yiq",

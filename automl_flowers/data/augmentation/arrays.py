@@ -1,56 +1,70 @@
-"""Pixels in the layout in which TensorFlow is quick on a CPU.
-
-Broadcasts over the innermost axis of three channels are slow, so operations work on rows of
-`width * 3` numbers.
-"""
+"""Types and small helpers that all operations share."""
 
 from __future__ import annotations
 
-import tensorflow as tf
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from automl_flowers.errors import UserError
+
+
+def require_exact(version: str) -> None:
+    """Refuse an OpenCV that places pixels by 32nds: the same recipe would be another experiment.
+
+    Args:
+        version: As `cv2.__version__`.
+
+    Raises:
+        UserError: If it is older than 5.
+    """
+    if int(version.partition(".")[0]) < 5:
+        raise UserError(
+            f"OpenCV {version} is imported here, and 5 or newer is needed: older ones place pixels "
+            "less exactly.",
+            hint="run `pip uninstall -y opencv-python opencv-contrib-python opencv-python-headless`"
+            ", then `pip install 'opencv-python-headless>=5'`; packages of OpenCV overwrite one "
+            "another",
+        )
+
+
+require_exact(cv2.__version__)
+cv2.setNumThreads(1)  # batches are made side by side already
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[Any]
+"""One picture, uint8 or float32, shape `(height, width, 3)`."""
+
+Step = Callable[[Pixels, int], Pixels]
+"""What an operation does to one picture of a batch, given its position there."""
 
 
 def place(
-    position: tf.Tensor, fraction: tf.Tensor, side: int | tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return start and length, int32, of whole pixels inside [0, `side`), at least one.
+    position: Floats, fraction: Floats, side: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return start and length of whole pixels inside [0, `side`), at least one.
 
     Args:
-        position: In [0, 1), float32, shape `(batch,)`.
-        fraction: Length over side, in [0, 1], float32, shape `(batch,)`.
-        side: Pixels, scalar.
+        position: In [0, 1), shape `(batch,)`.
+        fraction: Length over side, in [0, 1], shape `(batch,)`.
+        side: Pixels.
     """
-    rounded = tf.cast(tf.round(fraction * tf.cast(side, tf.float32)), tf.int32)
-    length = tf.clip_by_value(rounded, 1, side)
+    length = np.clip(np.rint(fraction * side), 1, side).astype(np.int64)
     room = side - length
-    start = tf.cast(position * tf.cast(room + 1, tf.float32), tf.int32)
-    return tf.minimum(start, room), length
+    start = (position * (room + 1).astype(np.float32)).astype(np.int64)
+    return np.minimum(start, room), length
 
 
-def flatten_rows(images: tf.Tensor) -> tf.Tensor:
-    """Return images as `(batch, height, width * 3)`, where broadcasts are quick."""
-    shape = tf.shape(images)
-    return tf.reshape(images, [shape[0], shape[1], shape[2] * 3])
+def to_float(image: Pixels) -> Pixels:
+    """Return a picture as float32, the same one if it is already."""
+    return image.astype(np.float32, copy=False)
 
 
-def as_images(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Return flattened rows in the shape of the images that they came from."""
-    made = tf.reshape(rows, tf.shape(images))
-    made.set_shape(images.shape)
-    return made
-
-
-def repeat_over_row(colours: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Return `(batch, 3)` colours as `(batch, 1, width * 3)`, to meet flattened rows."""
-    return tf.tile(colours, [1, tf.shape(images)[2]])[:, tf.newaxis, :]
-
-
-def per_image(numbers: tf.Tensor) -> tf.Tensor:
-    """Return `(batch,)` numbers as `(batch, 1, 1)`, to meet flattened rows."""
-    return numbers[:, tf.newaxis, tf.newaxis]
-
-
-def to_uint8(pixels: tf.Tensor) -> tf.Tensor:
+def to_uint8(image: Pixels) -> Pixels:
     """Round and clip float pixels; uint8 pixels pass."""
-    if pixels.dtype == tf.uint8:
-        return pixels
-    return tf.saturate_cast(tf.round(pixels), tf.uint8)
+    if image.dtype == np.uint8:
+        return image
+    return np.asarray(cv2.addWeighted(image, 1.0, image, 0.0, 0.0, dtype=cv2.CV_8U))

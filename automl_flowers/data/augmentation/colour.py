@@ -1,4 +1,4 @@
-"""Colour: contrast, saturation, hue and brightness as one 3x3 matrix and one offset an image.
+"""Colour: contrast, saturation, hue and brightness as one 3x3 matrix and one offset a picture.
 
 A picture is multiplied from the right: `rgb @ matrix + offset`. Apart from these stands `vivid`,
 the saturation of HSV, which no matrix is: it is for the notebook's own recipe.
@@ -6,22 +6,20 @@ the saturation of HSV, which no matrix is: it is for the notebook's own recipe.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
-import tensorflow as tf
 
-from automl_flowers.data.augmentation.arrays import as_images, flatten_rows, repeat_over_row
-from automl_flowers.data.augmentation.numbers import (
-    Column,
-    Columns,
-    around_zero,
-    between,
-    cos_sin,
-    multiply,
-)
+from automl_flowers.data.augmentation.arrays import Floats, Pixels, Step, to_float
+from automl_flowers.data.augmentation.numbers import Column, Columns, around_zero, between
 from search_spaces.augmentation import AugmentationStrength
+
+Shift = Callable[[Pixels, Floats, int], tuple[Pixels, Floats]]
+"""From a picture, its mean colour and its position in the batch to a float32 picture in new colours
+and what its mean becomes, both unclipped."""
 
 _TO_YIQ = np.array(
     [[0.299, 0.596, 0.211], [0.587, -0.274, -0.523], [0.114, -0.322, 0.312]], dtype=np.float64
@@ -29,13 +27,18 @@ _TO_YIQ = np.array(
 """`rgb @ _TO_YIQ` is (luma, I, Q), with the three decimals that tensorflow-addons uses."""
 
 
-def _in_yiq(matrix: Sequence[Sequence[float]]) -> tf.Tensor:
-    """Return a constant matrix on YIQ colours as one on RGB colours, float32, (3, 3)."""
+def _in_yiq(matrix: Sequence[Sequence[float]]) -> Floats:
+    """Return a matrix on YIQ colours as one on RGB colours, float32, (3, 3)."""
     in_rgb = _TO_YIQ @ np.array(matrix, dtype=np.float64) @ np.linalg.inv(_TO_YIQ)
-    return tf.constant(in_rgb, tf.float32)
+    return in_rgb.astype(np.float32)
 
 
-def hue_saturation_matrices(angles: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+_GREY = _in_yiq([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+_COLOUR = _in_yiq([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+_QUARTER_TURN = _in_yiq([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+
+def hue_saturation_matrices(angles: Floats, factors: Floats) -> Floats:
     """Return matrices that turn the hue and scale the saturation, keeping the luma.
 
     In YIQ space the plane (I, Q) is turned by the angle and multiplied by the factor. With
@@ -50,48 +53,29 @@ def hue_saturation_matrices(angles: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     Returns:
         Matrices for `change_colours`, float32, shape `(batch, 3, 3)`.
     """
-    grey = _in_yiq([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    colour = _in_yiq([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    quarter_turn = _in_yiq([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-    cos, sin = cos_sin(angles)
-    cos = (factors * cos)[:, tf.newaxis, tf.newaxis]
-    sin = (factors * sin)[:, tf.newaxis, tf.newaxis]
-    return grey + cos * colour + sin * quarter_turn
+    cos = (factors * np.cos(angles))[:, np.newaxis, np.newaxis]
+    sin = (factors * np.sin(angles))[:, np.newaxis, np.newaxis]
+    return np.asarray(_GREY + cos * _COLOUR + sin * _QUARTER_TURN)
 
 
-def change_colours(images: tf.Tensor, matrices: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+def change_colours(image: Pixels, matrix: Floats, offset: Floats) -> Pixels:
     """Return `rgb @ matrix + offset` for every pixel, not clipped.
 
     Args:
-        images: Pixels, float32, shape `(batch, height, width, 3)`.
-        matrices: Float32, shape `(batch, 3, 3)`.
-        offsets: In units of the pixels, float32, shape `(batch, 3)`.
+        image: Float32, shape `(height, width, 3)`.
+        matrix: Float32, shape `(3, 3)`.
+        offset: In units of the pixels, float32, shape `(3,)`.
 
     Returns:
-        Pixels, float32, same shape as `images`.
+        Float32, same shape as `image`.
     """
-    multiplied = tf.einsum("bhwc,bcd->bhwd", images, matrices)
-    by_row = flatten_rows(multiplied) + repeat_over_row(offsets, multiplied)
-    return as_images(by_row, images)
+    return np.asarray(cv2.transform(image, np.column_stack([matrix.T, offset])))
 
 
-def mean_colours(images: tf.Tensor) -> tf.Tensor:
-    """Return each image's mean colour, taken over pixels rounded to whole levels.
-
-    Whole numbers add up exactly, so the mean does not depend on the order in which threads
-    add, which changes with the batch.
-
-    Args:
-        images: Pixels in [0, 255], float32, shape `(batch, height, width, 3)`.
-
-    Returns:
-        Float32, shape `(batch, 3)`.
-    """
-    shape = tf.shape(images)
-    columns = tf.reduce_sum(flatten_rows(tf.round(images)), axis=1)
-    columns = tf.reshape(tf.cast(columns, tf.float64), [shape[0], shape[2], 3])
-    totals = tf.reduce_sum(columns, axis=1)
-    return tf.cast(totals / tf.cast(shape[1] * shape[2], tf.float64), tf.float32)
+def mean_colour(image: Pixels) -> Floats:
+    """Return a picture's mean colour, taken over pixels rounded to whole levels, float32, (3,)."""
+    whole = image if image.dtype == np.uint8 else np.rint(image)
+    return np.array(cv2.mean(whole)[:3], np.float32)
 
 
 def has_colour(strength: AugmentationStrength) -> bool:
@@ -107,47 +91,49 @@ def has_colour(strength: AugmentationStrength) -> bool:
     )
 
 
-def shift_colours(
-    images: tf.Tensor, mean: tf.Tensor, columns: Columns, strength: AugmentationStrength
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return float32 images in new colours, and what their mean colours become, unclipped.
+def plan_shift(columns: Columns, strength: AugmentationStrength) -> Shift:
+    """Return what gives pictures new colours.
 
     With mean m, contrast c, hue and saturation S and brightness b a pixel becomes
     `((rgb - m) * c + m) @ S + b`, so the mean becomes `m @ S + b`.
     """
-    contrast = (1.0 - strength.fade) + around_zero(columns[Column.CONTRAST], strength.contrast)
+    contrasts = (1.0 - strength.fade) + around_zero(columns[Column.CONTRAST], strength.contrast)
     factors = 1.0 + around_zero(columns[Column.SATURATION], strength.saturation)
     angles = around_zero(columns[Column.HUE], 2.0 * math.pi * strength.hue)
+    turns = hue_saturation_matrices(angles, factors)
     brightness = around_zero(columns[Column.BRIGHTNESS], 255.0 * strength.brightness)
-    matrices = hue_saturation_matrices(angles, factors)
-    turned_mean = multiply(mean[:, tf.newaxis, :], matrices)[:, 0, :]
-    contrast, brightness = contrast[:, tf.newaxis], brightness[:, tf.newaxis]
-    offsets = (1.0 - contrast) * turned_mean + brightness
-    images = change_colours(images, contrast[:, tf.newaxis] * matrices, offsets)
-    return images, turned_mean + brightness
+
+    def shift(image: Pixels, mean: Floats, i: int) -> tuple[Pixels, Floats]:
+        turned = mean @ turns[i]
+        offset = (1.0 - contrasts[i]) * turned + brightness[i]
+        changed = change_colours(to_float(image), contrasts[i] * turns[i], offset)
+        return changed, turned + brightness[i]
+
+    return shift
 
 
-def saturate(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Return images with the saturation of HSV scaled: `tf.image.adjust_saturation`, one an image.
+def saturate(image: Pixels, factor: float) -> Pixels:
+    """Return a picture with the saturation of HSV scaled: `tf.image.adjust_saturation`.
 
     Hue and value stay. Without going over HSV: every channel's distance from the largest one is
     multiplied alike, by the factor or until the smallest channel is 0.
 
     Args:
-        images: Pixels, at least 0, float32, shape `(batch, height, width, 3)`.
-        factors: Saturation afterwards over before, at least 0, float32, shape `(batch,)`.
+        image: Float32, at least 0, shape `(height, width, 3)`.
+        factor: Saturation afterwards over before, at least 0.
 
     Returns:
-        Pixels, float32, same shape as `images`.
+        Float32, same shape as `image`.
     """
-    value = tf.reduce_max(images, axis=-1, keepdims=True)
-    spread = value - tf.reduce_min(images, axis=-1, keepdims=True)
-    most = tf.where(spread > 0.0, value / tf.where(spread > 0.0, spread, 1.0), 1.0)
-    factor = tf.minimum(factors[:, tf.newaxis, tf.newaxis, tf.newaxis], most)
-    return value - (value - images) * factor
+    channels = cv2.split(image)
+    value, smallest = functools.reduce(np.maximum, channels), functools.reduce(np.minimum, channels)
+    spread = value - smallest
+    most = np.divide(value, spread, out=np.ones_like(value), where=spread > 0.0)
+    scale = np.minimum(np.float32(factor), most)
+    return np.asarray(cv2.merge([value - (value - channel) * scale for channel in channels]))
 
 
-def make_vivid(images: tf.Tensor, columns: Columns, strength: AugmentationStrength) -> tf.Tensor:
-    """Return float32 images in `vivid` colours."""
-    low, high = 1.0 + strength.vivid / 2.0, 1.0 + strength.vivid
-    return saturate(images, between(columns[Column.VIVID], low, high))
+def plan_vivid(columns: Columns, strength: AugmentationStrength) -> Step:
+    """Return what makes pictures float32 ones in `vivid` colours."""
+    factors = between(columns[Column.VIVID], 1.0 + strength.vivid / 2.0, 1.0 + strength.vivid)
+    return lambda image, i: saturate(to_float(image), float(factors[i]))

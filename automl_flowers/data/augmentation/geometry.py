@@ -1,7 +1,7 @@
 """Geometry: every move of an image becomes one 3x3 matrix, and one interpolation.
 
-Matrices map coordinates (x, y, 1) of the output to coordinates of the input, as TensorFlow's kernel
-wants them, so in a product the picture is changed from left to right.
+Matrices map coordinates (x, y, 1) of the output to coordinates of the input, so in a product the
+picture is changed from left to right.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import functools
 import math
 from collections.abc import Sequence
 
-import tensorflow as tf
+import cv2
+import numpy as np
+import numpy.typing as npt
 
-from automl_flowers.data.augmentation.numbers import (
-    Column,
-    Columns,
-    around_zero,
-    between,
-    cos_sin,
-    multiply,
-)
+from automl_flowers.data.augmentation.arrays import Floats, Pixels, Step, to_float
+from automl_flowers.data.augmentation.numbers import Column, Columns, around_zero, between
 from search_spaces.augmentation import AugmentationStrength
 
+Booleans = npt.NDArray[np.bool_]
 
-def _stack_matrices(rows: Sequence[Sequence[tf.Tensor | float]], like: tf.Tensor) -> tf.Tensor:
+
+def _stack_matrices(rows: Sequence[Sequence[Floats | float]], like: Floats) -> Floats:
     """Return one 3x3 matrix for each element of `like`; plain numbers are repeated."""
-    zero = tf.zeros_like(like)
-    entries = [zero + entry for row in rows for entry in row]
-    return tf.reshape(tf.stack(entries, axis=-1), [-1, 3, 3])
+    matrices = np.empty((len(like), 3, 3), np.float32)
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            matrices[:, i, j] = entry
+    return matrices
 
 
-def flip_matrices(flags: tf.Tensor) -> tf.Tensor:
+def flip_matrices(flags: Booleans) -> Floats:
     """Return matrices that mirror left and right, about x = 0, where `flags` is true.
 
     Args:
@@ -39,11 +39,11 @@ def flip_matrices(flags: tf.Tensor) -> tf.Tensor:
     Returns:
         Matrices from output to input, float32, shape `(batch, 3, 3)`.
     """
-    sign = tf.where(flags, -1.0, 1.0)
+    sign = np.where(flags, np.float32(-1.0), np.float32(1.0))
     return _stack_matrices([[sign, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], sign)
 
 
-def vertical_flip_matrices(flags: tf.Tensor) -> tf.Tensor:
+def vertical_flip_matrices(flags: Booleans) -> Floats:
     """Return matrices that mirror top and bottom, about y = 0, where `flags` is true.
 
     Args:
@@ -52,11 +52,11 @@ def vertical_flip_matrices(flags: tf.Tensor) -> tf.Tensor:
     Returns:
         Matrices from output to input, float32, shape `(batch, 3, 3)`.
     """
-    sign = tf.where(flags, -1.0, 1.0)
+    sign = np.where(flags, np.float32(-1.0), np.float32(1.0))
     return _stack_matrices([[1.0, 0.0, 0.0], [0.0, sign, 0.0], [0.0, 0.0, 1.0]], sign)
 
 
-def rotation_matrices(angles: tf.Tensor) -> tf.Tensor:
+def rotation_matrices(angles: Floats) -> Floats:
     """Return matrices that turn the picture counterclockwise about (0, 0).
 
     Args:
@@ -65,11 +65,11 @@ def rotation_matrices(angles: tf.Tensor) -> tf.Tensor:
     Returns:
         Matrices from output to input, float32, shape `(batch, 3, 3)`.
     """
-    cos, sin = cos_sin(angles)
+    cos, sin = np.cos(angles), np.sin(angles)
     return _stack_matrices([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]], angles)
 
 
-def shear_matrices(levels: tf.Tensor) -> tf.Tensor:
+def shear_matrices(levels: Floats) -> Floats:
     """Return matrices that move each row of pixels left by `level * y`.
 
     Args:
@@ -81,7 +81,7 @@ def shear_matrices(levels: tf.Tensor) -> tf.Tensor:
     return _stack_matrices([[1.0, levels, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], levels)
 
 
-def zoom_matrices(scales: tf.Tensor) -> tf.Tensor:
+def zoom_matrices(scales: Floats) -> Floats:
     """Return matrices that enlarge the picture about (0, 0), height and width alike.
 
     Args:
@@ -90,11 +90,11 @@ def zoom_matrices(scales: tf.Tensor) -> tf.Tensor:
     Returns:
         Matrices from output to input, float32, shape `(batch, 3, 3)`.
     """
-    shrink = scales / (scales * scales)  # not 1 / scales, see above
+    shrink = np.float32(1.0) / scales
     return _stack_matrices([[shrink, 0.0, 0.0], [0.0, shrink, 0.0], [0.0, 0.0, 1.0]], scales)
 
 
-def translation_matrices(right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
+def translation_matrices(right: Floats, down: Floats) -> Floats:
     """Return matrices that shift the picture.
 
     Args:
@@ -107,7 +107,7 @@ def translation_matrices(right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
     return _stack_matrices([[1.0, 0.0, -right], [0.0, 1.0, -down], [0.0, 0.0, 1.0]], right)
 
 
-def perspective_matrices(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+def perspective_matrices(x: Floats, y: Floats) -> Floats:
     """Return matrices that tilt the picture about (0, 0): what lies at 0 keeps its scale.
 
     Args:
@@ -121,7 +121,7 @@ def perspective_matrices(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return _stack_matrices([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [x, y, 1.0]], x)
 
 
-def crop_matrices(scale: tf.Tensor, left: tf.Tensor, top: tf.Tensor) -> tf.Tensor:
+def crop_matrices(scale: Floats, left: Floats, top: Floats) -> Floats:
     """Return matrices that enlarge a part of the picture to the whole, as `tf.image.resize` does.
 
     Pixels are squares here, so that the whole picture (scale 1 at 0, 0) stays as it is, and a
@@ -136,16 +136,16 @@ def crop_matrices(scale: tf.Tensor, left: tf.Tensor, top: tf.Tensor) -> tf.Tenso
         Matrices from output to input, float32, shape `(batch, 3, 3)`.
     """
     middle = 0.5 * scale - 0.5
-    rows = [[scale, 0.0, left + middle], [0.0, scale, top + middle], [0.0, 0.0, 1.0]]
-    return _stack_matrices(rows, scale)
+    x, y = left + middle, top + middle
+    return _stack_matrices([[scale, 0.0, x], [0.0, scale, y], [0.0, 0.0, 1.0]], scale)
 
 
-def compose(matrices: Sequence[tf.Tensor]) -> tf.Tensor:
+def compose(matrices: Sequence[Floats]) -> Floats:
     """Return the product of `(batch, 3, 3)` matrices: the first one changes the picture first."""
-    return functools.reduce(multiply, matrices)
+    return functools.reduce(np.matmul, matrices)
 
 
-def about_centre(matrices: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+def about_centre(matrices: Floats, height: int, width: int) -> Floats:
     """Return the same changes about the middle of the picture instead of about (0, 0).
 
     The middle is ((width - 1) / 2, (height - 1) / 2): pixels are points, as in
@@ -153,50 +153,36 @@ def about_centre(matrices: tf.Tensor, height: int | tf.Tensor, width: int | tf.T
 
     Args:
         matrices: Float32, shape `(batch, 3, 3)`.
-        height: Pixels, integer.
-        width: Pixels, integer.
+        height: Pixels.
+        width: Pixels.
 
     Returns:
         Matrices from output to input, float32, shape `(batch, 3, 3)`.
     """
-    x = tf.reshape((tf.cast(width, tf.float32) - 1.0) / 2.0, [1])
-    y = tf.reshape((tf.cast(height, tf.float32) - 1.0) / 2.0, [1])
+    x, y = (np.array([(side - 1) / 2], np.float32) for side in (width, height))
     return compose([translation_matrices(-x, -y), matrices, translation_matrices(x, y)])
 
 
-def transform(
-    images: tf.Tensor,
-    matrices: tf.Tensor,
-    *,
-    interpolation: str = "BILINEAR",
-    fill_mode: str = "REFLECT",
-    fill_value: float = 0.0,
-) -> tf.Tensor:
-    """Return images seen through `matrices`: `tfa.image.transform`.
+def transform(image: Pixels, matrix: Floats) -> Pixels:
+    """Return a picture seen through a matrix, between pixels bilinear: `tfa.image.transform`.
 
     Args:
-        images: Float32 or uint8, shape `(batch, height, width, channels)`. Interpolated uint8
-            pixels are truncated by the kernel, not rounded.
-        matrices: From output to input, float32, shape `(batch, 3, 3)`, with 1 in the lower
-            right corner.
-        interpolation: `"BILINEAR"` or `"NEAREST"`.
-        fill_mode: What lies outside the picture: `"REFLECT"` (mirrored at the border, which
-            is repeated), `"WRAP"`, `"NEAREST"` or `"CONSTANT"`.
-        fill_value: The constant.
+        image: Float32 or uint8, shape `(height, width, 3)`. Outside it is mirrored at the border,
+            which is repeated.
+        matrix: From output to input, shape `(3, 3)`.
 
     Returns:
-        Pixels of the same dtype and shape as `images`.
+        Pixels of the same dtype and shape as `image`; uint8 ones are rounded.
     """
-    seen = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.reshape(matrices, [-1, 9])[:, :8],
-        output_shape=tf.shape(images)[1:3],
-        fill_value=fill_value,
-        interpolation=interpolation,
-        fill_mode=fill_mode,
+    height, width, _ = image.shape
+    seen = cv2.warpPerspective(
+        image,
+        matrix.astype(np.float64),
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
     )
-    seen.set_shape(images.shape)
-    return seen
+    return np.asarray(seen)
 
 
 def is_warp(strength: AugmentationStrength) -> bool:
@@ -213,60 +199,58 @@ def is_warp(strength: AugmentationStrength) -> bool:
     )
 
 
-def move(images: tf.Tensor, columns: Columns, strength: AugmentationStrength) -> tf.Tensor:
-    """Return images as they are or flipped, or float32 images interpolated once."""
+def plan_move(columns: Columns, strength: AugmentationStrength, height: int, width: int) -> Step:
+    """Return what flips pictures exactly, or interpolates them once as float32."""
     if is_warp(strength):
-        return transform(tf.cast(images, tf.float32), _matrices(images, columns, strength))
-    if strength.flip:
-        images = _where(columns[Column.FLIP] < strength.flip, tf.reverse(images, [2]), images)
-    if strength.flip_vertical:
-        flags = _is_vertical(columns, strength)
-        images = _where(flags, tf.reverse(images, [1]), images)
-    return images
+        matrices = _matrices(columns, strength, height, width)
+        return lambda image, i: transform(to_float(image), matrices[i])
+    flipped = columns[Column.FLIP] < strength.flip
+    turned = _is_vertical(columns, strength)
+
+    def flip(image: Pixels, i: int) -> Pixels:
+        if not (flipped[i] or turned[i]):
+            return image
+        both = flipped[i] and turned[i]
+        return np.asarray(cv2.flip(image, -1 if both else int(flipped[i])))
+
+    return flip
 
 
-def _where(flags: tf.Tensor, changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    return tf.raw_ops.Select(condition=flags, x=changed, y=images)
-
-
-def _is_vertical(columns: Columns, strength: AugmentationStrength) -> tf.Tensor:
+def _is_vertical(columns: Columns, strength: AugmentationStrength) -> Booleans:
+    number = columns[Column.FLIP if strength.exclusive else Column.FLIP_VERTICAL]
     if not strength.exclusive:
-        return columns[Column.FLIP_VERTICAL] < strength.flip_vertical
-    number = columns[Column.FLIP]
-    return (number >= strength.flip) & (number < strength.flip + strength.flip_vertical)
+        return np.asarray(number < strength.flip_vertical)
+    above = number >= strength.flip
+    return np.asarray(above & (number < strength.flip + strength.flip_vertical))
 
 
-def _matrices(images: tf.Tensor, columns: Columns, strength: AugmentationStrength) -> tf.Tensor:
-    shape = tf.shape(images)
+def _matrices(columns: Columns, strength: AugmentationStrength, height: int, width: int) -> Floats:
     matrices = []
     if strength.crop:
-        matrices.append(_crop(columns, strength, shape))
-    linear = _about_centre(images, columns, strength)
+        matrices.append(_crop(columns, strength, height, width))
+    linear = _about_centre(columns, strength, height, width)
     if linear:
-        matrices.append(about_centre(compose(linear), shape[1], shape[2]))
+        matrices.append(about_centre(compose(linear), height, width))
     if strength.shift:
-        sides = tf.cast(shape, tf.float32)
-        right = around_zero(columns[Column.SHIFT_X], strength.shift) * sides[2]
-        down = around_zero(columns[Column.SHIFT_Y], strength.shift) * sides[1]
+        right = around_zero(columns[Column.SHIFT_X], strength.shift) * width
+        down = around_zero(columns[Column.SHIFT_Y], strength.shift) * height
         matrices.append(translation_matrices(right, down))
-    product = compose(matrices)
-    return product / product[:, 2:, 2:] if strength.perspective else product
+    return compose(matrices)
 
 
-def _crop(columns: Columns, strength: AugmentationStrength, shape: tf.Tensor) -> tf.Tensor:
+def _crop(columns: Columns, strength: AugmentationStrength, height: int, width: int) -> Floats:
     cut = between(columns[Column.CROP], strength.crop_least, strength.crop)
     if strength.exclusive:
         is_flipped = columns[Column.FLIP] < strength.flip + strength.flip_vertical
-        cut = tf.where(is_flipped, 0.0, cut)
-    sides = tf.cast(shape, tf.float32)
-    left = columns[Column.CROP_X] * cut * sides[2]
-    top = columns[Column.CROP_Y] * cut * sides[1]
+        cut = np.where(is_flipped, np.float32(0.0), cut)
+    left = columns[Column.CROP_X] * cut * width
+    top = columns[Column.CROP_Y] * cut * height
     return crop_matrices(1.0 - cut, left, top)
 
 
 def _about_centre(
-    images: tf.Tensor, columns: Columns, strength: AugmentationStrength
-) -> list[tf.Tensor]:
+    columns: Columns, strength: AugmentationStrength, height: int, width: int
+) -> list[Floats]:
     matrices = []
     if strength.flip:
         matrices.append(flip_matrices(columns[Column.FLIP] < strength.flip))
@@ -282,7 +266,6 @@ def _about_centre(
         scales = 1.0 + around_zero(columns[Column.ZOOM], strength.zoom)
         matrices.append(zoom_matrices(scales))
     if strength.perspective:
-        _, height, width, _ = images.shape
         x = around_zero(columns[Column.PERSPECTIVE_X], 2.0 * strength.perspective / width)
         y = around_zero(columns[Column.PERSPECTIVE_Y], 2.0 * strength.perspective / height)
         matrices.append(perspective_matrices(x, y))

@@ -7,24 +7,18 @@ neither brightness nor BatchNorm's statistics shift with the share that is hidde
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-import tensorflow as tf
+import numpy as np
+import numpy.typing as npt
 
-from automl_flowers.data.augmentation.arrays import (
-    as_images,
-    flatten_rows,
-    per_image,
-    place,
-    repeat_over_row,
-)
-from automl_flowers.data.augmentation.numbers import (
-    Column,
-    Columns,
-    around_zero,
-    between,
-    cos_sin,
-)
+from automl_flowers.data.augmentation.arrays import Floats, Pixels, place
+from automl_flowers.data.augmentation.numbers import Column, Columns, around_zero, between
 from search_spaces.augmentation import AugmentationStrength
+
+Integers = npt.NDArray[np.int64]
+Hide = Callable[[Pixels, npt.NDArray[np.uint8], int], None]
+"""Paints over parts of a uint8 picture, in place, given a colour and its position in the batch."""
 
 MIN_BLOCK_OUT_SIDE = 0.5
 """Smallest side of a block-out rectangle, as a fraction of the largest."""
@@ -40,59 +34,45 @@ GRID_RATIO = 0.5
 """Side of a hidden square over that of its cell: a quarter of the picture is hidden."""
 
 
-def hide(
-    images: tf.Tensor, colours: tf.Tensor, columns: Columns, strength: AugmentationStrength
-) -> tf.Tensor:
-    """Return uint8 images with a rectangle and a grid hidden, where the numbers say so.
+def plan_hiding(columns: Columns, strength: AugmentationStrength, height: int, width: int) -> Hide:
+    """Return what hides a rectangle and a grid where the numbers say so."""
+    rectangles = _rectangles(columns, strength, height, width)
+    axes, offsets = _grids(columns, height, width)
+    has_rectangle = columns[Column.BLOCK_OUT] < strength.block_out
+    has_grid = columns[Column.GRID_MASK] < strength.grid_mask
+
+    def hide(image: Pixels, colour: npt.NDArray[np.uint8], i: int) -> None:
+        if has_rectangle[i]:
+            block_out(image, rectangles[i], colour)
+        if has_grid[i]:
+            mask_grid(image, axes[i], offsets[i], GRID_RATIO, colour)
+
+    return hide
+
+
+def block_out(image: Pixels, rectangle: Integers, colour: npt.ArrayLike) -> None:
+    """Paint over one rectangle of a picture, in place: `tfa.image.cutout`, any size and place.
 
     Args:
-        images: Pixels, uint8, shape `(batch, height, width, 3)`.
-        colours: Uint8, shape `(batch, 3)`.
-        columns: The examples' numbers.
-        strength: How likely, and how much.
+        image: Shape `(height, width, 3)`.
+        rectangle: Top, left, height and width in pixels. Height or width 0 paints nothing; what
+            lies outside the picture is not painted.
+        colour: One of the picture's.
     """
-    if strength.block_out:
-        rectangles = _rectangles(columns, strength, tf.shape(images))
-        images = block_out(images, rectangles, colours)
-    if strength.grid_mask:
-        images = mask_grid(images, *_grids(images, columns, strength), colours)
-    return images
+    image[inside(rectangle)] = colour
 
 
-def block_out(images: tf.Tensor, rectangles: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
-    """Return images with one rectangle painted over: `tfa.image.cutout`, any size and place.
-
-    Args:
-        images: Pixels, uint8 or float32, shape `(batch, height, width, 3)`.
-        rectangles: Top, left, height and width in pixels, int32, shape `(batch, 4)`. Height
-            or width 0 paints nothing; what lies outside the picture is not painted.
-        colours: Same dtype as `images`, shape `(batch, 3)`.
-
-    Returns:
-        Pixels of the same dtype and shape as `images`.
-    """
-    hidden = inside(rectangles, images)
-    painted = tf.where(hidden, repeat_over_row(colours, images), flatten_rows(images))
-    return as_images(painted, images)
+def inside(rectangle: Integers) -> tuple[slice, slice]:
+    """Return the part of a picture that lies in a rectangle, as for `block_out`."""
+    top, left, height, width = rectangle
+    bottom, right = max(top + height, 0), max(left + width, 0)
+    return slice(max(top, 0), bottom), slice(max(left, 0), right)
 
 
-def inside(rectangles: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Return where flattened rows lie in rectangles, boolean, `(batch, height, width * 3)`.
-
-    Args:
-        rectangles: As for `block_out`.
-        images: Give the shape.
-    """
-    top, left, height, width = tf.split(rectangles, 4, axis=1)
-    y = tf.range(tf.shape(images)[1])[tf.newaxis, :]
-    x = tf.repeat(tf.range(tf.shape(images)[2]), 3)[tf.newaxis, :]
-    rows = (y >= top) & (y < top + height)
-    columns = (x >= left) & (x < left + width)
-    return rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
-
-
-def _rectangles(columns: Columns, strength: AugmentationStrength, shape: tf.Tensor) -> tf.Tensor:
-    """Return rectangles for `block_out`, inside the picture, height 0 where none is drawn.
+def _rectangles(
+    columns: Columns, strength: AugmentationStrength, height: int, width: int
+) -> Integers:
+    """Return rectangles for `block_out`, inside the picture.
 
     The side of the square of the same area is uniform between half of the largest one and the
     largest one, the stretch of either side uniform up to its limit, the place uniform.
@@ -101,58 +81,42 @@ def _rectangles(columns: Columns, strength: AugmentationStrength, shape: tf.Tens
     side = between(columns[Column.BLOCK_OUT_SIDE], MIN_BLOCK_OUT_SIDE * largest, largest)
     limit = math.sqrt(MAX_BLOCK_OUT_ASPECT) - 1.0
     signed = around_zero(columns[Column.BLOCK_OUT_ASPECT], limit)
-    stretch = 1.0 + tf.abs(signed)
+    stretch = 1.0 + np.abs(signed)
     long, short = side * stretch, side / stretch
     is_tall = signed >= 0.0
-    top, height = place(columns[Column.BLOCK_OUT_Y], tf.where(is_tall, long, short), shape[1])
-    left, width = place(columns[Column.BLOCK_OUT_X], tf.where(is_tall, short, long), shape[2])
-    drawn = columns[Column.BLOCK_OUT] < strength.block_out
-    return tf.stack([top, left, tf.where(drawn, height, 0), width], axis=1)
+    top, rows = place(columns[Column.BLOCK_OUT_Y], np.where(is_tall, long, short), height)
+    left, across = place(columns[Column.BLOCK_OUT_X], np.where(is_tall, short, long), width)
+    return np.stack([top, left, rows, across], axis=1)
 
 
 def mask_grid(
-    images: tf.Tensor,
-    axes: tf.Tensor,
-    offsets: tf.Tensor,
-    ratios: tf.Tensor,
-    colours: tf.Tensor,
-) -> tf.Tensor:
-    """Return images with a grid of squares painted over: GridMask.
+    image: Pixels, axis: Floats, offset: Floats, ratio: float, colour: npt.ArrayLike
+) -> None:
+    """Paint over a grid of squares of a picture, in place: GridMask.
 
     Chen et al. 2020, https://arxiv.org/abs/2001.04086, hiding the squares.
 
     Args:
-        images: Pixels, uint8, shape `(batch, height, width, 3)`.
-        axes: The grid's first axis, (x, y), one over the cell's side in pixels long, float32,
-            shape `(batch, 2)`; the second is perpendicular to it.
-        offsets: Where a cell begins along the two axes, in cells, float32, shape `(batch, 2)`.
-        ratios: Side of a hidden square over the cell's, in [0, 1], float32, shape `(batch,)`.
-            0 paints nothing.
-        colours: Uint8, shape `(batch, 3)`.
-
-    Returns:
-        Pixels, uint8, same shape as `images`.
+        image: Shape `(height, width, 3)`.
+        axis: The grid's first axis, (x, y), one over the cell's side in pixels long; the second
+            is perpendicular to it.
+        offset: Where a cell begins along the two axes, in cells.
+        ratio: Side of a hidden square over the cell's, in [0, 1]. 0 paints nothing.
+        colour: One of the picture's.
     """
-    _, height, width, _ = images.shape
-    y = tf.range(height, dtype=tf.float32)[tf.newaxis, :, tf.newaxis]
-    x = tf.repeat(tf.range(width, dtype=tf.float32), 3)[tf.newaxis, tf.newaxis, :]
-    along, across = per_image(axes[:, 0]), per_image(axes[:, 1])
-    first = along * x + (across * y + per_image(offsets[:, 0]))
-    second = along * y - (across * x + per_image(offsets[:, 1]))
-    ratio = per_image(ratios)
-    hidden = (first - tf.floor(first) < ratio) & (second - tf.floor(second) < ratio)
-    painted = tf.where(hidden, repeat_over_row(colours, images), flatten_rows(images))
-    return as_images(painted, images)
+    height, width, _ = image.shape
+    y = np.arange(height, dtype=np.float32)[:, np.newaxis]
+    x = np.arange(width, dtype=np.float32)[np.newaxis, :]
+    along, across = axis
+    first = along * x + (across * y + offset[0])
+    second = along * y - (across * x + offset[1])
+    image[(first - np.floor(first) < ratio) & (second - np.floor(second) < ratio)] = colour
 
 
-def _grids(
-    images: tf.Tensor, columns: Columns, strength: AugmentationStrength
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return axes, offsets and ratios for `mask_grid`: any angle, ratio 0 where none is drawn."""
-    _, height, width, _ = images.shape
+def _grids(columns: Columns, height: int, width: int) -> tuple[Floats, Floats]:
+    """Return axes and offsets for `mask_grid`: any angle."""
     cells = between(columns[Column.GRID_CELL], *(min(height, width) * c for c in GRID_CELL))
-    cos, sin = cos_sin(around_zero(columns[Column.GRID_ANGLE], math.pi / 4.0))
-    axes = tf.stack([cos / cells, sin / cells], axis=1)
-    offsets = tf.stack([columns[Column.GRID_X], columns[Column.GRID_Y]], axis=1)
-    drawn = columns[Column.GRID_MASK] < strength.grid_mask
-    return axes, offsets, tf.where(drawn, GRID_RATIO, 0.0)
+    angles = around_zero(columns[Column.GRID_ANGLE], math.pi / 4.0)
+    axes = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    offsets = np.stack([columns[Column.GRID_X], columns[Column.GRID_Y]], axis=1)
+    return np.asarray(axes / cells[:, np.newaxis], np.float32), np.asarray(offsets)

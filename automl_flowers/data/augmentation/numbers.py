@@ -1,18 +1,21 @@
 """The numbers that decide about a picture: one row of uniform numbers an example and epoch.
 
-A row's numbers meet additions, multiplications, divisions and comparisons only. Those are rounded
-alike everywhere. TensorFlow's sine and exponential, and 1 / x, which the graph optimizer turns
-into a fast approximation, are not: their last bit depends on where in the batch a value stands,
-and the warped pixels with it (seen: batches of 1 and 32). What needs more is looked up in a table
-that NumPy has made.
+TensorFlow draws them, by a counter: row `i` needs none of the rows before it. What is made of them
+is computed in float32 by NumPy, element by element.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum, unique
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+import numpy as np
+import numpy.typing as npt
+
+from automl_flowers.data.augmentation.arrays import Floats
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @unique
@@ -65,8 +68,8 @@ BLOCKS = (15, 22)
 """Columns that were added at one time. Each block is a table of its own: in a wider one every
 number would be another, and with it the pictures of every old recipe."""
 
-Columns = Sequence[tf.Tensor]
-"""The table of parameters by `Column`; each float32 of shape `(batch,)`."""
+Columns = Floats
+"""The numbers of a batch by `Column`: float32, shape `(NUM_PARAMETERS, batch)`."""
 
 
 def sample_parameters(num_examples: int, *, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
@@ -86,6 +89,8 @@ def sample_parameters(num_examples: int, *, seed: int, epoch: int | tf.Tensor) -
     Raises:
         ValueError: If `num_examples` is negative or `seed` needs more than 64 bits.
     """
+    import tensorflow as tf
+
     if num_examples < 0:
         raise ValueError(f"`num_examples` must be at least 0, got {num_examples}.")
     if not -(2**63) <= seed < 2**63:
@@ -98,40 +103,16 @@ def sample_parameters(num_examples: int, *, seed: int, epoch: int | tf.Tensor) -
     return tf.concat(tables, axis=1)
 
 
-def between(column: tf.Tensor, low: float, high: float) -> tf.Tensor:
+def between(column: Floats, low: float, high: float) -> Floats:
     """Return numbers in [0, 1) as numbers in [`low`, `high`)."""
-    return low + (high - low) * column
+    return np.asarray(low + (high - low) * column, np.float32)
 
 
-def around_zero(column: tf.Tensor, limit: float) -> tf.Tensor:
+def around_zero(column: Floats, limit: float) -> Floats:
     """Return numbers in [0, 1) as numbers in [-`limit`, `limit`); 0.5 becomes 0."""
     return between(column, -limit, limit)
 
 
-def level(column: tf.Tensor, num_levels: int) -> tf.Tensor:
-    """Return numbers in [0, 1) as whole numbers in [0, `num_levels`), int32."""
-    return tf.minimum(tf.cast(column * num_levels, tf.int32), num_levels - 1)
-
-
-def multiply(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Return the products of `(batch, n, 3)` and `(batch, 3, m)` matrices."""
-    terms = [left[:, :, k, tf.newaxis] * right[:, k, tf.newaxis, :] for k in range(3)]
-    return terms[0] + terms[1] + terms[2]
-
-
-def cos_sin(angles: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return cosine and sine of angles in [-pi, pi], within 1e-6.
-
-    Taylor's series at a quarter of the angle, then the double-angle formulas, twice.
-    """
-    quarter = angles / 4.0
-    square = quarter * quarter
-    cos = tf.ones_like(square)
-    sin = tf.ones_like(square)
-    for k in (8, 6, 4, 2):
-        cos = 1.0 - (cos * square) * (1.0 / (k * (k - 1)))
-        sin = 1.0 - (sin * square) * (1.0 / (k * (k + 1)))
-    sin = sin * quarter
-    for _ in range(2):
-        cos, sin = cos * cos - sin * sin, 2.0 * cos * sin
-    return cos, sin
+def level(column: Floats, num_levels: int) -> npt.NDArray[np.int64]:
+    """Return numbers in [0, 1) as whole numbers in [0, `num_levels`)."""
+    return np.minimum((column * num_levels).astype(np.int64), num_levels - 1)

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+import numpy as np
+import numpy.typing as npt
 
-from automl_flowers.data.augmentation.arrays import to_uint8
-from automl_flowers.data.augmentation.colour import (
-    has_colour,
-    make_vivid,
-    mean_colours,
-    shift_colours,
-)
-from automl_flowers.data.augmentation.filters import filter_images, has_filter
-from automl_flowers.data.augmentation.geometry import move
-from automl_flowers.data.augmentation.hiding import hide
+from automl_flowers.data.augmentation import colour, filters, geometry, hiding, tone
+from automl_flowers.data.augmentation.arrays import Floats, Pixels, Step, to_uint8
 from automl_flowers.data.augmentation.numbers import NUM_PARAMETERS, Columns
-from automl_flowers.data.augmentation.tone import change_tone
 from search_spaces.augmentation import AugmentationStrength
 
+Images = npt.NDArray[np.uint8]
 
-def augment(images: tf.Tensor, parameters: tf.Tensor, strength: AugmentationStrength) -> tf.Tensor:
-    """Return augmented images; a graph function for `Dataset.map` on batches.
+
+def augment(images: Images, parameters: Floats, strength: AugmentationStrength) -> Images:
+    """Return augmented images.
 
     Args:
-        images: Pixels, uint8, shape `(batch, height, width, 3)`, height and width known.
+        images: Pixels, uint8, shape `(batch, height, width, 3)`.
         parameters: Numbers in [0, 1), float32, shape `(batch, NUM_PARAMETERS)`: the rows of
             `sample_parameters` that belong to these examples.
-        strength: How far each operation may go. It shapes the graph, so another strength
-            means another trace. With every range 0 the result is `images` itself, and with
-            flips alone every pixel is exact. What it says of mixing is done by `mix`.
+        strength: How far each operation may go. With every range 0 the result is `images`
+            itself, and with flips alone every pixel is exact. What it says of mixing is done by
+            `mix`.
 
     Returns:
         Pixels, uint8, same shape as `images`.
@@ -38,33 +32,64 @@ def augment(images: tf.Tensor, parameters: tf.Tensor, strength: AugmentationStre
             described.
     """
     _check_inputs(images, parameters)
-    columns = tf.unstack(parameters, num=NUM_PARAMETERS, axis=1)
-    pixels = move(change_tone(images, columns, strength), columns, strength)
+    steps = _plan(np.ascontiguousarray(parameters.T), strength, *images.shape[1:3])
+    if not steps:
+        return images
+    augmented = np.empty_like(images)
+    for i, image in enumerate(images):
+        changed: Pixels = image
+        for step in steps:
+            changed = step(changed, i)
+        augmented[i] = to_uint8(changed)
+    return augmented
+
+
+def _plan(columns: Columns, strength: AugmentationStrength, height: int, width: int) -> list[Step]:
+    """Return the operations whose range is not 0, in their order."""
+    side = min(height, width)
+    steps = []
+    if strength.equalize:
+        steps.append(tone.plan_equalizing(columns, strength))
+    if strength.gamma:
+        steps.append(tone.plan_gamma(columns, strength))
+    if geometry.is_warp(strength) or strength.flip or strength.flip_vertical:
+        steps.append(geometry.plan_move(columns, strength, height, width))
     if strength.vivid:
-        pixels = make_vivid(tf.cast(pixels, tf.float32), columns, strength)
-    if has_filter(strength):
-        pixels = filter_images(tf.cast(pixels, tf.float32), columns, strength)
-    if has_colour(strength) or strength.block_out or strength.grid_mask:
-        pixels = _paint(tf.cast(pixels, tf.float32), columns, strength)
-    return tf.ensure_shape(to_uint8(pixels), images.shape)
+        steps.append(colour.plan_vivid(columns, strength))
+    if strength.blur:
+        steps.append(filters.plan_blur(columns, strength, side))
+    if strength.mean_filter:
+        steps.append(filters.plan_mean_filter(strength, side))
+    if strength.sharpness:
+        steps.append(filters.plan_sharpness(columns, strength))
+    if colour.has_colour(strength) or strength.block_out or strength.grid_mask:
+        steps.append(_plan_paint(columns, strength, height, width))
+    return steps
 
 
-def _paint(images: tf.Tensor, columns: Columns, strength: AugmentationStrength) -> tf.Tensor:
-    """Return float32 images as uint8, in new colours and with parts hidden."""
-    mean = mean_colours(images)
-    if has_colour(strength):
-        images, mean = shift_colours(images, mean, columns, strength)
-    return hide(to_uint8(images), to_uint8(mean), columns, strength)
+def _plan_paint(columns: Columns, strength: AugmentationStrength, height: int, width: int) -> Step:
+    """Return what gives pictures new colours and hides parts of them in the new mean colour."""
+    hide = hiding.plan_hiding(columns, strength, height, width)
+    shift = colour.plan_shift(columns, strength) if colour.has_colour(strength) else None
+
+    def paint(image: Pixels, i: int) -> Pixels:
+        mean = colour.mean_colour(image)
+        if shift is not None:
+            image, mean = shift(image, mean, i)
+        painted = image.copy() if image.dtype == np.uint8 else to_uint8(image)
+        hide(painted, np.clip(np.rint(mean), 0, 255).astype(np.uint8), i)
+        return painted
+
+    return paint
 
 
-def _check_inputs(images: tf.Tensor, parameters: tf.Tensor) -> None:
-    is_batch = images.dtype == tf.uint8 and images.shape.rank == 4 and images.shape[-1] == 3
-    if not is_batch or None in images.shape[1:]:
+def _check_inputs(images: Images, parameters: Floats) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(
             "`images` must be uint8 of shape (batch, height, width, 3), got "
             f"{images.dtype.name} of shape {images.shape}."
         )
-    if parameters.shape.rank != 2 or parameters.shape[-1] != NUM_PARAMETERS:
+    if parameters.ndim != 2 or parameters.shape[-1] != NUM_PARAMETERS:
         raise ValueError(
             f"`parameters` must have shape (batch, {NUM_PARAMETERS}), got shape "
             f"{parameters.shape}. Gather the batch's rows from `sample_parameters`."

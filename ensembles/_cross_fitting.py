@@ -1,0 +1,164 @@
+"""Every example predicted by blends that were fitted without it, and the choice among them.
+
+The examples are dealt to folds several times. Each time and for each fold, every candidate is
+fitted on the other folds and predicts the fold. The choice among candidates is made from these
+predictions, and is itself judged fold by fold: made from the other folds, it picks whose
+predictions of this fold count. So an example takes part neither in the weights nor in the
+choice that it is a test of.
+
+Reference:
+    Nested: Varma & Simon, "Bias in Error Estimation When Using Cross-Validation for Model
+    Selection", BMC Bioinformatics 7, 2006, https://doi.org/10.1186/1471-2105-7-91
+    One standard error: Breiman, Friedman, Olshen & Stone, "Classification and Regression
+    Trees", 1984, section 3.4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensembles._candidates import Candidate, fit_candidates
+from ensembles._members import Members
+from ensembles.blend import Blend
+from ensembles.intervals import ClassCounts, count_classes
+from ensembles.validation import stratified_folds
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """What candidates predict of examples that they were not fitted on.
+
+    Attributes:
+        candidates: Compared, the one that learns least first.
+        labels: True class indices, shape `(num_examples,)`.
+        num_classes: Classes that are distinguished.
+        folds: Of each example, shape `(num_repeats, num_examples)`.
+        predicted: Classes, shape `(num_candidates, num_repeats, num_examples)`.
+        blends: The blend of each candidate, repeat and fold.
+    """
+
+    candidates: tuple[Candidate, ...]
+    labels: np.ndarray
+    num_classes: int
+    folds: np.ndarray
+    predicted: np.ndarray
+    blends: dict[tuple[Candidate, int, int], Blend]
+
+    def counts(self, candidate: Candidate) -> ClassCounts:
+        """Return what a candidate's predictions count, on average over repeats."""
+        predicted = self.predicted[self.candidates.index(candidate)]
+        return count_classes(self.labels, predicted, self.num_classes)
+
+    def nested_counts(self) -> ClassCounts:
+        """Return the counts of the choice, made for each fold without it."""
+        return count_classes(self.labels, self._nested_predictions(), self.num_classes)
+
+    def _nested_predictions(self) -> np.ndarray:
+        predicted = np.empty_like(self.folds)
+        for repeat, folds in enumerate(self.folds):
+            for fold in np.unique(folds):
+                held_out = folds == fold
+                others = self.predicted[:, repeat : repeat + 1, ~held_out]
+                verdict = judge(self.candidates, self.labels[~held_out], others, self.num_classes)
+                chosen = self.candidates.index(verdict.chosen)
+                predicted[repeat, held_out] = self.predicted[chosen, repeat, held_out]
+        return predicted
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a comparison.
+
+    Attributes:
+        chosen: The candidate to blend by.
+        best: The one with the highest score, the first of equals.
+        standard_error: Of the difference between their scores.
+        scores: Macro F1 of each candidate, in their order.
+    """
+
+    chosen: Candidate
+    best: Candidate
+    standard_error: float
+    scores: tuple[float, ...]
+
+
+def cross_fit(
+    candidates: Sequence[Candidate],
+    members: Members,
+    *,
+    num_repeats: int,
+    num_folds: int,
+    seed: int,
+) -> CrossFit:
+    """Fit candidates on all but one fold, for each fold and repeat."""
+    labels = members.labels
+    folds = np.stack(
+        [stratified_folds(labels, num_folds=num_folds, seed=seed + r) for r in range(num_repeats)]
+    )
+    predicted = np.empty((len(candidates), *folds.shape), dtype=np.int64)
+    blends = {}
+    for repeat, dealt in enumerate(folds):
+        for fold in np.unique(dealt):
+            held_out = dealt == fold
+            fits = fit_candidates(candidates, members, np.flatnonzero(~held_out))
+            for candidate, blend, classes in fits:
+                place = list(candidates).index(candidate)
+                predicted[place, repeat, held_out] = classes[held_out]
+                blends[candidate, repeat, int(fold)] = blend
+    return CrossFit(tuple(candidates), labels, members.num_classes, folds, predicted, blends)
+
+
+def judge(
+    candidates: Sequence[Candidate], labels: np.ndarray, predicted: np.ndarray, num_classes: int
+) -> Verdict:
+    """Choose by the rule of one standard error.
+
+    Of the candidates whose score is within one standard error of the best one's, and no lower
+    than that of the best single member, it is the one that learns least. The standard error is
+    that of the difference, which for blends of the same members is much smaller than that of
+    either score.
+
+    Args:
+        candidates: The one that learns least first.
+        labels: True class indices, shape `(num_examples,)`.
+        predicted: Shape `(num_candidates, num_repeats, num_examples)`.
+        num_classes: Classes that are distinguished.
+    """
+    counts = [count_classes(labels, each, num_classes) for each in predicted]
+    scores = np.array([each.macro_f1 for each in counts]).round(12)
+    influences = [
+        _influence(labels, each, count) for each, count in zip(predicted, counts, strict=True)
+    ]
+    best = int(scores.argmax())
+    errors = [float(np.sqrt(np.sum((each - influences[best]) ** 2))) for each in influences]
+    singles = [s for s, c in zip(scores, candidates, strict=True) if c.rule == "single"]
+    floor = max(singles, default=0.0)
+    chosen = next(
+        k for k, score in enumerate(scores) if score >= scores[best] - errors[k] and score >= floor
+    )
+    return Verdict(
+        candidates[chosen],
+        candidates[best],
+        errors[chosen],
+        tuple(float(score) for score in scores),
+    )
+
+
+def _influence(labels: np.ndarray, predicted: np.ndarray, counts: ClassCounts) -> np.ndarray:
+    """Return how far each example moves macro F1, to first order; they sum to 0.
+
+    Args:
+        labels: True class indices, shape `(num_examples,)`.
+        predicted: Shape `(num_repeats, num_examples)`; the mean over repeats is returned.
+        counts: Of both.
+    """
+    present = counts.actual > 0
+    sizes = np.where(present, counts.actual + counts.claimed, 1.0)
+    f1 = 2.0 * counts.hits / sizes
+    of_actual = np.where(present, f1 / sizes, 0.0)
+    hit = np.where(predicted == labels, 2.0 / sizes[labels], 0.0)
+    influence = (hit - of_actual[labels] - of_actual[predicted]).mean(axis=0)
+    return np.asarray(influence / present.sum())

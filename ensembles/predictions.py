@@ -15,7 +15,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,9 @@ def load_predictions(path: str | os.PathLike[str]) -> Predictions:
 def align(predictions: Sequence[Predictions]) -> AlignedPredictions:
     """Join members' predictions by id.
 
-    A label that one member does not know (-1) is taken from another. Cost is a sort of the
-    ids and a copy of the probabilities for each member.
+    A label that one member does not know (-1) is taken from another. Members with the same
+    classes in another order are put into that of the first. Cost is a sort of the ids and a copy
+    of the probabilities for each member.
 
     Args:
         predictions: One entry per member, at least one, in the order wanted.
@@ -154,8 +155,8 @@ def align(predictions: Sequence[Predictions]) -> AlignedPredictions:
         The same predictions with examples in the order of their ids.
 
     Raises:
-        ValueError: If a member is listed twice, or members differ in split, class order, data
-            hash, ids or known labels. The message names them and counts the differences.
+        ValueError: If a member is listed twice, or members differ in split, classes, data hash,
+            ids or known labels. The message names them and counts the differences.
 
     Example:
         >>> def member(name, ids, probabilities):
@@ -174,6 +175,7 @@ def align(predictions: Sequence[Predictions]) -> AlignedPredictions:
     for other in predictions[1:]:
         _check_same_data(first, other)
         _check_same_ids(first, other)
+    predictions = [_with_classes(one, first.class_names) for one in predictions]
     orders = [np.argsort(one.ids) for one in predictions]
     labels = np.stack([one.labels[order] for one, order in zip(predictions, orders, strict=True)])
     ids = first.ids[orders[0]]
@@ -299,9 +301,9 @@ def _check_same_data(first: Predictions, other: Predictions) -> None:
             f"{pair} must predict the same split, got {first.split!r} and {other.split!r}. "
             "Predict one split with both."
         )
-    if first.class_names != other.class_names:
+    if set(first.class_names) != set(other.class_names):
         raise ValueError(
-            f"{pair} must have the same classes in the same order, got "
+            f"{pair} must have the same classes, got "
             f"{_describe_class_difference(first.class_names, other.class_names)}. Predict again "
             "with one class list."
         )
@@ -315,11 +317,25 @@ def _check_same_data(first: Predictions, other: Predictions) -> None:
 def _describe_class_difference(first: tuple[str, ...], other: tuple[str, ...]) -> str:
     if len(first) != len(other):
         return f"{len(first)} and {len(other)} classes"
-    places = [k for k, (one, two) in enumerate(zip(first, other, strict=True)) if one != two]
-    k = places[0]
+    only_first = [name for name in first if name not in other]
+    only_other = [name for name in other if name not in first]
     return (
-        f"{len(places)} of {len(first)} places that differ, the first at index {k} with "
-        f"{first[k]!r} and {other[k]!r}"
+        f"{len(only_first)} of {len(first)} that only one of them has, for example "
+        f"{only_first[0]!r} and {only_other[0]!r}"
+    )
+
+
+def _with_classes(one: Predictions, class_names: tuple[str, ...]) -> Predictions:
+    """Return the same predictions with classes in another order."""
+    if one.class_names == class_names:
+        return one
+    places = np.array([one.class_names.index(name) for name in class_names])
+    new_place_of = np.argsort(places)
+    return replace(
+        one,
+        labels=np.where(one.labels == _UNKNOWN, _UNKNOWN, new_place_of[one.labels]),
+        probabilities=np.ascontiguousarray(one.probabilities[:, places]),
+        class_names=class_names,
     )
 
 

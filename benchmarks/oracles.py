@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.decomposition import PCA
 
 from automl_flowers.blending.pick import pick_members
 from automl_flowers.config import parse_config
@@ -44,6 +45,7 @@ from search_spaces.spaces import parse_space
 
 BACKBONE = "efficientnet_lite0"
 NUM_FOLDS = 5
+NUM_COMPONENTS = 128
 MOMENTUM = 0.9
 
 SPACE = parse_space(
@@ -61,9 +63,9 @@ SPACE = parse_space(
 
 @dataclass(frozen=True)
 class Examples:
-    """Features, standardised, with a column of ones, and their labels."""
+    """Principal components of features, with a column of ones, and their labels."""
 
-    features: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
 
 
@@ -214,9 +216,9 @@ def divide(address: str, image_size: int, seeds: int, cache: Path) -> list[dict[
     for seed in range(seeds):
         fold = splits.deal_folds(rows, groups, NUM_FOLDS, seed=seed)
         chosen = {"test": fold == 0, "val": fold == 1, "train": fold > 1}
-        mean = shown[chosen["train"]].mean(axis=0)
-        scale = shown[chosen["train"]].std(axis=0) + 0.1
-        standard = np.hstack([(shown - mean) / scale, np.ones((len(shown), 1), np.float32)])
+        reduce = PCA(NUM_COMPONENTS, random_state=seed).fit(shown[chosen["train"]])
+        reduced = reduce.transform(shown) / np.sqrt(reduce.explained_variance_.mean())
+        standard = np.hstack([reduced, np.ones((len(shown), 1))])
         divided.append(
             {name: Examples(standard[at], examples.labels[at]) for name, at in chosen.items()}
         )

@@ -27,6 +27,12 @@ TFDS = [
     "importlib-resources>=6",  # tensorflow-datasets imports it and does not ask for it
     "tensorflow-datasets>=4.9.9,<5",
 ]
+EXPORT = [
+    "ai-edge-litert>=2.3,<3",
+    "onnx>=1.20,<2",
+    "onnxruntime>=1.23,<2",
+    "tf2onnx>=1.17,<2",  # Keras calls it
+]
 TEST = [
     *CMA,
     *DOCS,  # a test builds the documentation
@@ -39,6 +45,7 @@ TEST = [
     "ruff>=0.12",
     "scipy-stubs>=1.15",
     "types-PyYAML",
+    *EXPORT,
     *TFDS,
 ]
 
@@ -85,6 +92,7 @@ setup(
         **TENSORFLOW,
         "cma": CMA,
         "docs": DOCS,
+        "export": EXPORT,
         "tfds": TFDS,
         "test": TEST,
         "dev": [*TEST, "build>=1.2", "matplotlib>=3.9"],

@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from automl_flowers.api import ensemble, predict, predict_stream, report, search
+    from automl_flowers.api import ensemble, export, predict, predict_stream, report, search
     from automl_flowers.custom_backbones import register_backbone
     from automl_flowers.errors import UserError
-    from automl_flowers.results import EnsembleResult, Prediction, SearchResult
+    from automl_flowers.results import EnsembleResult, ExportResult, Prediction, SearchResult
     from search_spaces.spaces import Space, load_space
 
 __version__ = "0.1.0"
@@ -19,10 +19,12 @@ _MODULES = {
     "ensemble": "automl_flowers.api",
     "predict": "automl_flowers.api",
     "predict_stream": "automl_flowers.api",
+    "export": "automl_flowers.api",
     "report": "automl_flowers.api",
     "register_backbone": "automl_flowers.custom_backbones",
     "SearchResult": "automl_flowers.results",
     "EnsembleResult": "automl_flowers.results",
+    "ExportResult": "automl_flowers.results",
     "Prediction": "automl_flowers.results",
     "UserError": "automl_flowers.errors",
     "Space": "search_spaces.spaces",
@@ -35,10 +37,12 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "ensemble",
     "predict",
     "predict_stream",
+    "export",
     "report",
     "register_backbone",
     "SearchResult",
     "EnsembleResult",
+    "ExportResult",
     "Prediction",
     "UserError",
     "Space",

@@ -24,7 +24,7 @@ from search_spaces.spaces import Space
 if TYPE_CHECKING:
     import keras
 
-    from automl_flowers.results import EnsembleResult, Prediction, SearchResult
+    from automl_flowers.results import EnsembleResult, ExportResult, Prediction, SearchResult
     from automl_flowers.run_folder import RunFolder
 
 Address = str | Path
@@ -278,6 +278,38 @@ def predict_stream(
     return made
 
 
+def export(
+    run: Address | None = None,
+    *,
+    format: str,  # noqa: A002 - what it is called everywhere
+    out: Address,
+    quiet: bool | None = None,
+) -> ExportResult:
+    """Write a run's ensemble, or its best trial if it has none, as one model for other programs.
+
+    Members, blend weights, temperatures and prior are in it: images go in, probabilities come out.
+    It is opened again and compared with `predict` on images of the run before it counts as made.
+
+    Args:
+        run: Run folder; None for the latest run.
+        format: `keras`, `saved_model`, `onnx` or `litert`; the last two need the packages of
+            `automl-flowers[export]`.
+        out: Folder to make, for the model, a README with its contract, and `model.json`.
+        quiet: Show no progress.
+
+    Raises:
+        UserError: If there is no model or no such format, a package is missing, `out` is not
+            empty, or the exported model does not agree with `predict`.
+    """
+    from automl_flowers.run_folder import open_run
+
+    folder = open_run(str(run) if run else None)
+    workflows = _workflows()
+    settings = workflows.run_config(folder, {"quiet": quiet})
+    made: ExportResult = workflows.export(settings, format, Path(out))
+    return made
+
+
 def report(
     run: Address | None = None,
     *,
@@ -299,11 +331,11 @@ def report(
 
     folder = open_run(str(run) if run else None)
     page.write(summary.collect(folder), folder.report)
-    export(folder, csv, keras_tuner)
+    export_tables(folder, csv, keras_tuner)
     return folder.report
 
 
-def export(run: RunFolder, csv: Address | None, keras_tuner: Address | None) -> None:
+def export_tables(run: RunFolder, csv: Address | None, keras_tuner: Address | None) -> None:
     """Write a run for other programs: as tables, and as a project of Keras Tuner."""
     if csv is not None:
         from automl_flowers.reports.csv_files import write_csv_files

@@ -293,7 +293,7 @@ def report(
         folder = open_run(run)
         facts = summary.collect(folder)
         page.write(facts, folder.report)
-        api.export(folder, csv, keras_tuner)
+        api.export_tables(folder, csv, keras_tuner)
         _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
 
     _run(go)
@@ -336,6 +336,30 @@ def predict(
             quiet=quiet,
         )
         prediction_output.write_predictions(made, out, as_json=bool(json_output))
+
+    _run(go)
+
+
+@app.command(epilog="Example: automl-flowers export --format onnx --out classifier/")
+def export(
+    format_: Annotated[
+        str, typer.Option("--format", help="keras, saved_model, onnx or litert.", metavar="NAME")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder to make, for the model and its README."),
+    ],
+    run: Run = None,
+    quiet: Quiet = None,
+    json_output: Json = None,
+) -> None:
+    """Write a run's whole ensemble as one model for other programs, checked against predict."""
+
+    def go() -> None:
+        from automl_flowers import api
+
+        made = api.export(run, format=format_, out=out, quiet=quiet)
+        _print_result(made.to_dict(), bool(json_output), _export_lines)
 
     _run(go)
 
@@ -667,6 +691,18 @@ def _blend_lines(result: dict[str, Any]) -> list[str]:
     if scores["test"]["macro_f1"] is not None:
         lines.append(f"test    macro F1 {scores['test']['macro_f1']:.4f}")
     return [*lines, f"next    automl-flowers report --run {result['run']}"]
+
+
+def _export_lines(result: dict[str, Any]) -> list[str]:
+    found = result["checked"]
+    shape = " x ".join(str(size) for size in result["input"]["shape"][1:])
+    return [
+        f"model    {Path(result['out'], result['file'])}",
+        f"input    {result['input']['name']}, uint8, any number of {shape}",
+        f"output   probabilities of {len(result['class_names'])} classes",
+        f"checked  {found['num_images']} images, at most {found['largest_difference']:.2g} off",
+        f"next     {Path(result['out'], 'README.md')} says how to use it",
+    ]
 
 
 def _fact_lines(result: dict[str, Any]) -> list[str]:

@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from automl_flowers.errors import RunError
+from automl_flowers.errors import RunError, UserError
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,43 @@ def atomic_path(target: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_new_folder(target: Path) -> None:
+    """Refuse a folder that is to be made but holds something.
+
+    Raises:
+        UserError: If there is a file, or a folder that is not empty.
+    """
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UserError(
+            f"`{target}` exists and is not empty.",
+            hint="name a new folder, or remove this one first",
+        )
+
+
+@contextlib.contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `target`, which becomes `target` when the block ends well.
+
+    Args:
+        target: The final path, which must not exist or be an empty folder; the folder around it is
+            made if missing.
+
+    Yields:
+        A folder to write to. If the block raises, it is removed with all that is in it.
+
+    Raises:
+        UserError: If there is something at `target`.
+    """
+    check_new_folder(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:

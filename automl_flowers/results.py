@@ -87,6 +87,23 @@ class EnsembleResult:
 
 
 @dataclass(frozen=True)
+class ExportResult:
+    """A whole ensemble as one model.
+
+    Attributes:
+        out: The folder that holds it.
+        facts: What `OUT/model.json` says: input, output, class names, what it was checked on.
+    """
+
+    out: Path
+    facts: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `export --json` prints."""
+        return {"out": str(self.out), **self.facts}
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a run's models say of one image.
 

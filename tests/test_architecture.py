@@ -120,7 +120,7 @@ def test_help_answers_without_loading_anything_slow(argument):
     assert not {"tensorflow", "keras", "pandas", "scipy", "sklearn", "pydantic"} & loaded
 
 
-@pytest.mark.parametrize("command", ["search", "ensemble", "report", "predict"])
+@pytest.mark.parametrize("command", ["search", "ensemble", "report", "predict", "export"])
 def test_help_of_a_command_loads_nothing_slow_of_ours(command):
     loaded = loaded_by(run_cli(command, "--help"))
 

@@ -18,7 +18,6 @@ import hashlib
 import io
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ from automl_flowers.data.sources.tfrecords import (
     parse_class_names,
 )
 from automl_flowers.errors import DataError, UserError
-from automl_flowers.files import write_text
+from automl_flowers.files import atomic_folder, check_new_folder, write_text
 from automl_flowers.tensorflow_import import import_tensorflow
 
 JPEG_QUALITY = 95
@@ -111,18 +110,14 @@ def convert(
     out = Path(storage.normalise(str(out)))
     _check_arguments(address, out, image_size, shard_size)
     manifest = open_data(address, image_size=image_size, features=features)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        summary = _write(manifest, _Target(temporary, image_size, shard_size), on_progress)
-        temporary.rename(out)
+        with atomic_folder(out) as temporary:
+            return _write(manifest, _Target(temporary, image_size, shard_size), on_progress)
     except OSError as error:
         raise UserError(
             f"Cannot write `{out}`: {error.strerror}.",
             hint="choose a folder that you may write to, on a disk with space left",
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return summary
 
 
 def _check_arguments(address: str, out: Path, image_size: int | None, shard_size: int) -> None:
@@ -132,10 +127,7 @@ def _check_arguments(address: str, out: Path, image_size: int | None, shard_size
             f"got image_size={image_size} and shard_size={shard_size}.",
             hint="leave out `image_size` to keep the images as they are",
         )
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UserError(
-            f"`{out}` exists and is not empty.", hint="name a new folder, or remove this one first"
-        )
+    check_new_folder(out)
     if not is_csv(address) and out.is_relative_to(layouts.fixed_part(address)):
         raise UserError(
             f"`{out}` lies inside `{address}`, from which it is to be made.",

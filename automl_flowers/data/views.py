@@ -48,9 +48,14 @@ def show(images: tf.Tensor, view: int) -> tf.Tensor:
     return tf.reverse(images, axis=[2]) if view % 2 else images
 
 
+def closer_cut(size: int) -> int:
+    """Return how many pixels a closer view cuts off at each side."""
+    return round(size * (1 - CLOSER) / 2)
+
+
 def _closer(images: tf.Tensor) -> tf.Tensor:
     size = images.shape[1]
-    cut = round(size * (1 - CLOSER) / 2)
+    cut = closer_cut(size)
     middle = images[:, cut : size - cut, cut : size - cut]
     enlarged = tf.image.resize(middle, (size, size), method="bilinear")
     return tf.cast(tf.round(enlarged), tf.uint8)

@@ -14,6 +14,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from automl_flowers.modeling import backbones
@@ -597,7 +598,7 @@ def _(bench):
     return bench.search(data)
 
 
-# Ensemble, prediction, conversion
+# Ensemble, prediction, export, conversion
 
 
 @mistake("External data that are not there")
@@ -647,6 +648,37 @@ def _(bench):
     bench.copy_run()
     bench.write("run/blend.json", '{"members": [], "class_names": []}')
     return ["predict", bench.folder / "photoz", "--run", bench.run]
+
+
+def export(bench, format_, *, out=None):
+    out = out or bench.folder / "out"
+    return ["export", "--format", format_, "--out", out, "--run", bench.run, "--quiet"]
+
+
+@mistake("A format of export that does not exist")
+def _(bench):
+    bench.copy_run()
+    return export(bench, "onyx")
+
+
+@mistake("An export without its packages")
+def _(bench):
+    patch = bench.around.enter_context(pytest.MonkeyPatch.context())
+    patch.setitem(sys.modules, "tf2onnx", None)
+    bench.copy_run()
+    return export(bench, "onnx")
+
+
+@mistake("An export into a folder that is not empty")
+def _(bench):
+    bench.copy_run()
+    return export(bench, "keras", out=bench.write("out/notes.txt", "").parent)
+
+
+@mistake("An export of images that are gone")
+def _(bench):
+    shutil.rmtree(bench.copy_run())
+    return export(bench, "keras")
 
 
 @mistake("A conversion into a folder that is not empty")

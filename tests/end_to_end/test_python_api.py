@@ -224,13 +224,14 @@ def test_arguments_that_do_not_hold_up_are_answered_by_name(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["search", "ensemble", "predict", "report"])
+@pytest.mark.parametrize("name", ["search", "ensemble", "predict", "export", "report"])
 def test_the_command_line_has_the_arguments_of_python_and_no_others(name):
     of_python = set(inspect.signature(getattr(api, name)).parameters)
     of_command = set(inspect.signature(getattr(cli, name)).parameters)
+    of_command = {argument.replace("format_", "format") for argument in of_command}
 
     only_python = {"callbacks", "factor", "images"}
-    only_command = {"json_output", "out", "paths", "quiet"}
+    only_command = {"json_output", "paths", "quiet"} | ({"out"} - of_python)
     assert of_python - only_python == of_command - only_command | (of_python & {"quiet"})
 
 

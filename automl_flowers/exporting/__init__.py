@@ -1,0 +1,1 @@
+"""A run's whole ensemble as one model, for programs without this package."""

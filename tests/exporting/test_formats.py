@@ -1,0 +1,49 @@
+"""Tests for choosing a format; `tests/end_to_end/test_export.py` writes them."""
+
+import sys
+
+import keras
+import pytest
+
+from automl_flowers.errors import ConfigError, UserError
+from automl_flowers.exporting import formats
+from automl_flowers.exporting.formats import FORMATS, check_size, find_format
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_complete(name):
+    chosen = find_format(name)
+
+    assert chosen.file in chosen.example
+    assert "probabilities" in chosen.example
+    assert chosen.install
+
+
+def test_an_unknown_format_is_answered_with_a_suggestion():
+    with pytest.raises(ConfigError, match=r"'litrt', expected one of: keras, .*mean 'litert'\?"):
+        find_format("litrt")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("onnx", "onnx"), ("onnx", "onnxruntime"), ("litert", "ai_edge_litert")]
+)
+def test_a_missing_package_is_named_with_what_installs_it(name, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(UserError, match=f"not installed: {package}") as error:
+        find_format(name)
+
+    assert error.value.hint == "run `pip install 'automl-flowers[export]'`"
+    assert find_format("keras")
+
+
+def test_what_a_file_cannot_hold_is_refused_before_it_is_written(monkeypatch):
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(10)])
+    monkeypatch.setattr(formats, "_LARGEST_FILE", 4 * model.count_params() - 1)
+
+    check_size("keras", model)
+    with pytest.raises(
+        UserError, match=r"0\.0 GB of weights, and a file of the format 'onnx'"
+    ) as e:
+        check_size("onnx", model)
+    assert "keras, saved_model" in e.value.hint

@@ -84,17 +84,21 @@ class Members:
         return mix(blend, members)
 
     def _losses_of(self, member: np.ndarray) -> np.ndarray:
-        """Return log loss at every temperature, shape `(num_temperatures, num_examples)`."""
-        relative = np.log(np.maximum(member, np.finfo(np.float32).tiny))
+        """Return log loss at every temperature, shape `(num_temperatures, num_examples)`.
+
+        In it is a share of the example of any class that `fit_temperature` supposes, too.
+        """
+        relative = np.log(np.maximum(member, np.float32(LOG_LOSS_FLOOR)))
         relative -= relative.max(axis=-1, keepdims=True)
-        true = relative[self._examples, self.labels]
+        share = np.float32(1.0 / len(member))
+        target = relative[self._examples, self.labels] + share * relative.mean(axis=-1)
         losses = np.empty((len(_LOG2_TEMPERATURES), len(member)), dtype=np.float32)
         scaled = np.empty_like(relative)
         for loss, inverse in zip(losses, np.float32(2.0) ** -_LOG2_TEMPERATURES, strict=True):
             np.multiply(relative, np.float32(inverse), out=scaled)
             np.exp(scaled, out=scaled)
-            loss[:] = np.log(scaled.sum(axis=-1)) - np.float32(inverse) * true
-        return np.minimum(losses, np.float32(-np.log(LOG_LOSS_FLOOR)))
+            loss[:] = (1.0 + share) * np.log(scaled.sum(axis=-1)) - np.float32(inverse) * target
+        return losses
 
 
 def _lowest(losses: np.ndarray) -> float:

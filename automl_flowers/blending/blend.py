@@ -1,4 +1,4 @@
-"""From members' predictions to what `blend.json` says: weigh, score."""
+"""From members' predictions to what `blend.json` says: choose a blend, score it."""
 
 from __future__ import annotations
 
@@ -10,39 +10,37 @@ import numpy as np
 
 from automl_flowers.blending.predict_members import SPLITS
 from automl_flowers.blending.retrain import Member
-from ensembles import metrics, validation
-from ensembles.averaging import average, uniform_weights
-from ensembles.optimize import fit_weights
+from ensembles import metrics
+from ensembles.blend import apply_blend
+from ensembles.chooser import Choice, choose_blend, uniform_choice
+from ensembles.intervals import Interval
 from ensembles.predictions import AlignedPredictions
 
+_FEWEST_IMAGES = {"auto": 10, "optimized": 2}
+"""Images a class, on average, below which nothing is fitted."""
 
-def weigh(aligned: AlignedPredictions, rule: str) -> validation.WeightChoice:
-    """Return the blend weights.
+
+def weigh(aligned: Mapping[str, AlignedPredictions], rule: str) -> Choice:
+    """Return the blend, chosen by the `blend` split.
 
     Args:
-        aligned: The members' predictions on the `blend` split.
-        rule: `uniform`; `optimized`, with as few as two images a class, unless these weights are
-            worse when cross-fitted; or `auto`, the same with ten images a class.
+        aligned: The members' predictions on each split.
+        rule: `uniform`; `optimized`, which fits what there is to fit from two images a class;
+            or `auto`, the same from ten images a class.
     """
-    labels, probabilities = aligned.labels, aligned.probabilities
+    labels, probabilities = aligned["blend"].labels, aligned["blend"].probabilities
+    num_new = len(aligned["test"].ids) if "test" in aligned else None
     if rule == "uniform" and len(probabilities) > 1:
-        known = labels >= 0
-        score = metrics.macro_f1(labels[known], average(probabilities[:, known]))
-        return validation.WeightChoice(
-            weights=uniform_weights(len(probabilities)),
-            rule="uniform",
-            reason=f"As asked for, the {len(probabilities)} members count equally.",
-            naive_score=score,
-            cross_fitted_score=score,
-        )
-    fewest = 10 if rule == "auto" else 2
-    return validation.choose_weights(labels, probabilities, min_images_per_class=fewest)
+        reason = f"As asked for, the {len(probabilities)} members count equally."
+        return uniform_choice(labels, probabilities, reason, num_new=num_new)
+    fewest = _FEWEST_IMAGES.get(rule, 10)
+    return choose_blend(labels, probabilities, num_new=num_new, min_images_per_class=fewest)
 
 
 def summarise(
     members: Sequence[Member],
     aligned: Mapping[str, AlignedPredictions],
-    choice: validation.WeightChoice,
+    choice: Choice,
     *,
     files: Sequence[Mapping[str, str]],
     external: Sequence[Mapping[str, Any]],
@@ -53,32 +51,37 @@ def summarise(
     Args:
         members: In the order of the weights.
         aligned: Their predictions on each split.
-        choice: Their weights.
+        choice: How they are blended.
         files: For each member, its file of predictions of each split.
         external: What of each external data set was used.
         left_out: Picked recipes that could not be retrained, `name` and `reason`.
     """
-    blended = {s: average(a.probabilities, choice.weights) for s, a in aligned.items()}
+    blended = {s: apply_blend(choice.blend, a.probabilities) for s, a in aligned.items()}
     scores: dict[str, Any] = {
         split: _scores(aligned[split].labels, blended[split]) if split in aligned else None
         for split in SPLITS
     }
     scores["test"] = scores["test"] or {"macro_f1": None, "accuracy": None, "log_loss": None}
-    scores["blend"] |= {
-        "naive_macro_f1": choice.naive_score,
-        "cross_fitted_macro_f1": choice.cross_fitted_score,
-        "interval_90": list(_interval(aligned["blend"], choice)),
-    }
+    scores["blend"] |= _with_interval("naive", choice.naive) | _with_interval(
+        "nested", choice.nested
+    )
     return {
         "class_names": list(aligned["blend"].class_names),
         "rule": choice.rule,
         "reason": choice.reason,
-        "weights_fitted_on": "blend" if choice.rule == "optimized" else None,
+        "weights_fitted_on": "blend" if choice.is_fitted else None,
+        "blend": choice.blend.to_dict(),
         "members": [
-            {**_member_entry(member, float(weight), aligned, number), "predictions": files[number]}
-            for number, (member, weight) in enumerate(zip(members, choice.weights, strict=True))
+            _member_entry(member, choice, aligned, number) | {"predictions": files[number]}
+            for number, member in enumerate(members)
         ],
         "scores": scores,
+        "expected": {"images": choice.num_new, **_with_interval("test", choice.expected)},
+        "candidates": [dataclasses.asdict(candidate) for candidate in choice.candidates],
+        "diversity": {
+            "disagreement": choice.diversity.disagreement if choice.diversity else None,
+            "both_wrong": choice.diversity.both_wrong if choice.diversity else None,
+        },
         "images": {split: len(one.ids) for split, one in aligned.items()},
         "absent_classes": {
             split: len(metrics.absent_classes(a.labels[a.labels >= 0], len(a.class_names)))
@@ -90,23 +93,23 @@ def summarise(
     }
 
 
-def _interval(aligned: AlignedPredictions, choice: validation.WeightChoice) -> tuple[float, float]:
-    """Return the 90% interval of the cross-fitted score, or of the score if nothing was fitted."""
-    known = aligned.labels >= 0
-    labels, probabilities = aligned.labels[known], aligned.probabilities[:, known]
-    if choice.rule == "optimized":
-        blended = validation.cross_fitted_predictions(labels, probabilities, fit_weights)
-    else:
-        blended = average(probabilities, choice.weights)
-    return validation.bootstrap_interval(labels, blended, metrics.macro_f1)
+def _with_interval(name: str, interval: Interval | None) -> dict[str, Any]:
+    return {
+        f"{name}_macro_f1": interval.score if interval else None,
+        f"{name}_interval_90": [interval.low, interval.high] if interval else None,
+    }
 
 
 def _member_entry(
-    member: Member, weight: float, aligned: Mapping[str, AlignedPredictions], number: int
+    member: Member, choice: Choice, aligned: Mapping[str, AlignedPredictions], number: int
 ) -> dict[str, Any]:
+    without = choice.without_members[number] if choice.without_members else None
+    differs = choice.diversity.of_members if choice.diversity else ()
     return {
         "name": member.name,
-        "weight": weight,
+        "weight": choice.blend.weights[number],
+        "gain": None if without is None else (choice.with_members or 0.0) - without,
+        "disagreement": differs[number] if differs else None,
         "recipe": member.recipe.to_dict(),
         "size": member.size,
         "scores": {s: _scores(a.labels, a.probabilities[number]) for s, a in aligned.items()},

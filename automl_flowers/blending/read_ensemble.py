@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_flowers.blending.blend_file import blend_of
 from automl_flowers.blending.fits import weights_path
 from automl_flowers.data.views import check_num_views
 from automl_flowers.errors import RunError
@@ -88,19 +89,12 @@ def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None
     blend = read_json(run.blend)
     try:
         members = tuple(_member(run, entry) for entry in blend["members"])
-        return _without_idle(Ensemble(members, _blend_in(blend), tuple(blend["class_names"])))
+        return _without_idle(Ensemble(members, blend_of(blend), tuple(blend["class_names"])))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
             hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
         ) from error
-
-
-def _blend_in(blend: Mapping[str, Any]) -> Blend:
-    """Return how members are blended; older runs know weights only."""
-    if "blend" in blend:
-        return Blend.from_dict(blend["blend"])
-    return plain_blend([entry["weight"] for entry in blend["members"]])
 
 
 def _without_idle(ensemble: Ensemble) -> Ensemble:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from automl_flowers.blending.blend_file import blend_of
 from automl_flowers.data.label_mapping import ClassDecision
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.reports.reading import read_json
 from automl_flowers.run_folder import RunFolder
-from ensembles.averaging import average
+from ensembles.blend import apply_blend
 from ensembles.metrics import confusion_matrix
 from ensembles.predictions import align, load_predictions
 
@@ -37,6 +38,10 @@ class Member:
     Attributes:
         name: Of the retrained model.
         weight: In [0, 1].
+        gain: Macro F1 of the blend less that without this member, each on images that it was not
+            fitted on; None with one member.
+        disagreement: Share of images that it and another member put into different classes,
+            mean over the others; None with one member.
         scores: For each split.
         without_external: Macro F1 on `val` without external images.
         with_external: The same with them; None if there were none.
@@ -46,6 +51,8 @@ class Member:
 
     name: str
     weight: float
+    gain: float | None
+    disagreement: float | None
     scores: Scores
     without_external: float | None
     with_external: float | None
@@ -55,6 +62,14 @@ class Member:
     def score(self, split: str, metric: str = "macro_f1") -> float | None:
         """Return a score, None where the split has no labels."""
         return (self.scores.get(split) or {}).get(metric)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A macro F1 with its 90 % interval; None where there is none."""
+
+    macro_f1: float | None
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -81,13 +96,16 @@ class Blend:
     """The blend.
 
     Attributes:
-        rule: `single`, `uniform` or `optimized`.
-        reason: Why this rule.
+        reason: Why it is blended like this.
+        is_fitted: Whether the images of `blend` chose anything.
         members: In the order of `blend.json`.
         scores: Of the blend, for each split.
-        naive: Macro F1 on `blend`, whose images may have chosen the weights.
-        cross_fitted: Macro F1 on `blend`, each image with weights fitted without it.
-        interval: 90 % of `naive` over resampled images.
+        naive: Macro F1 on `blend`, whose images may have chosen the blend.
+        nested: Macro F1 on `blend`, each image with a blend chosen and fitted without it.
+        expected: Macro F1 to expect on `num_new` new images, very many if that is None.
+        disagreement: Share of images that two members put into different classes, mean over
+            pairs; None with one member.
+        both_wrong: Share of images that two members both put into a wrong class, likewise.
         absent_classes: For each split, classes without an image.
         num_folds: Folds whose held-out predictions stand for `blend`; None if `blend` is a split.
         images: For each split, how many were predicted; empty of older versions.
@@ -95,13 +113,16 @@ class Blend:
         content: `blend.json` as it is.
     """
 
-    rule: str
     reason: str
+    is_fitted: bool
     members: tuple[Member, ...]
     scores: Scores
-    naive: float | None
-    cross_fitted: float | None
-    interval: tuple[float, float] | None
+    naive: Measured
+    nested: Measured
+    expected: Measured
+    num_new: int | None
+    disagreement: float | None
+    both_wrong: float | None
     absent_classes: Mapping[str, int]
     num_folds: int | None
     images: Mapping[str, int]
@@ -154,16 +175,19 @@ def parse_blend(content: dict[str, Any]) -> Blend:
         TypeError: If something has another form.
         AttributeError: If something has another form.
     """
-    on_blend = content["scores"]["blend"]
-    interval = on_blend.get("interval_90")
+    on_blend, expected = content["scores"]["blend"], content.get("expected", {})
+    diversity = content.get("diversity", {})
     return Blend(
-        rule=content["rule"],
         reason=content["reason"],
+        is_fitted=content.get("weights_fitted_on") is not None,
         members=tuple(_member(entry) for entry in content["members"]),
         scores=content["scores"],
-        naive=on_blend.get("naive_macro_f1"),
-        cross_fitted=on_blend.get("cross_fitted_macro_f1"),
-        interval=(interval[0], interval[1]) if interval else None,
+        naive=_measured(on_blend, "naive"),
+        nested=_measured(on_blend, "nested"),
+        expected=_measured(expected, "test"),
+        num_new=expected.get("images"),
+        disagreement=diversity.get("disagreement"),
+        both_wrong=diversity.get("both_wrong"),
         absent_classes=content.get("absent_classes", {}),
         num_folds=content.get("folds"),
         images=content.get("images", {}),
@@ -172,10 +196,19 @@ def parse_blend(content: dict[str, Any]) -> Blend:
     )
 
 
+def _measured(scores: Mapping[str, Any], name: str) -> Measured:
+    interval = scores.get(f"{name}_interval_90")
+    return Measured(
+        scores.get(f"{name}_macro_f1"), (interval[0], interval[1]) if interval else None
+    )
+
+
 def _member(entry: dict[str, Any]) -> Member:
     return Member(
         name=entry["name"],
         weight=entry["weight"],
+        gain=entry.get("gain"),
+        disagreement=entry.get("disagreement"),
         scores=entry["scores"],
         without_external=entry.get("val_macro_f1_without_external"),
         with_external=entry.get("val_macro_f1_with_external"),
@@ -310,6 +343,6 @@ def read_confusion(run: RunFolder, blend: Blend) -> tuple[Confusion | None, str]
     except ValueError as error:
         return None, f"The members' predictions do not fit together: {error}"
     known = aligned.labels >= 0
-    blended = average(aligned.probabilities, np.array([m.weight for m in blend.members]))
+    blended = apply_blend(blend_of(blend.content), aligned.probabilities)
     counts = confusion_matrix(aligned.labels[known], blended[known])
     return Confusion(split, counts, aligned.class_names), ""

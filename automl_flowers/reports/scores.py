@@ -22,7 +22,7 @@ class ScoreLine:
         split: On which images.
         images: How many; None if unknown.
         macro_f1: The score; None if there are no labels.
-        interval: 90 % of it over resampled images, or None.
+        interval: Its 90 % interval, or None.
         meaning: What these images have done before, as a predicate.
         is_held_out: Whether nothing was chosen by them.
         trained_on: What the model was trained on, external data sets by name.
@@ -76,26 +76,36 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
             macro_f1=blend.score("val"),
             meaning="picked the members: flattering",
         )
-    fitted = blend.rule == "optimized"
     split = f"{blend.num_folds} folds" if blend.num_folds else "blend"
     yield ScoreLine(
         what="blend, naive",
         split=split,
         images=images.get("blend"),
-        macro_f1=blend.naive if blend.naive is not None else blend.score("blend"),
-        interval=blend.interval,
-        meaning="fitted the weights: flattering" if fitted else "chose neither recipes nor weights",
-        is_held_out=not fitted,
+        macro_f1=blend.naive.macro_f1,
+        interval=blend.naive.interval,
+        meaning="chose the blend: flattering"
+        if blend.is_fitted
+        else "chose neither recipes nor weights",
+        is_held_out=not blend.is_fitted,
     )
     yield ScoreLine(
-        what="blend, cross-fitted",
+        what="blend, nested",
         split=split,
         images=images.get("blend"),
-        macro_f1=blend.cross_fitted,
-        meaning="were each blended with weights that were fitted without them"
-        if fitted
-        else "chose no weights, so this equals the naive score",
+        macro_f1=blend.nested.macro_f1,
+        interval=blend.nested.interval,
+        meaning="were each blended as was chosen and fitted without them"
+        if blend.is_fitted
+        else "chose nothing, so this equals the naive score",
         is_held_out=True,
+    )
+    yield ScoreLine(
+        what="blend, expected",
+        split="new",
+        images=blend.num_new,
+        macro_f1=blend.expected.macro_f1,
+        interval=blend.expected.interval,
+        meaning="are still to come: nine times in ten their score is in the interval",
     )
 
 

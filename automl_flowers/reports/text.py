@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from automl_flowers.reports.ensemble import trained_on
-from automl_flowers.reports.words import OBJECTIVES, score, short
+from automl_flowers.reports.words import OBJECTIVES, percent, score, short, signed
 
 _SPLITS = ("val", "blend", "test")
 _WIDEST_REASON = 100
@@ -88,12 +88,19 @@ def _reason(reason: str | None) -> str:
 
 def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> list[str]:
     body = [
-        [f"{member['weight']:.3f}", member["name"], *_by_split(member["scores"])]
+        [
+            f"{member['weight']:.3f}",
+            member["name"],
+            *_by_split(member["scores"]),
+            signed(member.get("gain")),
+            percent(member.get("disagreement")),
+        ]
         for member in blend["members"]
     ]
+    differ = blend.get("diversity", {}).get("disagreement")
     table = _table(
-        ["weight", "macro F1 on", *_SPLITS],
-        [*body, ["", "blend", *_by_split(blend["scores"])]],
+        ["weight", "macro F1 on", *_SPLITS, "gain", "differs"],
+        [*body, ["", "blend", *_by_split(blend["scores"]), "", percent(differ)]],
         left=(1,),
     )
     sources = [f"the blend was trained on {trained_on(blend)}"] if blend.get("external") else []

@@ -43,6 +43,18 @@ def score(value: float | None, digits: int = 4) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def signed(value: float | None) -> str:
+    """Return a difference between scores for people; a dash for none.
+
+    Example:
+        >>> signed(0.01234), signed(-0.5), signed(0.00001)
+        ('+0.0123', '-0.5000', '0.0000')
+    """
+    if value is None:
+        return "-"
+    return f"{value:+.4f}" if round(value, 4) else "0.0000"
+
+
 def percent(value: float | None) -> str:
     """Return a share for people; a dash for none."""
     return "-" if value is None else f"{100 * value:.0f} %"
@@ -79,6 +91,7 @@ def counted(number: int, thing: str) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "score": score,
+    "signed": signed,
     "percent": percent,
     "duration": duration,
     "thousands": thousands,

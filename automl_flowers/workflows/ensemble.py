@@ -56,9 +56,9 @@ from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.probe import ProbeFolder
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import make_trainer
-from ensembles.averaging import average
+from ensembles.blend import apply_blend
+from ensembles.chooser import Choice
 from ensembles.predictions import AlignedPredictions
-from ensembles.validation import WeightChoice
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
 
@@ -156,7 +156,7 @@ def make_ensemble(
             for member in members
         ]
         aligned = predict_members(trainer, members, material, run.members, run.predictions)
-        choice = blending.weigh(aligned["blend"], config.blend_weights)
+        choice = blending.weigh(aligned, config.blend_weights)
         return _Blended(material, members, left_out, aligned, choice)
 
     made = blend_members(material)
@@ -166,7 +166,7 @@ def make_ensemble(
     members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
         test = aligned["test"]
-        _write_test(run, config, test, average(test.probabilities, choice.weights), sample)
+        _write_test(run, config, test, apply_blend(choice.blend, test.probabilities), sample)
     summary = blending.summarise(
         members,
         aligned,
@@ -209,7 +209,7 @@ class _Blended:
     members: list[Member]
     left_out: list[dict[str, str]]
     aligned: dict[str, AlignedPredictions]
-    choice: WeightChoice
+    choice: Choice
 
 
 def _pseudo_labelled(
@@ -221,7 +221,7 @@ def _pseudo_labelled(
 ) -> Images | None:
     """Return the test images that an ensemble is sure of, and say how many they are."""
     test = made.aligned["test"]
-    probabilities = average(test.probabilities, made.choice.weights)
+    probabilities = apply_blend(made.choice.blend, test.probabilities)
     size = made.members[0].recipe.image_size
     sure = pseudo_labelled(data, test.ids, probabilities, confidence, size, scored_on=scored_on)
     reporter.say(

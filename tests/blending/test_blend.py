@@ -24,6 +24,7 @@ from automl_flowers.data.prepare import prepare
 from automl_flowers.files import write_json
 from ensembles import metrics
 from ensembles.averaging import average
+from ensembles.blend import Blend, apply_blend
 from ensembles.predictions import AlignedPredictions
 
 NAMES = ("daisy", "rose", "tulip")
@@ -63,45 +64,57 @@ def describe_member(recipe, number):
 
 def summary_of(recipe, aligned, rule="uniform"):
     members = [describe_member(recipe, k) for k in range(len(aligned["blend"].members))]
-    choice = weigh(aligned["blend"], rule)
+    choice = weigh(aligned, rule)
     files = [{split: f"{member.name}.{split}.npz" for split in aligned} for member in members]
     return summarise(members, aligned, choice, files=files, external=[]), choice
+
+
+def weigh_blend(aligned, rule):
+    return weigh({"blend": aligned}, rule)
 
 
 def test_uniform_weights_are_given_when_asked_for_and_say_so():
     aligned = predictions(num_models=4)
 
-    choice = weigh(aligned, "uniform")
+    choice = weigh_blend(aligned, "uniform")
 
-    assert choice.weights.tolist() == [0.25] * 4
+    assert choice.blend.weights == (0.25,) * 4
     assert (choice.rule, choice.reason) == ("uniform", "As asked for, the 4 members count equally.")
     expected = metrics.macro_f1(aligned.labels, average(aligned.probabilities))
-    assert choice.naive_score == choice.cross_fitted_score == expected
+    assert choice.naive.score == choice.nested.score == pytest.approx(expected)
 
 
-def test_auto_fits_weights_from_ten_images_a_class():
-    assert weigh(predictions(9), "auto").rule == "uniform"
-    assert "fewer than the 10" in weigh(predictions(9), "auto").reason
-    assert "cross-fitted" in weigh(predictions(10), "auto").reason
+def test_auto_compares_blends_from_ten_images_a_class():
+    assert "fewer than the 10" in weigh_blend(predictions(9), "auto").reason
+    assert weigh_blend(predictions(9), "auto").candidates == ()
+    assert "on held-out images" in weigh_blend(predictions(10), "auto").reason
 
 
 def test_optimized_makes_do_with_two_images_a_class():
     good_and_bad = predictions(5)
-    good_and_bad.probabilities[1] = good_and_bad.probabilities[1][:, ::-1]
-    good_and_bad.probabilities[0] = np.eye(3)[good_and_bad.labels]
+    good_and_bad.probabilities[0] = 0.4 * np.eye(3)[good_and_bad.labels] + 0.2
+    good_and_bad.probabilities[1] = np.eye(3)[1 - good_and_bad.labels]
 
-    choice = weigh(good_and_bad, "optimized")
+    choice = weigh_blend(good_and_bad, "optimized")
 
-    assert choice.rule == "optimized"
-    assert choice.weights[0] > 0.5
-    assert weigh(predictions(1), "optimized").rule == "uniform"
+    assert choice.is_fitted
+    assert choice.blend.weights[0] > 0.5
+    assert not weigh_blend(predictions(1), "optimized").is_fitted
+
+
+def test_score_is_forecast_for_as_many_images_as_there_are_to_predict():
+    blend, test = predictions(), predictions(10, split="test")
+
+    assert weigh({"blend": blend, "test": test}, "auto").num_new == 30
+    assert weigh({"blend": blend}, "auto").num_new is None
+    assert weigh({"blend": blend, "test": test}, "uniform").num_new == 30
 
 
 @pytest.mark.parametrize("rule", ["auto", "optimized", "uniform"])
 def test_one_member_gets_everything(rule):
-    choice = weigh(predictions(num_models=1), rule)
+    choice = weigh_blend(predictions(num_models=1), rule)
 
-    assert (choice.rule, choice.weights.tolist()) == ("single", [1.0])
+    assert (choice.rule, choice.blend.weights) == ("single", (1.0,))
 
 
 @pytest.mark.parametrize("rule", ["auto", "optimized", "uniform"])
@@ -109,10 +122,10 @@ def test_images_without_a_label_are_weighed_without(rule):
     aligned = predictions()
     some = np.where(np.arange(90) % 2, aligned.labels, -1)
 
-    choice = weigh(predictions(labels=some), rule)
+    choice = weigh_blend(predictions(labels=some), rule)
 
-    assert choice.weights.sum() == pytest.approx(1)
-    assert 0 <= choice.naive_score <= 1
+    assert sum(choice.blend.weights) == pytest.approx(1)
+    assert 0 <= choice.naive.score <= 1
 
 
 def test_a_summary_is_json_with_all_scores(recipe):
@@ -129,25 +142,34 @@ def test_a_summary_is_json_with_all_scores(recipe):
     assert summary["absent_classes"] == {"val": 0, "blend": 0, "test": 0}
     for number, member in enumerate(summary["members"]):
         assert member["name"] == f"member {number}"
-        assert member["weight"] == choice.weights[number]
+        assert member["weight"] == choice.blend.weights[number]
+        assert member["gain"] == choice.with_members - choice.without_members[number]
+        assert member["disagreement"] == choice.diversity.of_members[number]
         assert member["predictions"]["val"] == f"member {number}.val.npz"
         assert member["scores"]["test"]["accuracy"] == metrics.accuracy(
             aligned["test"].labels, aligned["test"].probabilities[number]
         )
     for split, one in aligned.items():
-        expected = metrics.macro_f1(one.labels, average(one.probabilities, choice.weights))
+        expected = metrics.macro_f1(one.labels, apply_blend(choice.blend, one.probabilities))
         assert summary["scores"][split]["macro_f1"] == expected
-    low, high = summary["scores"]["blend"]["interval_90"]
-    assert low <= summary["scores"]["blend"]["macro_f1"] <= high
-    assert summary["scores"]["blend"]["naive_macro_f1"] == choice.naive_score
-    assert summary["scores"]["blend"]["cross_fitted_macro_f1"] == choice.cross_fitted_score
+    assert Blend.from_dict(summary["blend"]) == choice.blend
+    for name, interval in (("naive", choice.naive), ("nested", choice.nested)):
+        assert summary["scores"]["blend"][f"{name}_macro_f1"] == interval.score
+        assert summary["scores"]["blend"][f"{name}_interval_90"] == [interval.low, interval.high]
+    assert summary["expected"] == {
+        "images": 90,
+        "test_macro_f1": choice.expected.score,
+        "test_interval_90": [choice.expected.low, choice.expected.high],
+    }
+    assert len(summary["candidates"]) == 8
+    assert summary["diversity"]["disagreement"] == choice.diversity.disagreement
 
 
 @pytest.mark.parametrize("rule", ["uniform", "auto"])
 def test_it_is_said_what_weights_were_fitted_on(recipe, rule):
     summary, choice = summary_of(recipe, {"blend": predictions(60)}, rule)
 
-    expected = "blend" if choice.rule == "optimized" else None
+    expected = "blend" if choice.is_fitted else None
     assert summary["weights_fitted_on"] == expected
 
 
@@ -181,7 +203,7 @@ def test_a_score_is_that_of_the_labelled_images(recipe):
     )
 
     here = some >= 0
-    blended = average(known.probabilities, choice.weights)[here]
+    blended = apply_blend(choice.blend, known.probabilities)[here]
     assert summary["scores"]["test"]["accuracy"] == metrics.accuracy(some[here], blended)
     assert summary["absent_classes"]["test"] == 1
 
@@ -368,7 +390,7 @@ def test_other_training_images_retrain(make_trainer, members, recipe, other_data
 
 
 def test_what_is_written_holds_what_was_done(members, aligned, material, tmp_path):
-    choice = weigh(aligned["blend"], "auto")
+    choice = weigh(aligned, "auto")
     files = [
         {split: predictions_file(member, material, split) for split in aligned}
         for member in members
@@ -406,9 +428,7 @@ def test_test_images_without_labels_are_predicted_and_not_scored(
     aligned = predict_members(
         make_trainer(data), members, collect(data, 32), run["members"], tmp_path / "predictions"
     )
-    summary = summarise(
-        members, aligned, weigh(aligned["blend"], "uniform"), files=[{}, {}], external=[]
-    )
+    summary = summarise(members, aligned, weigh(aligned, "uniform"), files=[{}, {}], external=[])
 
     assert aligned["test"].probabilities.shape == (2, 6, 3)
     assert set(aligned["test"].labels) == {-1}
@@ -436,7 +456,7 @@ def test_with_folds_every_image_is_predicted_by_models_that_have_not_seen_it(
     weights = [load_weights(run["members"], one.name) for one in member.all_fits]
     of_test = np.mean([trainer.predict(recipe, each, test) for each in weights], axis=0)
     np.testing.assert_allclose(aligned["test"].probabilities[0], of_test, atol=1e-6)
-    summary = summarise([member], aligned, weigh(aligned["blend"], "auto"), files=[{}], external=[])
+    summary = summarise([member], aligned, weigh(aligned, "auto"), files=[{}], external=[])
     assert summary["scores"]["val"] is None
     assert summary["members"][0]["final_fits"] == [one.name for one in member.all_fits]
 
@@ -481,9 +501,7 @@ def test_a_summary_says_what_views_did(recipe):
     member = replace(describe_member(recipe, 0), num_views=2, tried_views=tried)
     aligned = {"blend": predictions(num_models=1)}
 
-    summary = summarise(
-        [member], aligned, weigh(aligned["blend"], "uniform"), files=[{}], external=[]
-    )
+    summary = summarise([member], aligned, weigh(aligned, "uniform"), files=[{}], external=[])
 
     [entry] = summary["members"]
     assert entry["views"] == 2

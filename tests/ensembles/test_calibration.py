@@ -50,25 +50,27 @@ def test_distorted_probabilities_are_put_right(distortion):
 
 @settings(deadline=None, max_examples=30)
 @given(seed=SEEDS, skill=st.floats(0.0, 4.0))
-def test_fitted_temperature_does_not_raise_log_loss(simulate, seed, skill):
+def test_fitted_temperature_raises_log_loss_by_no_more_than_caution_costs(simulate, seed, skill):
     labels, probabilities = simulate(seed, num_models=1, skill=skill)
 
     tempered = temper(
         probabilities[0].astype(np.float64), fit_temperature(labels, probabilities[0])
     )
 
-    assert log_loss(labels, tempered) <= log_loss(labels, probabilities[0]) + 1e-6
+    assert log_loss(labels, tempered) <= log_loss(labels, probabilities[0]) + 0.01
 
 
-@pytest.mark.parametrize("always_right", [True, False])
-def test_temperature_of_perfect_and_of_hopeless_members_stays_in_range(always_right):
-    says = np.tile([0.9, 0.1], (10, 1))
-    labels = np.zeros(10, int) if always_right else np.ones(10, int)
+def test_a_few_examples_without_a_mistake_do_not_make_certain():
+    few, many = (fit_temperature(np.zeros(n, int), np.tile([0.9, 0.1], (n, 1))) for n in (10, 1000))
 
-    temperature = fit_temperature(labels, says)
+    assert 0.5 < few < 1.0
+    assert many < 0.4
 
-    edge = TEMPERATURE_RANGE[0 if always_right else 1]
-    assert temperature == pytest.approx(edge, rel=0.01)
+
+def test_temperature_of_a_hopeless_member_stays_in_range():
+    temperature = fit_temperature(np.ones(10, int), np.tile([0.9, 0.1], (10, 1)))
+
+    assert temperature == pytest.approx(TEMPERATURE_RANGE[1], rel=0.01)
 
 
 def test_error_of_known_bins():

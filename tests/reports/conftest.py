@@ -200,7 +200,7 @@ def write_blend(run, *, test_labels=LABELS, rule="uniform", class_reason="has <t
     summary = blending.summarise(
         members,
         aligned,
-        blending.weigh(aligned["blend"], rule),
+        blending.weigh(aligned, rule),
         files=list(files.values()),
         external=[{**source, "classes": [asdict(decision) for decision in decisions]}],
     )

@@ -211,7 +211,9 @@ def test_scores_stand_with_their_split(blended_run):
 
     assert "macro F1 on val" in words
     assert "Val steered the search, so this is flattering." in words
-    assert re.search(r"naive 0\.\d{4}, cross-fitted 0\.\d{4}, 90 % interval of the naive", words)
+    spread = r"0\.\d{4} \(\d\.\d{3} to \d\.\d{3}\)"
+    assert re.search(rf"On blend: naive {spread}, nested {spread}", words)
+    assert re.search(r"Nested; naive 0\.\d{4}\. Expect \S+ to \S+ on 9 new images", words)
     assert "9 images; nothing was chosen by them." in words
 
 

@@ -235,9 +235,11 @@ def test_every_score_stands_with_what_its_images_did(blended_run):
     assert "flattering" in scores["blend", "val"].meaning
     assert scores["blend, naive", "blend"].interval is not None
     assert scores["blend", "test"].meaning == "chose nothing"
+    assert scores["blend, nested", "blend"].interval is not None
+    assert scores["blend, expected", "new"].images == 9
     assert [line.what for line in scores.values() if line.is_held_out] == [
         "blend, naive",
-        "blend, cross-fitted",
+        "blend, nested",
         "blend",
     ]
 
@@ -245,11 +247,11 @@ def test_every_score_stands_with_what_its_images_did(blended_run):
 def test_score_on_images_that_fitted_the_weights_is_not_held_out(searched_run, build):
     build.blend(searched_run)
     content = json.loads(searched_run.blend.read_text(encoding="utf-8"))
-    write_json(searched_run.blend, {**content, "rule": "optimized"})
+    write_json(searched_run.blend, {**content, "weights_fitted_on": "blend"})
 
     naive = next(s for s in summary.collect(searched_run).scores if s.what == "blend, naive")
 
-    assert naive.meaning == "fitted the weights: flattering"
+    assert naive.meaning == "chose the blend: flattering"
     assert not naive.is_held_out
 
 

@@ -21,8 +21,8 @@ import numpy as np
 _PRIOR_IMAGES = 1.0
 """Images of average difficulty that each class is given beside its own."""
 
-_UNSEEN_ERRORS = 1.0
-"""Errors that all classes are given together, so that none seen does not mean none to come."""
+_UNSEEN_ERRORS = 0.5
+"""What all classes together are given, so that no error seen does not mean none to come."""
 
 _PRIOR_CLAIMS = 0.1
 """Errors that each class draws, on average, beside those that were seen."""
@@ -135,11 +135,12 @@ def predict_macro_f1(
         new = np.full(num_draws, model.score_of_very_many())
     else:
         new = model.scores_of_sample(rng.multinomial(num_new, model.shares, size=num_draws), rng)
-    differences = new - measured
-    expected = float(differences.mean())
-    spread = (differences - expected) * _small_sample_factor(counts.actual)
+    bias = float((new - measured).mean())
+    # What is not known of the rates is skewed as the measured sample is: few errors seen may be
+    # many that did not show, while there are not fewer than none.
+    spread = (new - new.mean() + measured - measured.mean()) * _small_sample_factor(counts.actual)
     low, high = np.quantile(spread, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    centre = counts.macro_f1 + expected
+    centre = counts.macro_f1 + bias
     score, low, high = np.clip([centre, centre + low, centre + high], 0.0, 1.0)
     return Interval(float(score), float(low), float(high))
 

@@ -155,9 +155,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "uniform": Rule("the plain mean", _fit_uniform, takes_prior=False),
         "single": Rule("the best single member", _fit_single, takes_prior=False),
         "geometric": Rule("the geometric mean", _fit_geometric, takes_prior=True),
-        "greedy": Rule("greedily selected members", _fit_greedy, takes_prior=True),
-        "weighted": Rule("fitted weights", _fit_weighted, takes_prior=True),
-        "cma": Rule("weights by CMA-ES", _fit_evolved, takes_prior=True),
+        "greedy": Rule("greedy selection", _fit_greedy, takes_prior=True),
+        "weighted": Rule("the weighted mean", _fit_weighted, takes_prior=True),
+        "cma": Rule("the mean weighted by CMA-ES", _fit_evolved, takes_prior=True),
     }
 )
 """By name, ordered by how much is learnt from the labelled images: nothing, which member, a

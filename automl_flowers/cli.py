@@ -481,7 +481,9 @@ def data_check(
 )
 def data_map_labels(
     address: Annotated[str, typer.Argument(help="Our data: anything that `search --data` reads.")],
-    external: Annotated[str, typer.Argument(help="External data, of the same kinds.")],
+    external: Annotated[
+        list[str], typer.Argument(help="External data, as `ensemble --external` takes them.")
+    ],
     out: Annotated[Path, typer.Option(help="YAML file to write, for `ensemble --label-map`.")],
     json_output: Json = None,
 ) -> None:
@@ -489,11 +491,16 @@ def data_map_labels(
 
     def go() -> None:
         from automl_flowers.data import suggest_labels
+        from automl_flowers.data.collections import locate_sources, source_names
         from automl_flowers.data.locate import locate
         from automl_flowers.data.sources import open_data
 
-        ours, theirs = (open_data(locate(name, _say)) for name in (address, external))
-        suggestions = suggest_labels.suggest(theirs, ours.class_names)
+        ours = open_data(locate(address, _say)).class_names
+        theirs = locate_sources(external, _say)
+        suggestions = {
+            name: suggest_labels.suggest(open_data(place), ours)
+            for name, place in zip(source_names(theirs), theirs, strict=True)
+        }
         suggest_labels.write_label_map(out, suggestions)
         facts = {**suggest_labels.summary_of(suggestions), "label_map": str(out)}
         _print_result(facts, bool(json_output), _fact_lines)

@@ -44,9 +44,9 @@ def import_tensorflow(*, quiet: bool = True) -> Any:
         UserError: If TensorFlow is not installed or cannot be imported; the hint holds the
             command that installs it.
     """
-    talks = not quiet or os.environ.get("AUTOML_FLOWERS_DEBUG") or find_hints(os.environ)
+    is_first = "tensorflow" not in sys.modules  # reading records asks once each
     try:
-        with contextlib.nullcontext() if talks or "tensorflow" in sys.modules else _no_chatter():
+        with _no_chatter() if is_first and quiet and not _matters() else contextlib.nullcontext():
             import tensorflow
     except ModuleNotFoundError as error:
         if error.name != "tensorflow":
@@ -55,6 +55,11 @@ def import_tensorflow(*, quiet: bool = True) -> Any:
     except ImportError as error:
         raise _broken_tensorflow(str(error)) from error
     return tensorflow
+
+
+def _matters() -> bool:
+    """Say whether what TensorFlow says about itself is worth reading."""
+    return bool(os.environ.get("AUTOML_FLOWERS_DEBUG") or find_hints(os.environ))
 
 
 def _broken_tensorflow(error: str) -> UserError:

@@ -64,8 +64,11 @@ class Pictures:
         Raises:
             KeyError: If an id is not among the pictures.
         """
-        index = {identity: row for row, identity in enumerate(self.ids)}
-        return np.array([index[identity] for identity in ids], dtype=np.int64)
+        wanted = pd.Index(ids)
+        rows = pd.Index(self.ids).get_indexer(wanted)
+        if (rows < 0).any():
+            raise KeyError(wanted[rows < 0][0])
+        return rows.astype(np.int64)
 
 
 def count_bytes(num_images: int, image_size: int) -> int:

@@ -108,7 +108,7 @@ def check_label_map(
     """Check what a person wrote: external name to ours, or to nothing.
 
     Args:
-        label_map: For all data sets, or for some by their names.
+        label_map: For all data sets, or for some by their names; of one, nothing may be said yet.
         external_names: The classes of each data set, by its name.
         our_names: Our classes.
 
@@ -116,7 +116,8 @@ def check_label_map(
         ConfigError: If a name exists on neither side; the nearest that does is named.
     """
     every = list(dict.fromkeys(name for names in external_names.values() for name in names))
-    _check_flat(_flat(label_map), "external class in `label_map`:", every, our_names)
+    said = {n: o for n, o in _flat(label_map).items() if o is not None or n not in external_names}
+    _check_flat(said, "external class in `label_map`:", every, our_names)
     for source, own in label_map.items():
         if not isinstance(own, Mapping):
             continue

@@ -16,6 +16,7 @@ seeds and the same numbers from folders and from TFRecords.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from automl_flowers.files import atomic_path
 COLUMNS = ("id", "label", "split", "source", "path", "offset", "length")
 SPLITS = ("train", "val", "blend", "test", "external")
 UNKNOWN = -1
+_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,28 @@ def make_manifest(
     Raises:
         DataError: If two rows have the same id, or a label has no class name.
     """
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    iterator, parts = iter(rows), []
+    while part := list(itertools.islice(iterator, _ROWS_AT_ONCE)):
+        parts.append(pd.DataFrame(part, columns=list(COLUMNS)))
+    table = pd.concat(parts or [pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
+    return check_manifest(table, class_names, problems)
+
+
+def check_manifest(
+    table: pd.DataFrame, class_names: Iterable[str], problems: Iterable[Problem] = ()
+) -> Manifest:
+    """Build a manifest of a table: order the rows by id and check them.
+
+    Args:
+        table: The columns `COLUMNS`.
+        class_names: Names in the order of the labels.
+        problems: What the reader skipped.
+
+    Raises:
+        DataError: As `make_manifest`.
+    """
     table = table.astype({"label": "int64", "offset": "int64", "length": "int64"})
-    table = table.sort_values("id", kind="stable").reset_index(drop=True)
+    table = table.sort_values("id", kind="stable", ignore_index=True)
     names = tuple(class_names)
     twice = table["id"][table["id"].duplicated()]
     if len(twice):

@@ -9,7 +9,7 @@ are divided alike.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -51,20 +51,20 @@ def deal(
     Returns:
         Names of splits, `(num_rows,)`.
     """
-    labels = rows["label"].to_numpy()
-    ranks = [_rank(seed, identity) for identity in rows["id"]]
-    members: dict[int, list[int]] = {}
-    for position in sorted(range(len(rows)), key=ranks.__getitem__):
-        members.setdefault(int(groups[position]), []).append(position)
-    lines: dict[int, list[list[int]]] = {}
-    for positions in members.values():
-        lines.setdefault(int(labels[positions[0]]), []).append(positions)
-    result = np.empty(len(rows), dtype=object)
-    for label, line in lines.items():
-        names = _cut([len(positions) for positions in line], _turned(shares, label))
-        for positions, name in zip(line, names, strict=True):
-            result[positions] = name
-    return result.astype(str)
+    if not len(rows):
+        return np.empty(0, dtype=str)
+    order = _line_up(rows["id"], seed)
+    _, first, group, sizes = np.unique(
+        groups[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    labels = rows["label"].to_numpy()[order][first]
+    names = np.empty(len(first), dtype=f"<U{max(map(len, shares))}")
+    lines = np.lexsort((first, labels))
+    for line in np.split(lines, np.flatnonzero(np.diff(labels[lines])) + 1):
+        names[line] = _cut(sizes[line], _turned(shares, int(labels[line[0]])))
+    result = np.empty(len(rows), dtype=names.dtype)
+    result[order] = names[group]
+    return result
 
 
 def deal_folds(
@@ -103,13 +103,13 @@ def deal_folds(
     return folds
 
 
-def _cut(sizes: Sequence[int], shares: Mapping[str, float]) -> list[str]:
+def _cut(sizes: npt.NDArray[np.int64], shares: Mapping[str, float]) -> npt.NDArray[np.str_]:
     """Return the split in whose part of the line each group has its middle."""
     ends = np.cumsum(sizes)
-    middles = (ends - np.array(sizes) / 2) / ends[-1]
+    middles = (ends - sizes / 2) / ends[-1]
     cuts = np.cumsum(list(shares.values()))[:-1]
-    names = list(shares)
-    return [names[part] for part in np.searchsorted(cuts, middles, side="right")]
+    parts = np.searchsorted(cuts, middles, side="right")
+    return np.asarray(np.array(list(shares))[parts], dtype=str)
 
 
 def _turned(shares: Mapping[str, float], turns: int) -> dict[str, float]:
@@ -120,8 +120,11 @@ def _turned(shares: Mapping[str, float], turns: int) -> dict[str, float]:
     return {name: shares[name] for name in names}
 
 
-def _rank(seed: int, identity: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{identity}".encode()).digest()
+def _line_up(ids: pd.Series, seed: int) -> npt.NDArray[np.int64]:
+    """Return the positions of ids in the order of their hashes."""
+    hashed = (hashlib.sha256(f"{seed}:{identity}".encode()).digest() for identity in ids)
+    words = np.fromiter(hashed, "S32", count=len(ids)).view(">u8").reshape(-1, 4)
+    return np.lexsort(words.T[::-1])
 
 
 def shares_for(splits: set[str]) -> tuple[str, Mapping[str, float]] | None:

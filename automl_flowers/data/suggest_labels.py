@@ -86,14 +86,27 @@ def _alike(name: str, our_names: Sequence[str]) -> tuple[tuple[str, float], ...]
     return tuple(sorted(worth, key=lambda pair: (-pair[1], pair[0]))[:_MOST_SUGGESTIONS])
 
 
-def to_yaml(suggestions: Sequence[Suggestion]) -> str:
+def to_yaml(suggestions: Mapping[str, Sequence[Suggestion]]) -> str:
     """Return a label map with the suggestions as comments.
 
     Names are quoted, so whatever a folder is called stays on its line.
+
+    Args:
+        suggestions: By data set. What is said of several stands below their names.
     """
     lines = [
         "# Their class: our class. Remove the # before a line to accept it; null leaves it out.",
     ]
+    for source, made in suggestions.items():
+        if len(suggestions) == 1:
+            lines += _lines(made)
+        else:
+            lines += [f"{_quote(source)}:", *(f"  {line}" for line in _lines(made))]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(suggestions: Sequence[Suggestion]) -> list[str]:
+    lines = []
     for one in suggestions:
         images = f"{one.num_images} image" + ("" if one.num_images == 1 else "s")
         if one.same is not None:
@@ -104,10 +117,10 @@ def to_yaml(suggestions: Sequence[Suggestion]) -> str:
             )
         if one.same is None and not one.alike:
             lines.append(f"# {_quote(one.external)}: null  # {images}, no name like it")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
-def write_label_map(target: Path, suggestions: Sequence[Suggestion]) -> None:
+def write_label_map(target: Path, suggestions: Mapping[str, Sequence[Suggestion]]) -> None:
     """Write `to_yaml` to a new file.
 
     Raises:
@@ -121,11 +134,12 @@ def write_label_map(target: Path, suggestions: Sequence[Suggestion]) -> None:
     write_text(target, to_yaml(suggestions))
 
 
-def summary_of(suggestions: Sequence[Suggestion]) -> Mapping[str, int]:
+def summary_of(suggestions: Mapping[str, Sequence[Suggestion]]) -> Mapping[str, int]:
     """Return how many classes have one of the same name, one like it, or neither."""
-    same = sum(one.same is not None for one in suggestions)
-    alike = sum(bool(one.alike) for one in suggestions)
-    return {"same_name": same, "suggested": alike, "unknown": len(suggestions) - same - alike}
+    every = [one for made in suggestions.values() for one in made]
+    same = sum(one.same is not None for one in every)
+    alike = sum(bool(one.alike) for one in every)
+    return {"same_name": same, "suggested": alike, "unknown": len(every) - same - alike}
 
 
 def _quote(name: str) -> str:

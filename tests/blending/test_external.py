@@ -6,6 +6,7 @@ from PIL import Image
 
 from automl_flowers.blending import external as external_module
 from automl_flowers.blending.external import join_sources, read_sources
+from automl_flowers.data.convert import convert
 from automl_flowers.errors import ConfigError, DataError
 
 COLOURS = {"Daisies": (230, 210, 60), "nettle": (30, 160, 50), "roses": (220, 40, 60)}
@@ -192,6 +193,31 @@ def test_one_map_serves_several_data_sets(ours, meadow, tmp_path, draw_pictures)
 
     assert sources[0].labels.tolist() == [0, 0, 0, 2, 2, 2, 1, 1, 1]
     assert sources[1].labels.tolist() == [2, 2, 0, 0]
+
+
+def test_data_sets_of_all_kinds_join_in_one_training_set(ours, meadow, tmp_path, draw_pictures):
+    field = draw_pictures(
+        tmp_path / "field", {"": 2}, {"tulip": (60, 60, 220)} | COLOURS, seed=2000
+    )
+    convert(str(field), tmp_path / "records")
+    wood = draw_pictures(tmp_path / "wood", {"": 2}, COLOURS, seed=3000)
+    lines = [f"{path.relative_to(wood)},{path.parent.name}" for path in wood.rglob("*.png")]
+    (wood / "list.csv").write_text("\n".join(["path,label", *lines]))
+    label_map = {"nettle": "tulip", "meadow": {"nettle": None}, "list": {"roses": None}}
+    addresses = [str(meadow), str(tmp_path / "records"), str(wood / "list.csv")]
+    sources = read_sources(
+        addresses, ours, **{**OPTIONS, "label_map": label_map}, cache=tmp_path / "c"
+    )
+
+    joined = join_sources(sources, 32).at(32)
+
+    assert [source.name for source in sources] == ["meadow", "records", "list"]
+    assert [source.num_used for source in sources] == [6, 8, 4]
+    assert np.bincount(joined.labels).tolist() == [3 + 2 + 2, 3 + 2, 2 + 2 + 2]
+    alone = np.concatenate(
+        [source.examples_at(32).take(np.arange(source.num_used)) for source in sources]
+    )
+    np.testing.assert_array_equal(joined.take(np.arange(len(joined))), alone)
 
 
 def test_each_data_set_may_have_a_map_of_its_own(ours, meadow, tmp_path, draw_pictures):

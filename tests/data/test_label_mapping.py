@@ -160,7 +160,7 @@ def test_a_persons_word_wins(seen_as):
 
 
 def test_a_label_map_of_known_names_holds_up():
-    label_map = {"garden rose": "rose", "daisy": None, "meadow": {"daisy": "daisy"}}
+    label_map = {"garden rose": "rose", "daisy": None, "meadow": {"daisy": "daisy"}, "web": None}
 
     check_label_map(label_map, {"web": ["garden rose", "tulip"], "meadow": ["daisy"]}, OURS)
 

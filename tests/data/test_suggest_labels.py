@@ -5,6 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl_flowers.data.label_mapping import check_label_map, map_for
 from automl_flowers.data.manifest import make_manifest
 from automl_flowers.data.suggest_labels import (
     MIN_LIKENESS,
@@ -39,8 +40,8 @@ def test_equal_names_are_mapped_and_others_only_suggested():
         (None, ()),
     ]
     assert {one.num_images for one in made} == {2}
-    assert summary_of(made) == {"same_name": 2, "suggested": 1, "unknown": 1}
-    assert yaml.safe_load(to_yaml(made)) == {"Daisies": "daisy", "roses": "rose"}
+    assert summary_of({"web": made}) == {"same_name": 2, "suggested": 1, "unknown": 1}
+    assert yaml.safe_load(to_yaml({"web": made})) == {"Daisies": "daisy", "roses": "rose"}
 
 
 def test_an_ambiguous_name_is_left_to_a_person():
@@ -48,7 +49,7 @@ def test_an_ambiguous_name_is_left_to_a_person():
 
     assert one.same is None
     assert [name for name, _ in one.alike] == ["common tulip", "siam tulip"]
-    text = to_yaml([one])
+    text = to_yaml({"web": [one]})
     assert yaml.safe_load(text) is None
     first, second = (line for line in text.splitlines()[1:])
     assert yaml.safe_load(first.removeprefix("# ")) == {"tulip": "common tulip"}
@@ -59,7 +60,7 @@ def test_an_ambiguous_name_is_left_to_a_person():
 def test_whatever_names_there_are_the_file_says_what_is_meant(theirs, ours):
     made = suggest(make_external(*theirs, images=1), ours)
 
-    lines = to_yaml(made).rstrip("\n").split("\n")
+    lines = to_yaml({"web": made}).rstrip("\n").split("\n")
     accepted = {}
     for line in lines[1:]:
         accepted |= yaml.safe_load(line.removeprefix("# "))
@@ -67,6 +68,33 @@ def test_whatever_names_there_are_the_file_says_what_is_meant(theirs, ours):
     assert set(accepted.values()) <= {*ours, None}
     as_it_is = yaml.safe_load("\n".join(lines)) or {}
     assert as_it_is == {one.external: one.same for one in made if one.same is not None}
+
+
+@given(first=NAMES, second=NAMES, ours=NAMES)
+def test_a_file_for_several_data_sets_holds_up_as_it_is_and_when_all_is_accepted(
+    first, second, ours
+):
+    theirs = {"web": first, "garden 2": second}
+    made = {name: suggest(make_external(*each), ours) for name, each in theirs.items()}
+
+    lines = to_yaml(made).rstrip("\n").split("\n")
+    as_it_is = yaml.safe_load("\n".join(lines))
+    accepted = {name: {} for name in theirs}
+    below = None
+    for line in lines[1:]:
+        said = yaml.safe_load(line.strip().removeprefix("# "))
+        if line.startswith(" "):
+            below |= said
+        else:
+            below = accepted[next(iter(said))]
+
+    assert summary_of(made)["same_name"] == sum(len(each or {}) for each in as_it_is.values())
+    check_label_map(as_it_is, theirs, ours)
+    check_label_map(accepted, theirs, ours)
+    for name, each in theirs.items():
+        same = {one.external: one.same for one in made[name] if one.same is not None}
+        assert map_for(as_it_is, name).items() >= same.items()
+        assert map_for(accepted, name).keys() == set(each)
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
@@ -94,6 +122,6 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "map.yaml").write_text("rose: wild rose")
 
     with pytest.raises(DataError, match="is there already"):
-        write_label_map(tmp_path / "map.yaml", suggest(make_external("rose"), OURS))
+        write_label_map(tmp_path / "map.yaml", {"web": suggest(make_external("rose"), OURS)})
 
     assert (tmp_path / "map.yaml").read_text() == "rose: wild rose"

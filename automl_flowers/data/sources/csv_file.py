@@ -66,7 +66,7 @@ class _Line(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Image:
     """One image that is there: a row of the manifest but for the label's number."""
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 import csv
 import io
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from automl_flowers.data.losses import Loss
-from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, make_manifest
+from automl_flowers.data.manifest import UNKNOWN, Manifest, Problem, check_manifest
 from automl_flowers.data.sources import storage
 from automl_flowers.data.sources.layouts import (
     find_beside,
@@ -51,24 +55,34 @@ _THREADS = 8
 _NOT_IN_IDS = "\n\r\N{REPLACEMENT CHARACTER}"
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What is known about one record: a row of the manifest but for the source's name."""
-
-    id: str
-    label: int
-    split: str
-    path: str
-    offset: int
-    length: int
-
-
 @dataclass
 class _Shard:
-    """What one shard holds."""
+    """What one shard holds: a column of the manifest each, with an entry a record.
 
-    entries: list[_Entry] = field(default_factory=list)
+    Plain numbers, because of a million records an object each would take more than all else.
+    """
+
+    path: str
+    split: str
+    ids: list[str] = field(default_factory=list)
+    labels: array[int] = field(default_factory=partial(array, "q"))
+    offsets: array[int] = field(default_factory=partial(array, "q"))
+    lengths: array[int] = field(default_factory=partial(array, "q"))
     problems: list[Problem] = field(default_factory=list)
+
+    def table(self, source: str) -> pd.DataFrame:
+        """Return its rows of the manifest."""
+        return pd.DataFrame(
+            {
+                "id": self.ids,
+                "label": np.array(self.labels, np.int64),
+                "split": self.split,
+                "source": source,
+                "path": self.path,
+                "offset": np.array(self.offsets, np.int64),
+                "length": np.array(self.lengths, np.int64),
+            }
+        )
 
 
 def read_tfrecords(
@@ -108,18 +122,18 @@ def read_tfrecords(
     layouts = sorted({layout_of(path) for path in shards})
     read = list(_read_shards(shards, os.path.commonpath(layouts), features, on_progress))
     problems += [problem for shard in read for problem in shard.problems]
-    entries = [entry for shard in read for entry in shard.entries]
-    if not entries:
+    read = [shard for shard in read if shard.ids]
+    if not read:
         raise DataError(
             f"None of the {len(shards)} TFRecord files at `{pattern_or_root}` holds an image that "
             f"can be used. The first problem, at `{problems[0].path}`: {problems[0].reason}",
             hint="every record needs a picture and, but for test images, the index of its class; "
             "if that has another name here, say which with `--record-features label=NAME`",
         )
-    entries = _with_test_labels(entries, shards)
-    names = _class_names(shards, num_labels=1 + max(entry.label for entry in entries))
-    rows = [(e.id, e.label, e.split, source, e.path, e.offset, e.length) for e in entries]
-    return make_manifest(rows, names, problems)
+    _label_tests(read, shards)
+    table = pd.concat([shard.table(source) for shard in read], ignore_index=True)
+    names = _class_names(shards, num_labels=1 + int(table["label"].max()))
+    return check_manifest(table, names, problems)
 
 
 def parse_class_names(text: str) -> tuple[str, ...]:
@@ -152,7 +166,7 @@ def _read_shards(
 
 
 def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
-    shard, count, is_cut = _Shard(), 0, False
+    shard, count, is_cut = _Shard(path, split_of(path)), 0, False
     size = storage.num_bytes(path)
     with storage.open_binary(path) as file:
         for item in scan_records(file, size):
@@ -161,7 +175,7 @@ def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
                 is_cut = item.ends_file
                 shard.problems.append(_damage_problem(path, item, size))
             else:
-                _add_record(shard, path, base, item, names)
+                _add_record(shard, base, item, names)
     if not is_cut:
         shard.problems.extend(_count_problems(path, count))
     return shard
@@ -199,27 +213,30 @@ def _guess_lost(damage: Damage, file_size: int) -> int:
     return max(round((file_size - damage.offset) * damage.number / damage.offset), 1)
 
 
-def _add_record(shard: _Shard, path: str, base: str, record: Record, names: RecordFeatures) -> None:
+def _add_record(shard: _Shard, base: str, record: Record, names: RecordFeatures) -> None:
     try:
-        shard.entries.append(_entry(path, base, record, names))
+        id_, label = _read_record(shard, base, record, names)
     except DataError as error:
-        shard.problems.append(Loss(f"{path}#{record.number}", str(error)))
+        shard.problems.append(Loss(f"{shard.path}#{record.number}", str(error)))
+        return
+    shard.ids.append(id_)
+    shard.labels.append(label)
+    shard.offsets.append(record.offset)
+    shard.lengths.append(len(record.payload))
 
 
-def _entry(path: str, base: str, record: Record, names: RecordFeatures) -> _Entry:
-    features, split = parse_example(record.payload), split_of(path)
+def _read_record(
+    shard: _Shard, base: str, record: Record, names: RecordFeatures
+) -> tuple[str, int]:
+    """Return id and label of a record that holds a picture."""
+    features = parse_example(record.payload)
     if not image_feature(features):
         raise DataError(
             f"The record's `image` must be one string of bytes.{_what_there_is(features)}"
         )
-    return _Entry(
-        id=_id_of(features, names) or f"{PurePosixPath(path).relative_to(base)}#{record.number}",
-        label=_label_of(features, names, is_optional=split == "test"),
-        split=split,
-        path=path,
-        offset=record.offset,
-        length=len(record.payload),
-    )
+    id_ = _id_of(features, names)
+    id_ = id_ or f"{PurePosixPath(shard.path).relative_to(base)}#{record.number}"
+    return id_, _label_of(features, names, is_optional=shard.split == "test")
 
 
 def _id_of(features: Any, names: RecordFeatures) -> str | None:
@@ -260,16 +277,15 @@ def _find_all_beside(shards: list[str], name: str) -> list[str]:
     return sorted(path for path in paths if path is not None)
 
 
-def _with_test_labels(entries: list[_Entry], shards: list[str]) -> list[_Entry]:
-    """Return the entries, test images labelled from `test_labels.csv` where there is one."""
+def _label_tests(read: list[_Shard], shards: list[str]) -> None:
+    """Label test images from `test_labels.csv`, where there is one."""
     paths = _find_all_beside(shards, TEST_LABELS_FILE)
     labels = {id_: label for path in paths for id_, label in _read_labels(path)}
-    return [
-        replace(entry, label=labels[entry.id])
-        if entry.split == "test" and entry.label == UNKNOWN and entry.id in labels
-        else entry
-        for entry in entries
-    ]
+    for shard in read:
+        if labels and shard.split == "test":
+            known = zip(shard.ids, shard.labels, strict=True)
+            found = (labels.get(i, UNKNOWN) if label == UNKNOWN else label for i, label in known)
+            shard.labels = array("q", found)
 
 
 def _read_labels(path: str) -> Iterator[tuple[str, int]]:

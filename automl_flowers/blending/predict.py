@@ -35,37 +35,43 @@ class Chunk:
     problems: tuple[Problem, ...]
 
 
-def chunk_size(image_sizes: Iterable[int], batch_size: int) -> int:
-    """Return how many images to decode at a time: full batches within `PIXEL_BYTES`.
+def chunk_sizes(image_sizes: Iterable[int], batch_size: int) -> Iterator[int]:
+    """Yield how many images to decode at a time: a batch, then twice as many up to `PIXEL_BYTES`.
+
+    So models begin after the first batch is decoded, and few images overlap, too.
 
     Args:
         image_sizes: Each image is decoded to all of them.
         batch_size: Images in the largest batch.
 
     Example:
-        >>> chunk_size([224], 32), chunk_size([128, 512], 32), chunk_size([1024], 64)
-        (864, 160, 64)
+        >>> list(itertools.islice(chunk_sizes([224], 32), 7))
+        [32, 64, 128, 256, 512, 864, 864]
+        >>> list(itertools.islice(chunk_sizes([1024], 64), 2))
+        [64, 64]
     """
     bytes_per_batch = batch_size * sum(3 * size**2 for size in image_sizes)
-    return max(PIXEL_BYTES // bytes_per_batch, 1) * batch_size
+    most = max(PIXEL_BYTES // bytes_per_batch, 1)
+    for doubling in itertools.count():
+        yield min(2**doubling, most) * batch_size
 
 
 def decoded_chunks(
-    files: Iterable[str], image_sizes: Sequence[int], num_images: int
+    files: Iterable[str], image_sizes: Sequence[int], num_images: Iterable[int]
 ) -> Iterator[Chunk]:
     """Yield images in order, decoded in threads, one chunk ahead of whoever looks at them.
 
     Args:
         files: Image files.
         image_sizes: Sizes wanted. A file is read once, and decoded once a size.
-        num_images: In a chunk; the last one may have fewer.
+        num_images: In each chunk, without an end; the last chunk may have fewer.
     """
-    remaining = iter(files)
+    remaining, sizes = iter(files), iter(num_images)
     pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
     try:
-        ahead = _start(pool, remaining, image_sizes, num_images)
+        ahead = _start(pool, remaining, image_sizes, next(sizes))
         while ahead.files:
-            now, ahead = ahead, _start(pool, remaining, image_sizes, num_images)
+            now, ahead = ahead, _start(pool, remaining, image_sizes, next(sizes))
             yield _finish(now)
     finally:
         pool.shutdown(cancel_futures=True)

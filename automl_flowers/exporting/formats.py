@@ -101,6 +101,39 @@ def check_size(format_name: str, model: keras.Model) -> None:
         )
 
 
+def write(name: str, model: keras.Model, folder: Path, class_names: Sequence[str]) -> None:
+    """Write a model into a folder.
+
+    Raises:
+        UserError: If it cannot be converted; another format may do.
+    """
+    try:
+        FORMATS[name].write(model, folder / FORMATS[name].file, class_names)
+    except Exception as error:  # converters raise almost anything
+        raise _failed(name, "written", error) from error
+
+
+def open_again(name: str, folder: Path) -> Predict:
+    """Open what `write` wrote.
+
+    Raises:
+        UserError: If that cannot be done, as where a backbone has layers of a person's own.
+    """
+    try:
+        return FORMATS[name].open(folder / FORMATS[name].file)
+    except Exception as error:  # see `write`
+        raise _failed(name, "opened", error) from error
+
+
+def _failed(name: str, what: str, error: Exception) -> UserError:
+    reason = next(iter(str(error).strip().splitlines()), "")
+    others = [other for other in FORMATS if other != name]
+    return UserError(
+        f"The ensemble cannot be {what} as {FORMATS[name].title}: {type(error).__name__}: {reason}",
+        hint=f"choose another format: {', '.join(others)}",
+    )
+
+
 def _write_keras(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
     model.save(path)
 

@@ -9,8 +9,7 @@ from automl_flowers.blending.predictor import Predictor
 from automl_flowers.blending.read_ensemble import read_ensemble
 from automl_flowers.config import RunConfig
 from automl_flowers.console import Reporter
-from automl_flowers.exporting import parity
-from automl_flowers.exporting.formats import check_size, find_format
+from automl_flowers.exporting import formats, parity
 from automl_flowers.exporting.graph import build_ensemble
 from automl_flowers.exporting.readme import FACTS, describe, write_page
 from automl_flowers.files import atomic_folder, write_json, write_text
@@ -39,7 +38,7 @@ def export(
     """
     reporter = reporter or Reporter(quiet=config.quiet)
     run = RunFolder(Path(str(config.run)))
-    chosen = find_format(format_name)
+    chosen = formats.find_format(format_name)
     with atomic_folder(out) as folder:
         ensemble = read_ensemble(run, reporter.say)
         images = parity.sample_images(run.manifest, ensemble.image_sizes)
@@ -47,12 +46,12 @@ def export(
         predictor = Predictor(ensemble, set_up("cpu", "float32"), config.weights)
         expected = predictor.predict(images)
         model = build_ensemble(predictor)
-        check_size(format_name, model)
+        formats.check_size(format_name, model)
         largest = images[max(images)]
         in_keras = model.predict(largest, verbose=0)  # Keras exports what has been called
         reporter.say(f"writing {len(ensemble.members)} members as {chosen.title}")
-        chosen.write(model, folder / chosen.file, ensemble.class_names)
-        made = parity.predict_in_batches(chosen.open(folder / chosen.file), largest)
+        formats.write(format_name, model, folder, ensemble.class_names)
+        made = parity.predict_in_batches(formats.open_again(format_name, folder), largest)
         parity.check(parity.compare(in_keras, made), parity.CONVERSION_TOLERANCE, format_name)
         found = parity.compare(expected, made)
         several = len(ensemble.image_sizes) > 1

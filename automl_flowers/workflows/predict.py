@@ -7,7 +7,7 @@ from pathlib import Path
 
 from automl_flowers.accelerators import set_up
 from automl_flowers.blending.image_files import find_images
-from automl_flowers.blending.predict import chunk_size, decide, decoded_chunks
+from automl_flowers.blending.predict import chunk_sizes, decide, decoded_chunks
 from automl_flowers.blending.predictor import Predictor
 from automl_flowers.blending.read_ensemble import read_ensemble
 from automl_flowers.blending.tally import Tally
@@ -46,7 +46,7 @@ def predict(
     files, tally = find_images(paths), Tally(bad_images)
     ensemble = read_ensemble(RunFolder(Path(str(config.run))), reporter.say)
     predictor = Predictor(ensemble, set_up(config.strategy, config.precision), config.weights)
-    num_images = chunk_size(ensemble.image_sizes, predictor.batch_size)
+    num_images = chunk_sizes(ensemble.image_sizes, predictor.batch_size)
 
     def predictions() -> Iterator[Prediction]:
         for chunk in decoded_chunks(files, ensemble.image_sizes, num_images):

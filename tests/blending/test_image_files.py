@@ -1,11 +1,13 @@
 """Tests for finding the images to predict."""
 
+import io
 import os
 import pathlib
+import sys
 
 import pytest
 
-from automl_flowers.blending.image_files import find_images
+from automl_flowers.blending.image_files import find_images, stdin_lines
 from automl_flowers.errors import DataError
 
 
@@ -94,6 +96,12 @@ def test_a_list_names_an_image_as_often_as_it_says(here):
 
 def test_a_list_may_end_its_names_in_nul(here):
     assert found("-", lines=[b"one.jpg\0two.jpg\0"]) == ["one.jpg", "two.jpg"]
+
+
+def test_stdin_is_read_as_bytes(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"r\xf6se.jpg\nb.jpg\n")))
+
+    assert list(stdin_lines()) == [b"r\xf6se.jpg\n", b"b.jpg\n"]
 
 
 def test_a_name_that_is_not_utf_8_is_found_as_it_is(here):

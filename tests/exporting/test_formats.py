@@ -3,11 +3,19 @@
 import sys
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from automl_flowers.errors import ConfigError, UserError
 from automl_flowers.exporting import formats
-from automl_flowers.exporting.formats import FORMATS, check_size, find_format
+from automl_flowers.exporting.formats import (
+    FORMATS,
+    check_size,
+    find_format,
+    open_again,
+    write,
+)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -47,3 +55,32 @@ def test_what_a_file_cannot_hold_is_refused_before_it_is_written(monkeypatch):
     ) as e:
         check_size("onnx", model)
     assert "keras, saved_model" in e.value.hint
+
+
+class Own(keras.layers.Layer):
+    """A layer that Keras does not know, and that no converter does either."""
+
+    def call(self, images):
+        copied = tf.numpy_function(np.copy, [images], tf.float32)
+        return tf.ensure_shape(copied, images.shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "sentence"),
+    [
+        ("keras", Own(), "cannot be opened as Keras: TypeError: "),
+        ("litert", Own(), "cannot be written as LiteRT"),
+    ],
+)
+def test_what_cannot_be_converted_is_answered_with_other_formats(tmp_path, name, layer, sentence):
+    images = keras.Input((4, 4, 3), dtype="float32", name="images")
+    model = keras.Model(images, layer(images))
+
+    def write_and_open():
+        write(name, model, tmp_path, ["a", "b"])
+        open_again(name, tmp_path)
+
+    with pytest.raises(UserError, match=sentence) as error:
+        write_and_open()
+
+    assert "saved_model" in error.value.hint

@@ -82,3 +82,12 @@ def test_quiet_says_nothing(toy, tmp_path, told):
     toy.search(tmp_path, listener=reporter)
 
     assert told.getvalue() == ""
+
+
+def test_how_far_an_open_end_is_is_said_now_and_then(told):
+    reporter = make_reporter(told)
+
+    for done in range(3):
+        reporter.so_far("images predicted", done)
+
+    assert told.getvalue() == "images predicted: 0\n"

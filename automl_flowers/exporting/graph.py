@@ -121,12 +121,23 @@ def _copy_head(layer: AdjustableDense, name: str) -> Step:
 
 def _copy_model(model: keras.Model, name: str) -> Step:
     try:
-        copy = keras.models.clone_model(model)
+        copy = keras.models.clone_model(model, clone_function=_copy_layer)
         copy.name = name
-        copy.set_weights(model.get_weights())
+        for ours, theirs in zip(model.layers, copy.layers, strict=True):
+            if theirs.weights:
+                theirs.set_weights(ours.get_weights())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise UserError(
             f"The model {model.name!r} cannot be copied: {error}",
             hint="let a backbone of your own be a functional `keras.Model`",
         ) from error
     return lambda inputs: copy(inputs, training=False)
+
+
+def _copy_layer(layer: Any) -> Any:
+    if isinstance(layer, keras.layers.Normalization):
+        # its statistics are tensors beside its weights, which become inputs of an ONNX file
+        deviation = np.maximum(np.sqrt(np.ravel(layer.variance)), keras.config.epsilon())
+        offset = -np.ravel(layer.mean) / deviation
+        return keras.layers.Rescaling((1 / deviation).tolist(), offset.tolist(), name=layer.name)
+    return type(layer).from_config(layer.get_config())

@@ -10,7 +10,8 @@ from PIL import Image
 from automl_flowers.blending.predictor import Predictor
 from automl_flowers.blending.read_ensemble import Ensemble, TrainedMember
 from automl_flowers.data.sources.images import decode_image
-from automl_flowers.exporting.graph import build_ensemble
+from automl_flowers.errors import UserError
+from automl_flowers.exporting.graph import _copy_model, build_ensemble
 from automl_flowers.tuning.checkpoints import model_part, save_state
 from ensembles.blend import Blend
 
@@ -84,3 +85,37 @@ def test_fits_of_one_architecture_share_what_is_frozen(model):
 
 def test_nothing_in_it_trains(model):
     assert model.trainable_weights == []
+
+
+def test_statistics_of_a_backbone_become_numbers():
+    images = keras.Input((8, 8, 3))
+    normalise = keras.layers.Normalization()
+    features = keras.layers.Conv2D(4, 3)(normalise(keras.layers.Rescaling(1 / 255)(images)))
+    model = keras.Model(images, features)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.float32)
+    normalise.adapt(pixels / 255)
+
+    copied = keras.Model(images, _copy_model(model, "copied")(images))
+
+    expected = model.predict(pixels, verbose=0)
+    np.testing.assert_allclose(copied.predict(pixels, verbose=0), expected, atol=1e-5)
+    kinds = {type(layer).__name__ for layer in copied._flatten_layers(include_self=False)}
+    assert "Normalization" not in kinds
+
+
+class Odd(keras.Model):
+    """A model that says nothing of how it was made."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def call(self, images):
+        return images * self.scale
+
+
+def test_a_model_that_cannot_be_copied_is_named():
+    with pytest.raises(UserError, match=r"The model 'odd.*' cannot be copied") as error:
+        _copy_model(Odd(2.0), "copied")
+
+    assert "functional" in error.value.hint

@@ -19,6 +19,7 @@ import numpy as np
 
 from automl_flowers.modeling import backbones
 from automl_flowers.modeling.blocks import divide, set_trainable_blocks
+from automl_flowers.modeling.fused_batch_norm import fuse
 from automl_flowers.modeling.layers import (
     AdjustableDense,
     AdjustableDropout,
@@ -110,6 +111,7 @@ def build_classifier(architecture: Architecture) -> keras.Model:
         encoder = backbones.build_backbone(entry, size)
         backbones.load_weights(encoder, entry, architecture.weights)
         set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
+        fuse(encoder)
         images = keras.Input((size, size, 3), dtype="uint8", name="images")
         pixels = InputNormalisation.from_convention(entry.input_convention)(images)
         pooled = _encode(pixels, *divide(encoder, entry, architecture.trainable_blocks))

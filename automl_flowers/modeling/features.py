@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from automl_flowers.data.pipeline import Examples, evaluation_batches
 from automl_flowers.modeling import backbones
+from automl_flowers.modeling.fused_batch_norm import fuse
 from automl_flowers.modeling.layers import InputNormalisation
 from automl_flowers.modeling.traced_gradients import forget_gradients
 from automl_flowers.starting_weights import IMAGENET
@@ -52,6 +53,7 @@ def build_encoder(backbone: str, image_size: int, weights: str = IMAGENET) -> ke
     entry = backbones.find_entry(backbone)
     encoder = backbones.build_backbone(entry, image_size)
     backbones.load_weights(encoder, entry, weights)
+    fuse(encoder)
     images = keras.Input((image_size, image_size, 3), dtype="uint8")
     pixels = InputNormalisation.from_convention(entry.input_convention)(images)
     pooled = backbones.pool_features(encoder(pixels, training=False))

@@ -93,6 +93,7 @@ def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -
 
     With time for a few trainings only, every one goes to the end at once: rounds of short ones
     would cost more than they tell, and the length of the training decides more than its recipe.
+    They share all the time: what is left after as many as fit in makes each of them longer.
     With more time, as many epochs as let about ten trainings fit in, and at most twice the default.
 
     Args:
@@ -104,7 +105,8 @@ def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -
     epoch = costs.epoch(recipe)
     if seconds < FEWEST_TRAININGS * costs.training(recipe, default):
         fitting = int((SHARE_OF_THE_FIRST * seconds - costs.build(recipe)) / epoch)
-        return Horizon(max(min(default, fitting), 1), in_rounds=False)
+        trainings = max(fitting // default, 1)
+        return Horizon(max(fitting // trainings, 1), in_rounds=False)
     for_ten = int(seconds / (10 * epoch))
     return Horizon(min(2 * default, max(for_ten, default)), in_rounds=True)
 

@@ -68,9 +68,7 @@ def both(options, **changes):
     shift=st.floats(-10, 10),
     spread=st.floats(0.1, 10),
 )
-def test_numbers_are_those_of_keras(
-    options, training, trainable, seed, batch_size, shift, spread
-):
+def test_numbers_are_those_of_keras(options, training, trainable, seed, batch_size, shift, spread):
     plain, fused = both(options, trainable=trainable)
     generator = np.random.default_rng(seed)
     drawn = generator.normal(shift, spread, (batch_size, 4, 4, 6)).astype(np.float32)

@@ -11,6 +11,7 @@ from automl_flowers.blending.pick import Candidate, in_order_of_picking
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.budget import (
     FEWEST_TRAININGS,
+    SHARE_OF_THE_FIRST,
     Budget,
     Horizon,
     TimedPace,
@@ -144,7 +145,19 @@ def test_nothing_is_reserved_for_what_is_finished_or_not_there():
 
 @pytest.mark.parametrize(
     ("seconds", "epochs"),
-    [(10, 1), (40, 3), (90, 6), (200, 6), (239, 6), (240, 6), (800, 8), (10_000, 12)],
+    [
+        (10, 1),
+        (40, 3),
+        (90, 8),
+        (120, 11),
+        (130, 6),
+        (160, 7),
+        (200, 6),
+        (239, 7),
+        (240, 6),
+        (800, 8),
+        (10_000, 12),
+    ],
 )
 def test_the_horizon_follows_the_budget(seconds, epochs):
     horizon = choose_horizon(6, RECIPE, KNOWN, seconds)
@@ -152,12 +165,26 @@ def test_the_horizon_follows_the_budget(seconds, epochs):
     assert horizon == Horizon(epochs, in_rounds=seconds >= FEWEST_TRAININGS * 60)
 
 
+@given(st.floats(1, 1e5), st.integers(1, 30))
+def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(seconds, default):
+    horizon = choose_horizon(default, RECIPE, KNOWN, seconds)
+
+    if horizon.in_rounds:
+        assert default <= horizon.epochs <= 2 * default
+    elif seconds * SHARE_OF_THE_FIRST >= EPOCH:
+        trainings = max(int(seconds * SHARE_OF_THE_FIRST / EPOCH) // default, 1)
+        assert trainings * horizon.epochs * EPOCH <= seconds * SHARE_OF_THE_FIRST
+        assert trainings * (horizon.epochs + 1) * EPOCH > seconds * SHARE_OF_THE_FIRST
+        assert trainings < FEWEST_TRAININGS
+    else:
+        assert horizon.epochs == 1
+
+
 @given(st.floats(1, 1e5), st.floats(1, 1e5))
-def test_more_time_never_makes_trainings_shorter(one, other):
+def test_more_time_never_does_without_rounds(one, other):
     less, more = sorted([one, other])
     shorter, longer = (choose_horizon(6, RECIPE, KNOWN, seconds) for seconds in (less, more))
 
-    assert shorter.epochs <= longer.epochs
     assert shorter.in_rounds <= longer.in_rounds
 
 

@@ -685,19 +685,9 @@ def _search_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _blend_lines(result: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{member['weight']:.3f}  {member['name']}  "
-        f"(blend macro F1 {member['scores']['blend']['macro_f1']:.4f})"
-        for member in result["members"]
-    ]
-    from automl_flowers.reports.ensemble import trained_on
+    from automl_flowers.reports.text import blend_lines
 
-    scores = result["scores"]
-    lines += [f"trained on {trained_on(result)}"] if result["external"] else []
-    lines.append(f"blend   macro F1 {scores['blend']['macro_f1']:.4f} on the blend split")
-    if scores["test"]["macro_f1"] is not None:
-        lines.append(f"test    macro F1 {scores['test']['macro_f1']:.4f}")
-    return [*lines, f"next    automl-flowers report --run {result['run']}"]
+    return [*blend_lines(result), "", f"next    automl-flowers report --run {result['run']}"]
 
 
 def _export_lines(result: dict[str, Any]) -> list[str]:

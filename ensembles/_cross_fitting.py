@@ -3,8 +3,10 @@
 The examples are dealt to folds several times. Each time and for each fold, every candidate is
 fitted on the other folds and predicts the fold. The choice among candidates is made from these
 predictions, and is itself judged fold by fold: made from the other folds, it picks whose
-predictions of this fold count. So an example takes part neither in the weights nor in the
-choice that it is a test of.
+predictions of this fold count. So an example takes part neither in the weights that it is a
+test of, nor with its own predictions in the choice. What is not repeated for each fold is the
+fitting behind those other predictions, which has seen the fold's labels: that would cost four
+times as much. `benchmarks/blending.py --honesty` measures what is left of the flattery.
 
 Reference:
     Nested: Varma & Simon, "Bias in Error Estimation When Using Cross-Validation for Model

@@ -31,6 +31,8 @@ from ensembles.intervals import ClassCounts, Interval, count_classes, predict_ma
 
 DEFAULT_RULES = ("uniform", "single", "geometric", "greedy", "weighted")
 
+_FEWEST_IMAGES_PER_CLASS = 10
+
 _UNKNOWN = -1
 
 
@@ -62,8 +64,8 @@ class Choice:
         reason: Why this rule, one or two sentences for people.
         naive: On the images that the blend was fitted on, too good if anything was; with the
             90% confidence interval that it would have if it were honest.
-        nested: On images that took part neither in fitting nor in choosing, with its 90%
-            confidence interval.
+        nested: On images that the blend was not fitted on, and that were left out of the
+            comparison by which it was chosen, with its 90% confidence interval.
         expected: On the new images asked about, with a 90% prediction interval.
         num_new: How many those are; None for very many.
         candidates: What was compared, in order; empty where nothing was.
@@ -92,7 +94,7 @@ def choose_blend(
     probabilities: np.ndarray,
     *,
     num_new: int | None = None,
-    min_images_per_class: int = 10,
+    min_images_per_class: int = _FEWEST_IMAGES_PER_CLASS,
     rules: Sequence[str] = DEFAULT_RULES,
     num_repeats: int = 3,
     num_folds: int = 5,
@@ -140,7 +142,7 @@ def choose_blend(
         >>> choice.rule, choice.blend.weights
         ('uniform', (0.5, 0.5))
     """
-    _check_options(rules, min_images_per_class, num_repeats, num_folds)
+    _check_options(rules, min_images_per_class, num_repeats, num_folds, num_new)
     labels, probabilities = _labelled(labels, probabilities)
     num_models, num_images, num_classes = probabilities.shape
     if num_images == 0:
@@ -170,6 +172,8 @@ def uniform_choice(
 ) -> Choice:
     """Return the plain mean, for a reason of the caller's, with its scores.
 
+    From ten labelled images a class a temperature makes its probabilities mean what they say.
+
     Args:
         labels: As for `choose_blend`.
         probabilities: As for `choose_blend`.
@@ -183,11 +187,17 @@ def uniform_choice(
     if not len(labels):
         return replace(_without_labels(len(probabilities), num_new), reason=reason)
     members = Members(labels, probabilities.astype(np.float32, copy=False))
-    return _unfitted(members, "uniform" if len(members) > 1 else "single", reason, num_new)
+    rule = "uniform" if len(members) > 1 else "single"
+    is_enough = len(labels) >= _FEWEST_IMAGES_PER_CLASS * members.num_classes
+    return _unfitted(members, rule, reason, num_new, calibrate=is_enough)
 
 
 def _check_options(
-    rules: Sequence[str], min_images_per_class: int, num_repeats: int, num_folds: int
+    rules: Sequence[str],
+    min_images_per_class: int,
+    num_repeats: int,
+    num_folds: int,
+    num_new: int | None,
 ) -> None:
     unknown = sorted(set(rules) - set(RULES))
     if unknown or not rules:
@@ -204,6 +214,8 @@ def _check_options(
             "`num_repeats` must be at least 1 and `num_folds` at least 2, got "
             f"{num_repeats} and {num_folds}."
         )
+    if num_new is not None and num_new < 1:
+        raise ValueError(f"`num_new` must be at least 1, or None for very many, got {num_new}.")
 
 
 def _labelled(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,9 @@ SPLITS = ("val", "blend", "test")
 EXTERNAL = "+external"
 """What `blending.retrain` adds to the name of a member that external images stayed in."""
 
+PSEUDO = "+pseudo"
+"""What it adds where images stayed in whose labels are those of an ensemble."""
+
 Scores = Mapping[str, Mapping[str, float | None] | None]
 """For each split, its scores by metric, or None."""
 
@@ -138,6 +141,11 @@ class Blend:
         """What its members were trained on, in words."""
         return trained_on(self.content)
 
+    @property
+    def predicting(self) -> str | None:
+        """Which models predict test and new images, where others are scored."""
+        return predicting(self.content)
+
 
 def trained_on(content: Mapping[str, Any]) -> str:
     """Return what the members of a blend were trained on, external data sets by name.
@@ -150,21 +158,53 @@ def trained_on(content: Mapping[str, Any]) -> str:
         ...             "external": [{"name": "oxford_102", "images_used": 1020}]})
         'train, and 1 of 2 members on external images of oxford_102 (1,020) too'
     """
-    members = [str(member["name"]) for member in content["members"]]
-    with_external = sum(EXTERNAL in name for name in members)
     folds = content.get("folds")
     ours = f"{folds - 1} of {folds} folds of train, val and blend" if folds else "train"
+    return f"{ours}{_with_external(content)}{_with_pseudo_labels(content)}"
+
+
+def _with_external(content: Mapping[str, Any]) -> str:
     sources = [
         f"{source['name']} ({source['images_used']:,})"
         for source in content.get("external", ())
         if source["images_used"]
     ]
     if not sources:
-        return ours
-    if not with_external:
-        return f"{ours}; no member was better with external images of {', '.join(sources)}"
-    who = "all" if with_external == len(members) else f"{with_external} of {len(members)}"
-    return f"{ours}, and {who} members on external images of {', '.join(sources)} too"
+        return ""
+    if not (who := _who(content, EXTERNAL)):
+        return f"; no member was better with external images of {', '.join(sources)}"
+    return f", and {who} on external images of {', '.join(sources)} too"
+
+
+def _with_pseudo_labels(content: Mapping[str, Any]) -> str:
+    if content.get("settings", {}).get("pseudo_labels") is None:
+        return ""
+    if not (who := _who(content, PSEUDO)):
+        return "; no member was better with test images labelled by an ensemble"
+    return f", and {who} on test images labelled by an ensemble"
+
+
+def _who(content: Mapping[str, Any], addition: str) -> str:
+    """Return which members an addition stayed in, in words; nothing if in none."""
+    names = [str(member["name"]) for member in content["members"]]
+    number = sum(addition in name for name in names)
+    if not number:
+        return ""
+    return f"{'all' if number == len(names) else f'{number} of {len(names)}'} members"
+
+
+def predicting(content: Mapping[str, Any]) -> str | None:
+    """Return which models predict test and new images, where others are scored; else None.
+
+    Args:
+        content: As in `blend.json`.
+    """
+    if not content.get("settings", {}).get("final_fit"):
+        return None
+    return (
+        "test and new images are predicted by final fits on all labelled images; the other scores, "
+        "and what is expected, are of the models before them"
+    )
 
 
 def parse_blend(content: dict[str, Any]) -> Blend:

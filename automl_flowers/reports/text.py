@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from automl_flowers.reports.ensemble import trained_on
+from automl_flowers.reports.ensemble import parse_blend, predicting, trained_on
+from automl_flowers.reports.scores import score_lines
 from automl_flowers.reports.words import OBJECTIVES, percent, score, short, signed
 
 _SPLITS = ("val", "blend", "test")
@@ -28,6 +30,16 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
     shown = [line for block in blocks if block for line in (*block, "")][:-1]
     return [_printable(line) for line in shown]
+
+
+def blend_lines(content: dict[str, Any]) -> list[str]:
+    """Return an ensemble for a terminal.
+
+    Args:
+        content: As in `blend.json`.
+    """
+    scores = [asdict(line) for line in score_lines((), parse_blend(content), {})]
+    return [_printable(line) for line in _blend(content, scores)]
 
 
 def _headline(result: Mapping[str, Any]) -> str:
@@ -103,8 +115,8 @@ def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> lis
         [*body, ["", "blend", *_by_split(blend["scores"]), "", percent(differ)]],
         left=(1,),
     )
-    sources = [f"the blend was trained on {trained_on(blend)}"] if blend.get("external") else []
-    return [*table, "", blend["reason"], "", *_scores(scores), *sources]
+    models = [f"the members were trained on {trained_on(blend)}", predicting(blend)]
+    return [*table, "", blend["reason"], "", *_scores(scores), "", *filter(None, models)]
 
 
 def _by_split(scores: Mapping[str, Any]) -> list[str]:

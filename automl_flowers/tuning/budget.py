@@ -23,8 +23,8 @@ SHARE_FOR_OTHERS = 1 / 3
 FEWEST_TRAININGS = 4
 """With time for fewer trainings than these, none is cut into rounds."""
 
-SHARE_OF_THE_FIRST = 0.95
-"""Share of what is left that the first of few trainings may take."""
+SHARE_OF_THE_FIRST = 0.98
+"""Share of what is left that a few trainings may take, as far as was measured."""
 
 DOUBT = 3.0
 """How many times longer or shorter a training may take than is guessed before one was timed."""

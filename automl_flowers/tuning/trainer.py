@@ -37,8 +37,8 @@ from automl_flowers.tuning.search import InfeasibleError, OnEpoch
 from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
 
-REHEARSED_STEPS = 5
-"""Steps of each of two short epochs that are timed before a training: the first one is traced."""
+TRACED_STEPS, TIMED_STEPS = 5, 10
+"""Steps of two short epochs before a training: one in which it is traced, and one that is timed."""
 
 SMALLEST_BATCH = 4
 """Images a step and replica; a recipe that needs smaller batches to fit is infeasible."""
@@ -229,27 +229,32 @@ class Trainer:
         """
         started = time.perf_counter()
         examples, val = (self.examples(split, recipe.image_size) for split in ("train", "val"))
-        records: list[EpochRecord] = []
-        try:
-            program = self._program(recipe, len(examples))
-            steps = count_steps(len(examples), program.architecture.batch_size)
-            parts = max(steps // REHEARSED_STEPS, 1)
+
+        def time_epoch(parts: int) -> float:
+            records: list[EpochRecord] = []
             trial.train(
                 program,
                 self._fitting(recipe),
-                trial.Plan(0, 2, 2, seed=0),
+                trial.Plan(0, 1, 1, seed=0),
                 examples.every(parts),
                 val.every(parts),
                 on_epoch=lambda record, get_state: records.append(record),
             )
+            return records[0].seconds
+
+        try:
+            program = self._program(recipe, len(examples))
+            steps = count_steps(len(examples), program.architecture.batch_size)
+            few, more = (max(steps // number, 1) for number in (TRACED_STEPS, TIMED_STEPS))
+            time_epoch(few)
+            traced = time.perf_counter() - started
+            seconds = time_epoch(more)
         except (tf.errors.ResourceExhaustedError, MemoryError):
             self._programs.clear()
             return None
         except trial.DivergedError:
             return None
-        first, second = (record.seconds for record in records)
-        before = time.perf_counter() - started - first - second
-        return Timing(build=before + max(first - second, 0.0), epoch=parts * second)
+        return Timing(build=max(traced - seconds * more / few, 0.0), epoch=more * seconds)
 
     def _train(
         self,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from automl_flowers.environment import describe_environment
+from automl_flowers.files import write_json
 
 from . import compare, honesty, large, real, rivals
 
@@ -25,44 +24,43 @@ ALL_LABELLED = 16_465
 def main() -> None:
     """Run a mode and write its JSON."""
     given = _parse()
-    if given.large:
-        result: dict[str, Any] = {"large": large.measure()}
-    elif given.honesty:
-        result = {"honesty": _honesty(given)}
-    else:
-        result = {"comparison": _comparison(given)}
-    result["environment"] = describe_environment()
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2))
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    parts = _large() if given.large else _honesty(given) if given.honesty else _comparison(given)
+    name = "large" if given.large else "honesty" if given.honesty else "comparison"
+    measured: dict[str, Any] = {}
+    for part, figures in parts:  # written after each: the next may take an hour
+        measured[part] = figures
+        write_json(given.out, {name: measured, "environment": describe_environment()})
+    print(given.out.read_text(encoding="utf-8"))
 
 
-def _honesty(given: argparse.Namespace) -> dict[str, Any]:
-    members = _real_members(given)
-    measured = {
-        "simulated": honesty.measure(
-            honesty.simulated(given.repeats, 8, given.blend_images, given.test_images)
-        )
-    }
-    if members is not None:
-        measured["real"] = honesty.measure(honesty.halved(*members, given.repeats))
-    return measured
+def _large() -> Iterator[tuple[str, Any]]:
+    yield from large.measure().items()
 
 
-def _comparison(given: argparse.Namespace) -> dict[str, Any]:
+def _honesty(given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    if (members := _real_members(given)) is not None:
+        yield "real", honesty.measure(honesty.halved(members, given.repeats))
+    yield (
+        "simulated",
+        honesty.measure(honesty.simulated(given.repeats, 8, given.blend_images, given.test_images)),
+    )
+
+
+def _comparison(given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     members, repeats = _real_members(given), min(given.repeats, given.comparisons)
     environment = given.work / "rivals" if given.work else None
-    missing = rivals.install(environment) if environment else {}
-    compared: dict[str, Any] = {"not_installed": missing}
+    if environment:
+        yield "not_installed", rivals.install(environment)
+    if members is not None:
+        divisions = honesty.halved(members, repeats)
+        yield f"{len(members.stack)} real members", compare.compare(divisions, environment)
     for number in MEMBERS_IN_SIMULATION:
         divisions = compare.worlds(repeats, number, BLEND_IMAGES, 20_000)
-        compared[f"{number} simulated members"] = compare.compare(divisions, environment)
-    if members is not None:
-        divisions = honesty.halved(*members, repeats)
-        compared[f"{len(members[1])} real members"] = compare.compare(divisions, environment)
-    return compared
+        yield f"{number} simulated members", compare.compare(divisions, environment)
 
 
-def _real_members(given: argparse.Namespace) -> tuple[np.ndarray, np.ndarray] | None:
+def _real_members(given: argparse.Namespace) -> real.Members | None:
     if given.predictions:
         return real.read_folder(given.predictions)
     if given.data:

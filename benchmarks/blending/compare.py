@@ -28,7 +28,7 @@ def worlds(num_repeats: int, num_models: int, num_images: int, num_test: int) ->
 def compare(divisions: Iterator[Division], environment: Path | None) -> dict[str, Any]:
     """Return means and standard errors of each way; without an environment no rivals."""
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    failures: dict[str, str] = {}
+    failures: dict[str, list[str]] = defaultdict(list)
     for division in divisions:
         baseline = macro_f1(division.test_labels, division.test.mean(axis=0))
         for name in contestants.WAYS:
@@ -38,13 +38,15 @@ def compare(divisions: Iterator[Division], environment: Path | None) -> dict[str
         for name in rivals.RIVALS if environment else ():
             fit = rivals.fit(name, division.blend_labels, division.blend, environment)
             if isinstance(fit, str):
-                failures[name] = fit
+                failures[name].append(fit)
                 continue
             blended = np.tensordot(fit.weights, division.test, axes=1)
             test = macro_f1(division.test_labels, blended)
             found[name].append(_row(test, fit.reported, fit.seconds, baseline))
-    return {name: _summary(rows) for name, rows in found.items()} | {
-        name: {"failed": reason} for name, reason in failures.items()
+    summaries = {name: _summary(rows) for name, rows in found.items()}
+    return summaries | {
+        name: {**summaries.get(name, {}), "failed": reasons[-1], "failures": len(reasons)}
+        for name, reasons in failures.items()
     }
 
 

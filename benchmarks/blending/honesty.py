@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from automl_flowers.data import splits
 from ensembles.blend import apply_blend
 from ensembles.chooser import choose_blend
 from ensembles.metrics import macro_f1
-from ensembles.selection import halves
 
 from . import simulate
+from .real import Members
 
 LEVEL = 0.9
 NORMAL_QUANTILE = 1.6449
@@ -35,14 +37,14 @@ class Division:
     test: np.ndarray
 
 
-def halved(labels: np.ndarray, stack: np.ndarray, num_repeats: int) -> Iterator[Division]:
-    """Yield random halvings, class by class; odd ones fall to either side in turn."""
+def halved(members: Members, num_repeats: int) -> Iterator[Division]:
+    """Yield random halvings, class by class, copies together; the halves swap sides in turn."""
+    labels, stack = members.labels, members.stack
+    rows = pd.DataFrame({"id": [str(k) for k in range(len(labels))], "label": labels})
     for seed in range(num_repeats):
-        [half] = halves(labels, np.arange(len(labels)), 1, seed=seed)
-        other = np.setdiff1d(np.arange(len(labels)), half)
-        if seed % 2:
-            half, other = other, half
-        yield Division(labels[half], stack[:, half], labels[other], stack[:, other])
+        halves = splits.deal(rows, members.groups, {"0": 0.5, "1": 0.5}, seed=seed)
+        is_blend = halves == str(seed % 2)
+        yield Division(labels[is_blend], stack[:, is_blend], labels[~is_blend], stack[:, ~is_blend])
 
 
 def simulated(
@@ -97,7 +99,10 @@ def _measure_one(division: Division) -> dict[str, Any]:
     if expected is None or nested is None or naive is None:
         raise ValueError("There are no labels to blend by. Give out-of-fold predictions.")
     variance = test * (1.0 - test)
-    sizes = [np.bincount(each) for each in (division.blend_labels, division.test_labels)]
+    sizes = [
+        np.bincount(labels, minlength=division.blend.shape[-1])
+        for labels in (division.blend_labels, division.test_labels)
+    ]
     present = (sizes[0] > 0) & (sizes[1] > 0)
     by_class = sum((1.0 / size[present]).sum() for size in sizes) / present.sum() ** 2
     plain = sum(1.0 / size.sum() for size in sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +16,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ensembles.predictions import align, load_predictions
-from ensembles.validation import stratified_folds
 
 BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 NUM_FOLDS = 5
@@ -29,22 +29,42 @@ HEADS: Mapping[str, Callable[[], Any]] = MappingProxyType(
 )
 
 
-def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels and probabilities of the members whose files are in a folder."""
+@dataclass(frozen=True, eq=False)
+class Members:
+    """What members say of images that they were not trained on.
+
+    Attributes:
+        labels: True class indices, shape `(num_images,)`.
+        stack: Probabilities, float32, shape `(num_members, num_images, num_classes)`.
+        groups: Group of copies of each image, which stay together when images are divided.
+    """
+
+    labels: np.ndarray
+    stack: np.ndarray
+    groups: np.ndarray
+
+
+def read_folder(folder: Path) -> Members:
+    """Return the members whose files are in a folder; every image is a group of its own."""
     aligned = align([load_predictions(path) for path in sorted(folder.glob("*.npz"))])
     known = aligned.labels >= 0
-    return aligned.labels[known], aligned.probabilities[:, known].astype(np.float32)
+    stack = aligned.probabilities[:, known].astype(np.float32)
+    return Members(aligned.labels[known], stack, np.arange(known.sum()))
 
 
-def make_from_images(address: str, image_size: int, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels and out-of-fold probabilities of nine members, on all labelled images."""
-    from automl_flowers.data import prepare
+def make_from_images(address: str, image_size: int, cache: Path) -> Members:
+    """Return nine members' out-of-fold predictions of all labelled images, copies in one fold."""
+    from automl_flowers.data import copies, prepare
+    from automl_flowers.data.copies.fingerprints import load_fingerprints
+    from automl_flowers.data.splits import deal_folds
     from automl_flowers.modeling import features
 
     data = prepare.read(address, image_size=image_size, cache=cache)
-    rows = data.manifest.rows[data.manifest.rows["label"] >= 0]
+    rows = data.manifest.rows[data.manifest.rows["label"] >= 0].reset_index(drop=True)
+    prints = load_fingerprints(data.manifest.rows, cache).of(rows["id"])
+    groups = copies.group_copies(copies.find_copies_within(prints), len(rows))
     examples = data.examples_of(rows, image_size)
-    folds = stratified_folds(examples.labels, num_folds=NUM_FOLDS)
+    folds = deal_folds(rows, groups, NUM_FOLDS, seed=0)
     members = []
     for backbone in BACKBONES:
         encoder = features.build_encoder(backbone, image_size)
@@ -52,7 +72,7 @@ def make_from_images(address: str, image_size: int, cache: Path) -> tuple[np.nda
         members += [
             predict_out_of_fold(make(), seen, examples.labels, folds) for make in HEADS.values()
         ]
-    return examples.labels, np.stack(members)
+    return Members(examples.labels, np.stack(members), groups)
 
 
 def predict_out_of_fold(

@@ -46,7 +46,7 @@ def install(folder: Path) -> dict[str, str]:
         command = [str(python), "-m", "pip", "install", "--quiet", *package]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if ran.returncode:
-            failures[name] = ran.stderr.strip().splitlines()[-1]
+            failures[name] = _reason(ran)
     return failures
 
 
@@ -67,6 +67,12 @@ def fit(name: str, labels: np.ndarray, stack: np.ndarray, folder: Path) -> Rival
         env={"PATH": "", "OMP_NUM_THREADS": "2"},
     )
     if ran.returncode:
-        return ran.stderr.strip().splitlines()[-1]
+        return _reason(ran)
     result = json.loads(ran.stdout.splitlines()[-1])
     return RivalFit(np.array(result["weights"]), result["reported"], result["seconds"])
+
+
+def _reason(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of what a command said, or how it ended."""
+    lines = ran.stderr.strip().splitlines()
+    return lines[-1] if lines else f"ended with {ran.returncode} and said nothing"

@@ -42,16 +42,28 @@ def test_members_differ_in_skill_and_confidence_and_can_be_drawn_again():
 
 def test_halvings_share_no_image_and_keep_every_class():
     labels, stack = few_members(90)
+    members = real.Members(labels, stack, np.arange(90))
 
-    for division in honesty.halved(labels, stack, num_repeats=3):
+    for division in honesty.halved(members, num_repeats=3):
         assert len(division.blend_labels) + len(division.test_labels) == 90
         sizes = [np.bincount(each) for each in (division.blend_labels, division.test_labels)]
         assert np.abs(sizes[0] - sizes[1]).max() <= 1
         assert np.intersect1d(division.blend[0, :, 0], division.test[0, :, 0]).size == 0
 
 
+def test_halvings_keep_copies_together():
+    labels, stack = few_members(90)
+    stack[:, 10:20] = stack[:, :10]  # of the same classes in the same order
+    groups = np.where(np.arange(90) < 20, np.arange(90) % 10, np.arange(90))
+
+    for division in honesty.halved(real.Members(labels, stack, groups), num_repeats=3):
+        assert np.intersect1d(division.blend[0, :, 0], division.test[0, :, 0]).size == 0
+
+
 def test_honesty_of_a_few_divisions_is_measured():
-    measured = honesty.measure(honesty.halved(*few_members(), num_repeats=4))
+    labels, stack = few_members()
+    members = real.Members(labels, stack, np.arange(len(labels)))
+    measured = honesty.measure(honesty.halved(members, num_repeats=4))
 
     assert (measured["repeats"], measured["blend_images"], measured["test_images"]) == (4, 200, 200)
     assert abs(measured["expected_minus_test_points"]) < 8.0
@@ -105,10 +117,11 @@ def test_saved_predictions_are_read(tmp_path):
         )
         save_predictions(tmp_path / f"{number}.npz", predictions)
 
-    read_labels, read_stack = real.read_folder(tmp_path)
+    read = real.read_folder(tmp_path)
 
-    np.testing.assert_array_equal(read_labels, labels[:25])
-    np.testing.assert_array_equal(read_stack, stack[:, :25])
+    np.testing.assert_array_equal(read.labels, labels[:25])
+    np.testing.assert_array_equal(read.stack, stack[:, :25])
+    np.testing.assert_array_equal(read.groups, np.arange(25))
 
 
 def test_heads_predict_what_they_were_not_fitted_on():

@@ -1,5 +1,7 @@
 """Tests for the choice of a blend and the scores that come with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -314,10 +316,21 @@ def test_uniform_choice_has_the_scores_of_the_mean_and_the_reason_given(simulate
 
     choice = uniform_choice(labels, probabilities, "As asked for.", num_new=10)
 
-    assert choice.blend == plain_blend(uniform_weights(3))
+    temperature = fit_temperature(labels, average(probabilities))
+    assert choice.blend.global_temperature == pytest.approx(temperature)
+    assert replace(choice.blend, global_temperature=1.0) == plain_blend(uniform_weights(3))
     assert choice.reason == "As asked for."
     assert choice.nested.score == pytest.approx(macro_f1(labels, average(probabilities)))
     assert choice.expected.low < choice.nested.score < choice.expected.high
+
+
+def test_uniform_choice_of_few_images_has_no_temperature(simulate):
+    labels, probabilities = simulate(seed=0)
+    few = np.arange(len(labels)) % 6 == 0
+
+    choice = uniform_choice(labels[few], probabilities[:, few], "As asked for.")
+
+    assert choice.blend == plain_blend(uniform_weights(3))
 
 
 def test_uniform_choice_without_labels_has_no_score(simulate):
@@ -364,6 +377,11 @@ def test_rows_that_are_no_distribution_are_refused(simulate, broken):
 def test_wrong_options_are_answered(simulate, options, message):
     with pytest.raises(ValueError, match=message):
         choose_blend(*simulate(seed=0), **options)
+
+
+def test_wrong_options_are_answered_without_labels_too():
+    with pytest.raises(ValueError, match="`num_new` must be at least 1"):
+        choose_blend(np.array([-1]), np.full((2, 1, 4), 0.25), num_new=0)
 
 
 def test_default_rules_begin_with_what_learns_nothing():

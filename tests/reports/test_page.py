@@ -250,6 +250,41 @@ def test_external_data_sets_are_named_beside_the_scores(blended_run):
     assert told in words_of(blended_run)
 
 
+def change_blend(run, **settings):
+    content = json.loads(run.blend.read_text(encoding="utf-8"))
+    content["settings"] = settings
+    run.blend.write_text(json.dumps(content), encoding="utf-8")
+    return content
+
+
+def test_pseudo_labels_are_named_beside_the_scores(blended_run):
+    content = change_blend(blended_run, pseudo_labels=0.9)
+    assert "no member was better with test images labelled by an ensemble." in words_of(blended_run)
+
+    for member in content["members"]:
+        member["name"] += "+external+pseudo"
+    blended_run.blend.write_text(json.dumps(content), encoding="utf-8")
+
+    told = (
+        "trained on train, and all members on external images of other (7) too, and all members "
+        "on test images labelled by an ensemble."
+    )
+    assert told in words_of(blended_run)
+    assert "without" not in words_of(blended_run).split("val with kept")[1].split("other")[0]
+
+
+def test_final_fits_are_told_apart_from_what_was_scored(blended_run):
+    told = "Test and new images are predicted by final fits on all labelled images; the other"
+    assert told not in words_of(blended_run)
+
+    change_blend(blended_run, final_fit=True)
+
+    told = (
+        "Test and new images are predicted by final fits on all labelled images; the other scores"
+    )
+    assert told in words_of(blended_run)
+
+
 @pytest.mark.parametrize(("policy", "done"), [("drop", "left out"), ("warn", "trained on all")])
 def test_copies_among_training_images_are_counted(searched_run, policy, done):
     content = json.loads(searched_run.data.read_text(encoding="utf-8"))

@@ -681,7 +681,8 @@ def _search_lines(result: dict[str, Any]) -> list[str]:
             f"best    {recipe['backbone']} at {recipe['image_size']} px, trial {best['trial']}",
             f"        val macro F1 {best['val_macro_f1']:.4f} after {best['epochs']} epochs",
         ]
-    return [*lines, f"next    automl-flowers ensemble --top 3 --run {result['run']}"]
+    top = max(min(3, result["recipes"]), 1)
+    return [*lines, f"next    automl-flowers ensemble --top {top} --run {result['run']}"]
 
 
 def _blend_lines(result: dict[str, Any]) -> list[str]:

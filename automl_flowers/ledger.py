@@ -209,7 +209,10 @@ class Ledger:
         return float(row[0] or 0.0)
 
     def start_trial(self, record: TrialRecord) -> None:
-        """Record that a trial starts, or starts again after a kill, which keeps its epochs."""
+        """Record that a trial starts, or starts again after a kill, which keeps its epochs.
+
+        It has started when it started last: nobody worked on it in between.
+        """
         row = {k: v for k, v in asdict(record).items() if k != "epochs"}
         row |= {"recipe": json.dumps(record.recipe), "size": json.dumps(record.size)}
         names = ", ".join(row)
@@ -217,7 +220,7 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(
                 f"INSERT INTO trials ({names}) VALUES ({places}) "  # noqa: S608 - our own names
-                "ON CONFLICT (trial_id) DO UPDATE SET status = 'running'",
+                "ON CONFLICT (trial_id) DO UPDATE SET status = 'running', started = :started",
                 row,
             )
             connection.execute("INSERT INTO attempts VALUES (?, ?)", (record.trial_id, time.time()))
@@ -310,7 +313,9 @@ class Ledger:
         with _telling_whose_fault(self._path):
             self._connection.execute("BEGIN")  # one snapshot, whatever the writer does meanwhile
             try:
-                rows = self._connection.execute("SELECT * FROM trials ORDER BY number").fetchall()
+                rows = self._connection.execute(
+                    "SELECT * FROM trials ORDER BY number, rowid"
+                ).fetchall()
                 curves = self._connection.execute("SELECT * FROM epochs ORDER BY epoch").fetchall()
             finally:
                 self._connection.rollback()

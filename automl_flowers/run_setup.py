@@ -146,7 +146,6 @@ def extend(config: RunConfig, ledger: Ledger, reporter: Reporter) -> RunConfig:
     if not ledger.has_ended():
         reporter.say("the search has not ended yet, so it goes on and is not extended again")
         return config
-    ledger.record_event("search extended", f"{config.extend:.0f} s")
     seconds = ledger.seconds_spent() + config.extend
     return config.model_copy(update={"time_budget": seconds, "extended": True})
 

@@ -115,13 +115,13 @@ def test_epochs_come_in_order_and_with_their_trial(ledger):
     assert [record.epoch for record in second.epochs] == [0, 1]
 
 
-def test_a_trial_that_starts_again_keeps_its_start_and_its_epochs(ledger):
+def test_a_trial_that_starts_again_keeps_its_epochs_and_starts_anew(ledger):
     ledger.start_trial(TRIAL)
     ledger.record_epoch("0000", epoch(0), artefact("0000.0001.npz"))
 
     ledger.start_trial(replace(TRIAL, started=2000.0))
 
-    assert ledger.trials() == [replace(TRIAL, epochs=(epoch(0),))]
+    assert ledger.trials() == [replace(TRIAL, started=2000.0, epochs=(epoch(0),))]
 
 
 def test_an_epoch_that_is_trained_again_replaces_its_record(ledger):

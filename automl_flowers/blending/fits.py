@@ -119,12 +119,13 @@ def read_progress(
     """
     done = [trial for trial in trials if trial.identity == identity]
     records = {epoch.epoch: epoch for trial in done for epoch in trial.epochs}
-    epochs = tuple(records[number] for number in sorted(records))
-    for trial in sorted(done, key=lambda trial: trial.last_epoch, reverse=True):
-        found = ledger.checkpoint_of(trial.trial_id)
-        if found is not None and found[0] == len(epochs) and checkpoints.exists(found[1]):
-            return Progress(epochs, checkpoints.load(found[1]), trial.size)
-    return None
+    found = [(ledger.checkpoint_of(trial.trial_id), trial) for trial in done]
+    there = [(state, trial) for state, trial in found if state and checkpoints.exists(state[1])]
+    if not there:
+        return None
+    (num_epochs, file), trial = max(there, key=lambda one: one[0][0])
+    epochs = tuple(records[number] for number in range(num_epochs))
+    return Progress(epochs, checkpoints.load(file), trial.size)
 
 
 @dataclass(frozen=True)

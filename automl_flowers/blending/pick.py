@@ -50,16 +50,21 @@ def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candida
 
 
 def pick_members(trials: Sequence[TrialRecord], top: int, objective: str) -> list[Candidate]:
-    """Return the `top` recipes to blend.
+    """Return the `top` recipes to blend, or as many as finished.
 
     Raises:
-        RunError: If there are fewer distinct finished recipes than `top`.
+        RunError: If no recipe finished, or a single one where more were asked for.
     """
     ranked = in_order_of_picking(trials, objective)
-    if len(ranked) < top:
+    if not ranked:
         raise RunError(
-            f"Cannot blend the top {top} recipes: only {len(ranked)} finished.",
-            hint=f"use `--top {len(ranked)}`" if ranked else "run `automl-flowers search` first",
+            "Cannot make an ensemble: no recipe has finished.",
+            hint="run `automl-flowers search` first, or again to go on with it",
+        )
+    if len(ranked) == 1 < top:
+        raise RunError(
+            f"Cannot blend the top {top} recipes: only one finished.",
+            hint="`--top 1` retrains it alone; `search --extend 30m` looks for more",
         )
     return ranked[:top]
 

@@ -26,9 +26,8 @@ from pathlib import Path
 from automl_flowers.blending.fits import Fit, Images, OnEpoch, Progress, TrainingSet, fit, join
 from automl_flowers.blending.material import Material, Part
 from automl_flowers.ledger import EpochRecord
-from automl_flowers.tuning.search import InfeasibleError
+from automl_flowers.tuning.search import DivergedError, InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
-from automl_flowers.tuning.trial import DivergedError
 from search_spaces.recipe import Recipe
 
 FAILURES = (DivergedError, InfeasibleError)

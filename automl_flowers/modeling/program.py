@@ -361,10 +361,10 @@ class ProgramCache:
 
     Args:
         build: Makes a program; called once for each architecture that is not alive.
-        capacity: How many programs may be alive at once.
+        capacity: How many programs may be alive at once, at least 1.
     """
 
-    def __init__(self, build: Callable[[Architecture], Program], capacity: int = 3) -> None:
+    def __init__(self, build: Callable[[Architecture], Program], capacity: int) -> None:
         self._build = build
         self._capacity = capacity
         self._programs: OrderedDict[Architecture, Program] = OrderedDict()

@@ -162,7 +162,7 @@ class TimedPace(Pace):
 
     def is_over(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
         """Say whether the next epoch is predicted to take what is not there."""
-        if _only_running(trials):
+        if not any(trial.status == "completed" for trial in trials):
             return False
         costs = learn_costs(trials, self._forward)
         picked = [] if task.bracket == FINAL else self._pick(trials)

@@ -15,6 +15,9 @@ from automl_flowers.ledger import TrialRecord
 from search_spaces.backbones import get_backbone
 from search_spaces.recipe import Recipe
 
+PROGRAMS_ALIVE = 3
+"""Compiled models that are kept at once; another architecture takes the place of the oldest."""
+
 FIRST_BUILD_SECONDS = 10.0
 """Building and tracing a program, before one was measured."""
 
@@ -92,8 +95,11 @@ class Costs:
         return guess * (statistics.median(ratios) if ratios else 1.0)
 
     def build(self, recipe: Recipe) -> float:
-        """Return the seconds before the first step of a recipe: none for a known architecture."""
-        if Architecture.of(recipe) in self.epochs:
+        """Return the seconds before the first step of a recipe: none where its program is alive.
+
+        Which ones are is known while no more were built than are kept.
+        """
+        if Architecture.of(recipe) in self.epochs and len(self.epochs) <= PROGRAMS_ALIVE:
             return 0.0
         return statistics.median(self.builds) if self.builds else FIRST_BUILD_SECONDS
 

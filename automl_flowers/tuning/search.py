@@ -26,7 +26,8 @@ from search_spaces.recipe import Recipe
 
 GIVE_UP_AFTER = 3
 """Trials that fail before the first success; then the cause is not the recipes. Infeasible
-trials do not count: a smaller recipe may fit."""
+trials do not count, for a smaller recipe may fit, and neither do those that diverge: that is what
+a learning rate does."""
 
 MOST_ATTEMPTS = 3
 """Starts of a trial that may end with the process before an epoch is over. A machine that runs
@@ -44,6 +45,10 @@ OnEpoch = Callable[[EpochRecord, GetState], None]
 
 class InfeasibleError(Exception):
     """A recipe that this machine cannot train, such as one that needs more memory."""
+
+
+class DivergedError(ArithmeticError):
+    """A loss or a score that is no finite number."""
 
 
 class _ListenerFailed(Exception):  # noqa: N818 - carries an error, is none
@@ -298,7 +303,7 @@ class _Loop:
             written = self.checkpoints.save(task.trial_id, record.epoch + 1, kept)
             best = self._keep_if_best(task, record, state)
             self.ledger.record_epoch(task.trial_id, record, written, best)
-            self.prune(also=written.name)
+            self.prune()
         except (OSError, sqlite3.OperationalError) as error:  # not the recipe's fault
             raise RunError(
                 f"The run folder cannot be written to: {error}.",
@@ -338,8 +343,8 @@ class _Loop:
             objective = self.oracle.objective.name
             score = getattr(records[task.trial_id].epochs[-1], objective)
             if not math.isfinite(score):
-                status, reason = "failed", f"{objective} is {score} after {task.last_epoch} epochs"
-                score = None
+                error = DivergedError(f"{objective} is {score} after {task.last_epoch} epochs")
+                status, reason, score = "failed", _first_line(error), None
         self.ledger.end_trial(task.trial_id, status, score=score, reason=reason)
 
     def _starting_point(self, task: Task) -> tuple[int, State | None]:
@@ -369,16 +374,17 @@ class _Loop:
             trial.status, trial.message = "FAILED", record.reason
         self.oracle.end_trial(trial)
 
-    def prune(self, also: str | None = None) -> None:
-        """Keep the states that someone may still go on from, and the running trial's last."""
-        needed = self.oracle.still_needed() | set(self.worth_keeping(self.ledger.trials()))
+    def prune(self) -> None:
+        """Keep the states that someone may still go on from, and the last of what is not ended."""
+        trials = self.ledger.trials()
+        running = {record.trial_id for record in trials if record.status == "running"}
+        needed = self.oracle.still_needed() | set(self.worth_keeping(trials)) | running
         found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
-        names = {checkpoint[1].name for checkpoint in found if checkpoint}
-        self.checkpoints.keep_only(names | ({also} if also else set()))
+        self.checkpoints.keep_only({checkpoint[1].name for checkpoint in found if checkpoint})
 
     def _give_up_if_nothing_works(self) -> None:
         records = self.ledger.trials()
-        failed = [r for r in records if r.status == "failed"]
+        failed = [r for r in records if r.status == "failed" and not _has_diverged(r)]
         if len(failed) >= GIVE_UP_AFTER and not any(r.status == "completed" for r in records):
             reasons = "; ".join(f"{r.trial_id}: {r.reason}" for r in failed[:GIVE_UP_AFTER])
             raise RunError(
@@ -386,6 +392,10 @@ class _Loop:
                 f"({reasons}).",
                 hint="the tracebacks are in the table `events` of ledger.sqlite",
             )
+
+
+def _has_diverged(record: TrialRecord) -> bool:
+    return (record.reason or "").startswith(DivergedError.__name__)
 
 
 def _task(trial: Any) -> Task:

@@ -33,7 +33,8 @@ from automl_flowers.tuning.callbacks import (
     make_callbacks,
 )
 from automl_flowers.tuning.checkpoints import State
-from automl_flowers.tuning.search import InfeasibleError, OnEpoch
+from automl_flowers.tuning.cost import PROGRAMS_ALIVE
+from automl_flowers.tuning.search import DivergedError, InfeasibleError, OnEpoch
 from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
 
@@ -161,7 +162,7 @@ class Trainer:
         self._say = say
         self._halvings: dict[Footprint, int] = {}
         self._bank = bank
-        self._programs = ProgramCache(self._build)
+        self._programs = ProgramCache(self._build, PROGRAMS_ALIVE)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
 
     def train(
@@ -252,7 +253,7 @@ class Trainer:
         except (tf.errors.ResourceExhaustedError, MemoryError):
             self._programs.clear()
             return None
-        except trial.DivergedError:
+        except DivergedError:
             return None
         return Timing(build=max(traced - seconds * more / few, 0.0), epoch=more * seconds)
 

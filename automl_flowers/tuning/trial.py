@@ -30,16 +30,13 @@ from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program
 from automl_flowers.modeling.traced_gradients import forget_gradients
 from automl_flowers.tuning.checkpoints import State
+from automl_flowers.tuning.search import DivergedError
 from ensembles import metrics
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import learning_rate_table
 
 OnEpoch = Callable[[EpochRecord, Callable[[], State]], None]
 """Called after every epoch with what happened and a function that returns the state."""
-
-
-class DivergedError(ArithmeticError):
-    """The training loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)
@@ -185,19 +182,25 @@ class _EpochRecorder(keras.callbacks.Callback):
         super().__init__()
         self._program, self._plan, self._rates, self._steps = program, plan, rates, steps
         self._score, self._on_epoch, self._started = score, on_epoch, started
+        self._epoch = plan.first_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the random state, and the clock: the first epoch's runs since it was prepared."""
         if epoch > self._plan.first_epoch:
             self._started = time.perf_counter()
+        self._epoch = epoch
         self._program.set_random_state(self._plan.seed, epoch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """End a training that has diverged at once: no later step brings it back."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if not np.isfinite(loss):
+            raise DivergedError(f"the training loss became {loss} in epoch {self._epoch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Score, add the scores to Keras' logs, and pass the record on."""
         logs = {} if logs is None else logs
         loss = float(logs["loss"])
-        if not np.isfinite(loss):
-            raise DivergedError(f"the training loss became {loss} in epoch {epoch + 1}")
         with self._program.averaged():
             self._pass_on(epoch, loss, logs)
 

@@ -88,6 +88,8 @@ def ensemble(
         checkpoints = CheckpointFolder(run.checkpoints)
         so_far = [read_progress(trials, c.recipe.identity, ledger, checkpoints) for c in picked]
     recipes = [candidate.recipe for candidate in picked]
+    if len(recipes) < config.top:
+        reporter.say(f"{len(recipes)} recipes finished, so they are blended and not {config.top}")
     config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
     accelerator = run_setup.set_up_device(config, reporter)
     if other := run_setup.compare_replicas(run, accelerator):

@@ -184,11 +184,20 @@ def test_progress_is_read_over_all_trials_of_a_recipe(recipe, searched):
     assert list(progress.state) == ["a"]
 
 
+def test_progress_is_read_as_far_as_there_is_a_state(recipe, searched):
+    ledger, checkpoints = searched
+    checkpoints.keep_only(["0.0001.npz"])
+
+    progress = read_progress(ledger.trials(), recipe.identity, ledger, checkpoints)
+
+    assert [epoch.epoch for epoch in progress.epochs] == [0]
+
+
 def test_there_is_no_progress_without_a_state_or_of_another_recipe(recipe, searched):
     ledger, checkpoints = searched
 
     assert read_progress(ledger.trials(), "another", ledger, checkpoints) is None
-    checkpoints.keep_only(["0.0001.npz"])  # the last is gone
+    checkpoints.keep_only([])
     assert read_progress(ledger.trials(), recipe.identity, ledger, checkpoints) is None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from reuse_on_backend import RECIPE, register_small_net, small_architecture, train
 
 from automl_flowers.modeling.program import Program, ProgramCache
+from automl_flowers.tuning.cost import PROGRAMS_ALIVE
 
 ARCHITECTURES = 5
 """More than a cache keeps, so that programs are dropped and built again."""
@@ -33,7 +34,7 @@ def resident_megabytes() -> float:
 def main(num_trials: int) -> None:
     """Train, and print what memory each trial left in use."""
     register_small_net()
-    programs = ProgramCache(Program)
+    programs = ProgramCache(Program, PROGRAMS_ALIVE)
     megabytes = []
     for trial in range(num_trials):
         turn = trial // TRIALS_IN_A_ROW % ARCHITECTURES

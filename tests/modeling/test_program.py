@@ -22,6 +22,7 @@ from automl_flowers.modeling.program import (
     steps_per_execution,
 )
 from automl_flowers.tuning import trial
+from automl_flowers.tuning.search import DivergedError
 from search_spaces import backbones
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import OPTIMIZERS
@@ -219,7 +220,7 @@ def test_divergence_ends_the_trial_at_once(program, tiny_recipe):
     state, _ = train(program, tiny_recipe, 0, 1)
     broken = {n: v * np.nan if v.dtype == np.float32 else v for n, v in state.items()}
 
-    with pytest.raises(trial.DivergedError, match="the training loss became nan in epoch 2"):
+    with pytest.raises(DivergedError, match="the training loss became nan in epoch 2"):
         train(program, tiny_recipe, 1, 3, broken)
 
 

@@ -304,6 +304,18 @@ def test_more_time_goes_on_with_the_same_search(timed_search, what_happened):
             assert what_happened([before]) == what_happened([after])
 
 
+def test_a_trial_that_time_cut_short_keeps_its_state(timed_search, tmp_path):
+    for seconds in range(150, 500, 10):
+        run = tmp_path / str(seconds)
+        trials, _ = timed_search(seconds, run)
+        if cut := [trial for trial in trials if trial.status == "running" and trial.epochs]:
+            break
+
+    [trial] = cut
+    state = f"{trial.trial_id}.{trial.epochs[-1].epoch + 1:04d}.npz"
+    assert (run / "checkpoints" / state).exists()
+
+
 def test_one_trial_ends_whatever_it_takes_and_then_nothing_starts(timed_search):
     trials, spent = timed_search(100, spent=200)
     assert [trial.status for trial in trials] == ["completed"]

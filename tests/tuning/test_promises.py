@@ -146,7 +146,7 @@ def test_nan_is_a_result(toy, upstream, tmp_path):
     records = toy.search(tmp_path / "ours", interfering(toy, diverge))
 
     assert [r.status for r in records[:5]] == ["completed", *["failed"] * 3, "completed"]
-    assert records[1].reason.startswith("log_loss is nan after")
+    assert records[1].reason.startswith("DivergedError: log_loss is nan after")
     assert any(record.round == 2 for record in records)
 
 

@@ -14,7 +14,12 @@ from automl_flowers.errors import DataError, RunError
 from automl_flowers.ledger import Ledger
 from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.hyperband import plan_brackets
-from automl_flowers.tuning.search import InfeasibleError, Listener
+from automl_flowers.tuning.search import (
+    GIVE_UP_AFTER,
+    DivergedError,
+    InfeasibleError,
+    Listener,
+)
 from search_spaces.recipe import Recipe
 
 
@@ -231,8 +236,6 @@ def test_the_traceback_of_a_failure_is_kept(toy, tmp_path):
 
 
 def test_a_training_that_diverged_fails_alone(toy, tmp_path):
-    from automl_flowers.tuning.trial import DivergedError
-
     def diverge(recipe):
         if is_one_of_three(recipe):
             raise DivergedError("the training loss became nan in epoch 1")
@@ -244,6 +247,20 @@ def test_a_training_that_diverged_fails_alone(toy, tmp_path):
         "DivergedError: the training loss became nan in epoch 1"
     }
     assert any(record.status == "completed" and record.round == 2 for record in records)
+
+
+def test_trials_that_diverge_from_the_first_on_end_no_search(toy, tmp_path):
+    started = []
+
+    def diverge(recipe):
+        started.append(recipe)
+        if len(started) <= 2 * GIVE_UP_AFTER:
+            raise DivergedError("the training loss became nan in epoch 1")
+
+    records = toy.search(tmp_path, disturbed(toy.train, diverge))
+
+    assert [r.status for r in records[: 2 * GIVE_UP_AFTER]] == ["failed"] * 2 * GIVE_UP_AFTER
+    assert any(record.status == "completed" for record in records)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -260,7 +277,8 @@ def test_a_score_that_is_no_number_fails_the_trial(toy, tmp_path, value):
     failed = [record for record in records if record.status == "failed"]
     assert len(failed) >= 2
     for record in failed:
-        assert record.reason == f"log_loss is {value} after {record.last_epoch} epochs"
+        told = f"DivergedError: log_loss is {value} after {record.last_epoch} epochs"
+        assert record.reason == told
         assert not math.isfinite(record.epochs[-1].log_loss)
         assert all(other.parent != record.trial_id for other in records)
     assert any(record.round == 2 for record in records)

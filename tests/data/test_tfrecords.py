@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl_flowers.data.losses import losses_among
 from automl_flowers.data.sources import find_sample_submission, images, open_data
 from automl_flowers.data.sources.layouts import promised_count
 from automl_flowers.data.sources.records import (
@@ -335,6 +336,8 @@ def test_a_count_that_is_not_kept_is_reported(tmp_path, write_flowers, name, cou
 
     assert len(manifest.rows) == count
     assert re.match(r"The file's name promises \d records, but it holds 2\.", _reason(manifest))
+    lost = sum(problem.images for problem in losses_among(manifest.problems))
+    assert lost == (3 if "-5" in name else 0)
 
 
 def test_an_empty_shard_is_reported(tmp_path, write_flowers):

@@ -183,9 +183,10 @@ def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
 
 def _count_problems(path: str, count: int) -> list[Problem]:
     promised = promised_count(path)
-    if promised not in (None, count):
+    if promised is not None and promised != count:
         reason = f"The file's name promises {promised} records, but it holds {count}."
-        return [Problem(path, reason)]
+        missing = promised - count
+        return [Loss(path, reason, missing) if missing > 0 else Problem(path, reason)]
     return [] if count else [Problem(path, "The file holds no record.")]
 
 

@@ -128,7 +128,27 @@ def go_on_as_recorded(config: RunConfig, given: RunConfig, run: RunFolder) -> Ru
     return config.model_copy(update={**update, "extended": recorded.extended})
 
 
-def extend(config: RunConfig, ledger: Ledger, reporter: Reporter) -> RunConfig:
+def begin(
+    config: RunConfig,
+    run: RunFolder,
+    space: Space,
+    accelerator: Accelerator,
+    ledger: Ledger,
+    reporter: Reporter,
+) -> RunConfig:
+    """Write a search's settings, and return them, with more time if that is asked for.
+
+    Raises:
+        RunError: If there is no search to extend.
+    """
+    extended = _extend(config, ledger, reporter)
+    write_settings(extended, run, space, accelerator)
+    if extended is not config:  # recorded last: a kill before it loses no time
+        ledger.record_event("search extended", f"to {extended.time_budget:.0f} s")
+    return extended
+
+
+def _extend(config: RunConfig, ledger: Ledger, reporter: Reporter) -> RunConfig:
     """Return the settings with more time for a search that has ended.
 
     One that has not just goes on, so the same command may be given again after a kill.

@@ -2,9 +2,9 @@
 
 Keras 3 writes a BatchNormalization as means, differences, products and sums of whole activations,
 each of which reads and writes all of them. TensorFlow has one operation for it, forward and
-backward. On a CPU, where nothing merges the many into one, the difference is a quarter of a
-training step (`benchmarks/fused_batch_norm.py`); on an accelerator XLA merges them anyway, and
-knows the one as well.
+backward. On a CPU, where nothing merges the many into one, the difference is up to a quarter of
+a training step (`benchmarks/fused_batch_norm.py`). XLA, which compiles for GPUs and TPUs, merges
+them, and has an operation of its own for the fused one; nothing was measured there.
 
 The layers stay Keras' own, with their variables, names and settings. Only what they call is another
 function, so that what is saved or exported is a plain Keras model.

@@ -142,9 +142,9 @@ class Blend:
         return trained_on(self.content)
 
     @property
-    def predicting(self) -> str | None:
-        """Which models predict test and new images, where others are scored."""
-        return predicting(self.content)
+    def about_final_fits(self) -> str | None:
+        """What final fits predict, and that they are not what was scored; None without them."""
+        return about_final_fits(self.content)
 
 
 def trained_on(content: Mapping[str, Any]) -> str:
@@ -193,8 +193,8 @@ def _who(content: Mapping[str, Any], addition: str) -> str:
     return f"{'all' if number == len(names) else f'{number} of {len(names)}'} members"
 
 
-def predicting(content: Mapping[str, Any]) -> str | None:
-    """Return which models predict test and new images, where others are scored; else None.
+def about_final_fits(content: Mapping[str, Any]) -> str | None:
+    """Return what final fits predict, and that they are not what was scored; None without them.
 
     Args:
         content: As in `blend.json`.

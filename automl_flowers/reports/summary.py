@@ -153,7 +153,7 @@ def _probes(run: RunFolder) -> tuple[Probe, ...]:
 
 def _left_out(probes: Sequence[Probe]) -> tuple[str, ...]:
     names = dict.fromkeys(probe.backbone for probe in probes)
-    worth = choose_backbones(probes)
+    worth = choose_backbones(tuple(names), probes)
     return tuple(name for name in names if name not in worth)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from automl_flowers.reports.ensemble import parse_blend, predicting, trained_on
+from automl_flowers.reports.ensemble import about_final_fits, parse_blend, trained_on
 from automl_flowers.reports.scores import score_lines
 from automl_flowers.reports.words import OBJECTIVES, percent, score, short, signed
 
@@ -115,7 +115,7 @@ def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> lis
         [*body, ["", "blend", *_by_split(blend["scores"]), "", percent(differ)]],
         left=(1,),
     )
-    models = [f"the members were trained on {trained_on(blend)}", predicting(blend)]
+    models = [f"the members were trained on {trained_on(blend)}", about_final_fits(blend)]
     return [*table, "", blend["reason"], "", *_scores(scores), "", *filter(None, models)]
 
 

@@ -23,8 +23,8 @@ SHARE_FOR_OTHERS = 1 / 3
 FEWEST_TRAININGS = 4
 """With time for fewer trainings than these, none is cut into rounds."""
 
-SHARE_OF_THE_FIRST = 0.98
-"""Share of what is left that a few trainings may take, as far as was measured."""
+SHARE_FOR_TRAININGS = 0.98
+"""Share of what is left that trainings may take where there is time for a few only."""
 
 DOUBT = 3.0
 """How many times longer or shorter a training may take than is guessed before one was timed."""
@@ -104,7 +104,7 @@ def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -
     """
     epoch = costs.epoch(recipe)
     if seconds < FEWEST_TRAININGS * costs.training(recipe, default):
-        fitting = int((SHARE_OF_THE_FIRST * seconds - costs.build(recipe)) / epoch)
+        fitting = int((SHARE_FOR_TRAININGS * seconds - costs.build(recipe)) / epoch)
         trainings = max(fitting // default, 1)
         return Horizon(max(fitting // trainings, 1), in_rounds=False)
     for_ten = int(seconds / (10 * epoch))

@@ -46,11 +46,18 @@ class Probe:
         return f"{self.backbone}-{self.image_size}"
 
 
-def choose_backbones(probes: Sequence[Probe], max_gap: float = MAX_GAP) -> list[str]:
-    """Return the backbones whose best probe is within `max_gap` of the best of all, best first."""
+def choose_backbones(
+    backbones: Sequence[str], probes: Sequence[Probe], max_gap: float = MAX_GAP
+) -> list[str]:
+    """Return the backbones that are worth a search.
+
+    Those whose best probe is within `max_gap` of the best of all come first, best first. Then
+    come those without a probe, as where memory did not suffice: nothing is known against them.
+    """
     best: dict[str, float] = {}
     for one in probes:
         best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
     top = max(best.values(), default=0.0)
     ranked = sorted(best, key=lambda name: -best[name])
-    return [name for name in ranked if best[name] >= top - max_gap]
+    near = [name for name in ranked if best[name] >= top - max_gap]
+    return near + [name for name in backbones if name not in best]

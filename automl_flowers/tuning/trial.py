@@ -193,23 +193,21 @@ class _EpochRecorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """End a training that has diverged at once: no later step brings it back."""
-        loss = float((logs or {}).get("loss", 0.0))
+        loss = float((logs or {})["loss"])
         if not np.isfinite(loss):
             raise DivergedError(f"the training loss became {loss} in epoch {self._epoch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Score, add the scores to Keras' logs, and pass the record on."""
-        logs = {} if logs is None else logs
-        loss = float(logs["loss"])
         with self._program.averaged():
-            self._pass_on(epoch, loss, logs)
+            self._pass_on(epoch, {} if logs is None else logs)
 
-    def _pass_on(self, epoch: int, loss: float, logs: dict[str, Any]) -> None:
+    def _pass_on(self, epoch: int, logs: dict[str, Any]) -> None:
         scores = self._score()
         record = EpochRecord(
             epoch=epoch,
             learning_rate=float(self._rates[(epoch + 1) * self._steps - 1]),
-            loss=loss,
+            loss=float(logs["loss"]),
             seconds=time.perf_counter() - self._started,
             **scores,
         )

@@ -79,12 +79,8 @@ def search(
             costs = _measured(costs, trainer, typical, budget, reporter)
             config = _with_horizon(config, given, typical, costs, budget)
         with Ledger(run.ledger, writable=True) as ledger:
-            extended = run_setup.extend(config, ledger, reporter)
-            trainer.num_epochs = int(extended.max_epochs or 1)
-            run_setup.write_settings(extended, run, space, accelerator)
-            if extended is not config:  # recorded last: a kill before it loses no time
-                ledger.record_event("search extended", f"to {extended.time_budget:.0f} s")
-            config = extended
+            config = run_setup.begin(config, run, space, accelerator, ledger, reporter)
+            trainer.num_epochs = int(config.max_epochs or 1)
             plan = make_plan(config)
             if ledger.trials():
                 costs = learn_costs(ledger.trials(), forward)
@@ -194,9 +190,7 @@ def _look_first(
     backbones = [str(name) for name in space.choices("backbone")]
     if config.probe != "off" and config.weights != NONE:
         probes = probe_all(space, data, config.weights, ProbeFolder(run.probes), reporter.probed)
-        worth = choose_backbones(probes)
-        probed = {probe.backbone for probe in probes}
-        worth += [name for name in backbones if name not in probed]  # memory did not suffice
+        worth = choose_backbones(backbones, probes)
         left_out = [name for name in backbones if name not in worth]
         if left_out and config.probe == "drop":
             reporter.say(

@@ -218,10 +218,13 @@ def test_state_of_another_architecture_is_refused(program, shared, tiny_architec
 
 def test_divergence_ends_the_trial_at_once(program, tiny_recipe):
     state, _ = train(program, tiny_recipe, 0, 1)
+    first_step = int(program.optimizer.iterations)
+    assert first_step > 1  # an epoch has several
     broken = {n: v * np.nan if v.dtype == np.float32 else v for n, v in state.items()}
 
     with pytest.raises(DivergedError, match="the training loss became nan in epoch 2"):
         train(program, tiny_recipe, 1, 3, broken)
+    assert int(program.optimizer.iterations) == first_step + 1
 
 
 def test_several_steps_in_one_go_compute_the_same(tiny_architecture, tiny_recipe):

@@ -11,7 +11,7 @@ from automl_flowers.blending.pick import Candidate, in_order_of_picking
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.budget import (
     FEWEST_TRAININGS,
-    SHARE_OF_THE_FIRST,
+    SHARE_FOR_TRAININGS,
     Budget,
     Horizon,
     TimedPace,
@@ -22,12 +22,14 @@ from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.cost import (
     EPOCH_OVERHEAD_SECONDS,
     FIRST_BUILD_SECONDS,
+    PROGRAMS_ALIVE,
     SECONDS_PER_SECOND_OF_WORK,
     Architecture,
     Costs,
     learn_costs,
 )
 from automl_flowers.tuning.hyperband import plan_brackets
+from automl_flowers.tuning.search import Task
 from search_spaces.backbones import BACKBONES
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
@@ -84,6 +86,14 @@ def test_another_architecture_is_scaled_by_its_work_and_must_be_built():
     assert costs.epoch(deeper) == pytest.approx(8 * ratio)
     assert 3 * 8 < costs.epoch(replace(RECIPE, image_size=192)) < 4 * 8
     assert costs.training(deeper, 0) == 7
+
+
+def test_an_architecture_among_more_than_are_kept_may_have_to_be_built_again():
+    recipes = [replace(RECIPE, trainable_blocks=blocks) for blocks in range(PROGRAMS_ALIVE + 1)]
+    trials = [make_trial(recipe, number=number) for number, recipe in enumerate(recipes)]
+
+    assert learn_costs(trials[:-1], {}).build(recipes[0]) == 0
+    assert learn_costs(trials, {}).build(recipes[0]) == 7
 
 
 def test_before_anything_was_measured_the_probe_says():
@@ -171,10 +181,10 @@ def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(sec
 
     if horizon.in_rounds:
         assert default <= horizon.epochs <= 2 * default
-    elif seconds * SHARE_OF_THE_FIRST >= EPOCH:
-        trainings = max(int(seconds * SHARE_OF_THE_FIRST / EPOCH) // default, 1)
-        assert trainings * horizon.epochs * EPOCH <= seconds * SHARE_OF_THE_FIRST
-        assert trainings * (horizon.epochs + 1) * EPOCH > seconds * SHARE_OF_THE_FIRST
+    elif seconds * SHARE_FOR_TRAININGS >= EPOCH:
+        trainings = max(int(seconds * SHARE_FOR_TRAININGS / EPOCH) // default, 1)
+        assert trainings * horizon.epochs * EPOCH <= seconds * SHARE_FOR_TRAININGS
+        assert trainings * (horizon.epochs + 1) * EPOCH > seconds * SHARE_FOR_TRAININGS
         assert trainings < FEWEST_TRAININGS
     else:
         assert horizon.epochs == 1
@@ -314,6 +324,16 @@ def test_a_trial_that_time_cut_short_keeps_its_state(timed_search, tmp_path):
     [trial] = cut
     state = f"{trial.trial_id}.{trial.epochs[-1].epoch + 1:04d}.npz"
     assert (run / "checkpoints" / state).exists()
+
+
+def test_a_trial_after_a_failed_one_ends_whatever_it_takes(toy):
+    pace = TimedPace(Budget(1.0, 2.0), toy.NUM_EPOCHS, {}, lambda trials: [], lambda trial: False)
+    failed = replace(make_trial(), status="failed", score=None)
+    running = replace(make_trial(number=1), status="running", score=None)
+    task = Task("0001", RECIPE, 0, 0, None, 0, toy.NUM_EPOCHS)
+
+    assert not pace.is_over(task, [failed, running])
+    assert pace.is_over(task, [make_trial(), running])
 
 
 def test_one_trial_ends_whatever_it_takes_and_then_nothing_starts(timed_search):

@@ -28,7 +28,9 @@ def test_backbones_far_behind_are_left_out_and_the_rest_ranked():
         make_probe("densenet201", 96, 0.69),
     ]
 
-    assert choose_backbones(probes) == ["xception", "vgg16"]
+    backbones = ["vgg16", "xception", "densenet201"]
+    assert choose_backbones(backbones, probes) == ["xception", "vgg16"]
+    assert choose_backbones([*backbones, "resnet50"], probes) == ["xception", "vgg16", "resnet50"]
 
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=6)
@@ -38,15 +40,15 @@ scores = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 def test_the_best_is_always_chosen_and_the_rule_is_its_distance(macro_f1s):
     probes = [make_probe(f"b{number}", 96, score) for number, score in enumerate(macro_f1s)]
 
-    chosen = choose_backbones(probes)
+    chosen = choose_backbones([probe.backbone for probe in probes], probes)
 
     assert macro_f1s[int(chosen[0][1:])] == max(macro_f1s)
     for number, score in enumerate(macro_f1s):
         assert (f"b{number}" in chosen) == (score >= max(macro_f1s) - MAX_GAP)
 
 
-def test_no_probe_chooses_nothing():
-    assert choose_backbones([]) == []
+def test_no_probe_leaves_nothing_out():
+    assert choose_backbones(["vgg16", "xception"], []) == ["vgg16", "xception"]
 
 
 def test_a_probe_is_read_as_it_was_written(tmp_path):

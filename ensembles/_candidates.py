@@ -38,7 +38,7 @@ class Candidate:
     @property
     def title(self) -> str:
         """Name for people."""
-        return RULES[self.rule].title + (", shifted by the prior" if self.with_prior else "")
+        return RULES[self.rule].title + (" shifted by the prior" if self.with_prior else "")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _require_one(address: str) -> None:
 
 
 def _write(seen: explore.Description, facts: dict[str, Any], place: Path, bars: Reporter) -> None:
-    from automl_flowers.reports import description_page, pictures
+    from automl_flowers.reports import description_page, figures_data, pictures
     from automl_flowers.reports.sheets import write_sheet
 
     chosen = pictures.choose(seen.manifest)
@@ -102,5 +102,11 @@ def _write(seen: explore.Description, facts: dict[str, Any], place: Path, bars: 
     sheets = [pictures.grid(chosen), pictures.compare(by_strength), *by_strength]
     for sheet in sheets:
         write_sheet(sheet, place / FIGURES / f"{sheet.name}.png")
+    figures = {
+        "classes": figures_data.classes(facts["per_class"], facts["class_weights"]),
+        "sizes": figures_data.sizes(seen.sizes),
+    }
+    for name, figure in figures.items():
+        write_text(place / FIGURES / f"{name}.svg", figure)
     write_json(place / JSON_FILE, facts)
-    write_text(place / PAGE_FILE, description_page.render(facts, seen.sizes, sheets))
+    write_text(place / PAGE_FILE, description_page.render(facts, figures, sheets))

@@ -1,22 +1,19 @@
-"""`description.html`: a data set on one page that needs nothing else."""
+"""`description.html`: a data set on one page that needs nothing else, and has no script."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
-from plotly.offline import get_plotlyjs
 
 from automl_flowers.data import explore
-from automl_flowers.reports import figures_data
-from automl_flowers.reports.embedding import embed, policy_for, resource, template_environment
+from automl_flowers.reports.embedding import resource, template_environment
 from automl_flowers.reports.sheets import Sheet
 
 MOST_PROBLEMS = 1000
@@ -25,16 +22,15 @@ MOST_PROBLEMS = 1000
 _QUALITY = 80
 
 
-def render(facts: dict[str, Any], sizes: Counter[tuple[int, int]], sheets: Sequence[Sheet]) -> str:
+def render(facts: dict[str, Any], figures: Mapping[str, Markup], sheets: Sequence[Sheet]) -> str:
     """Return the page.
 
     Args:
         facts: From `automl_flowers.data.explore.summary_of`.
-        sizes: How many images have which width and height.
+        figures: SVG by name: `classes` and `sizes`.
         sheets: The pictures as they are, those beside all strengths of augmentation, and one
             sheet for each strength.
     """
-    scripts = {"plotly": str(get_plotlyjs()), "script": resource("report.js")}
     page = template_environment().get_template("description.html.j2")
     pictures, compared, *strengths = sheets
     return page.render(
@@ -43,18 +39,13 @@ def render(facts: dict[str, Any], sizes: Counter[tuple[int, int]], sheets: Seque
         absent_line=explore.absent_line,
         size_line=explore.size_line,
         lost_line=explore.lost_line,
-        figures={
-            "classes": embed(figures_data.classes(facts["per_class"], facts["class_weights"])),
-            "sizes": embed(figures_data.sizes(sizes)),
-        },
+        figures=figures,
         pictures=pictures,
         compared=compared,
         strengths=strengths,
         uri=_data_uri,
         problems=facts["problems"][:MOST_PROBLEMS],
         style=Markup(resource("report.css")),  # noqa: S704 - ours
-        policy=policy_for(scripts.values()),
-        **{name: Markup(source) for name, source in scripts.items()},  # noqa: S704 - ours
     )
 
 

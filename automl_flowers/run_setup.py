@@ -35,7 +35,6 @@ from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
 from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.data.sources.records import RecordFeatures
-from automl_flowers.durations import say_seconds
 from automl_flowers.environment import describe_environment
 from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.files import read_json, write_json, write_text
@@ -50,7 +49,7 @@ from automl_flowers.modeling.backbones import (
 from automl_flowers.run_folder import RUNS, RunFolder
 from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
-from automl_flowers.tuning.plans import make_plan
+from automl_flowers.tuning.plans import describe_plan
 from search_spaces.backbones import get_backbone
 from search_spaces.hyperparameters import Value
 from search_spaces.portfolio import parse_recipes
@@ -439,23 +438,8 @@ def announce(
         absent = data.manifest.absent_classes(split)
         if absent:
             reporter.say(f"data: {absent_line(split, data.manifest.num_classes, absent)}")
-    size = f"{config.max_epochs} epochs of {counts['train']} images"
-    if config.is_endless:
-        plan = make_plan(config.model_copy(update={"time_budget": None}))
-        cost = f"recipes of up to {size} for {say_seconds(config.time_budget or 0)}"
-    else:
-        recipes, epochs = sum(bracket[0].size for bracket in plan), count_epochs(plan)
-        most = "about" if config.oracle == "pasha" else "at most"  # see `pasha.plan_rounds`
-        guess = f", about {say_seconds(epochs * epoch_seconds)}" if epoch_seconds else ""
-        brackets = "1 bracket" if len(plan) == 1 else f"{len(plan)} brackets"
-        cost = (
-            f"{recipes} recipes in {brackets}, {most} {epochs} epochs of "
-            f"{counts['train']} images{guess}"
-        )
-        reporter.plan(epochs)
-    reporter.say(f"space {space.name}, {config.oracle}: {cost}; run folder {run.path}")
-    for number, bracket in enumerate(plan):
-        rounds = ", then ".join(
-            f"{r.size} x epochs {r.first_epoch + 1}-{r.last_epoch}" for r in bracket if r.size
-        )
-        reporter.say(f"  bracket {number}: {rounds}")
+    reporter.say(f"run folder: {run.path}")
+    if not config.is_endless:
+        reporter.plan(count_epochs(plan))
+    for line in describe_plan(config, counts["train"], space.name, epoch_seconds):
+        reporter.say(line)

@@ -81,6 +81,11 @@ class Costs:
     builds: Sequence[float]
     forward: Mapping[tuple[str, int], float]
 
+    @property
+    def rest_on_evidence(self) -> bool:
+        """Whether anything of this run was measured; without, they are the same everywhere."""
+        return bool(self.epochs or self.forward)
+
     def epoch(self, recipe: Recipe) -> float:
         """Return the seconds that an epoch of a recipe takes."""
         wanted = Architecture.of(recipe)

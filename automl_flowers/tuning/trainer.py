@@ -18,6 +18,7 @@ import tensorflow as tf
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.data.pipeline import Examples, count_steps
 from automl_flowers.data.prepare import ImageData
+from automl_flowers.errors import UserError
 from automl_flowers.files import sha256_of
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.modeling.classifier import Architecture, describe
@@ -34,7 +35,7 @@ from automl_flowers.tuning.callbacks import (
 )
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.cost import PROGRAMS_ALIVE
-from automl_flowers.tuning.search import DivergedError, InfeasibleError, OnEpoch
+from automl_flowers.tuning.search import InfeasibleError, OnEpoch
 from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
 
@@ -226,7 +227,8 @@ class Trainer:
         """Time what training a recipe takes, on a part of the images; its program stays alive.
 
         Returns:
-            None if memory does not suffice: `train` will find out what does.
+            None if it cannot be trained so, as where memory does not suffice: `train` will find
+            out what can be done, and a trial that fails is its own.
         """
         started = time.perf_counter()
         examples, val = (self.examples(split, recipe.image_size) for split in ("train", "val"))
@@ -250,10 +252,10 @@ class Trainer:
             time_epoch(few)
             traced = time.perf_counter() - started
             seconds = time_epoch(more)
-        except (tf.errors.ResourceExhaustedError, MemoryError):
+        except UserError:
+            raise
+        except Exception:
             self._programs.clear()
-            return None
-        except DivergedError:
             return None
         return Timing(build=max(traced - seconds * more / few, 0.0), epoch=more * seconds)
 

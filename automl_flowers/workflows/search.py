@@ -76,7 +76,8 @@ def search(
         costs = learn_costs((), forward)
         if config.time_budget and given.max_epochs is None and not run.config.exists():
             budget = Budget(config.time_budget, started=started)
-            costs = _measured(costs, trainer, typical, budget, reporter)
+            if is_tight(trainer.num_epochs, typical, costs, budget.left):
+                costs = _rehearsed(costs, trainer, typical, reporter)
             config = _with_horizon(config, given, typical, costs, budget)
         with Ledger(run.ledger, writable=True) as ledger:
             config = run_setup.begin(config, run, space, accelerator, ledger, reporter)
@@ -84,7 +85,9 @@ def search(
             plan = make_plan(config)
             if ledger.trials():
                 costs = learn_costs(ledger.trials(), forward)
-            epoch_seconds = costs.epoch(typical) if forward or costs.epochs else None
+            if not costs.rest_on_evidence:
+                costs = _rehearsed(costs, trainer, typical, reporter)
+            epoch_seconds = costs.epoch(typical) if costs.rest_on_evidence else None
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
             if not ledger.trials():
                 run_setup.warn_about_augmentation(config, worth, data, reporter)
@@ -111,12 +114,8 @@ def search(
     return SearchResult(run.path, tuple(trials), config.objective)
 
 
-def _measured(
-    guessed: Costs, trainer: Trainer, typical: Recipe, budget: Budget, reporter: Reporter
-) -> Costs:
-    """Return costs, of a typical recipe measured by a rehearsal where much hangs on them."""
-    if not is_tight(trainer.num_epochs, typical, guessed, budget.left):
-        return guessed
+def _rehearsed(guessed: Costs, trainer: Trainer, typical: Recipe, reporter: Reporter) -> Costs:
+    """Return costs, of a typical recipe measured by a rehearsal if memory suffices for it."""
     timing = trainer.rehearse(typical)
     if timing is None:
         return guessed

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -26,12 +27,20 @@ def read_rows(text):
 
 
 @pytest.fixture(scope="module")
-def searched(cli, pictures, space, tmp_path_factory):
+def search_of_four(cli, pictures, space, tmp_path_factory):
+    """The run folder of a search, what it prints for scripts, and what it tells meanwhile."""
     run = tmp_path_factory.mktemp("runs") / "main"
-    result = cli.json(
+    result = cli(
         *("search", "--data", pictures, "--run", run, "--space", space),
-        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0),
+        *("--max-epochs", 3, "--max-recipes", 4, "--seed", 0, "--json"),
     )
+    assert result.exit_code == 0, result.stderr
+    return run, json.loads(result.stdout), result.stderr
+
+
+@pytest.fixture(scope="module")
+def searched(search_of_four):
+    run, result, _ = search_of_four
     return run, result
 
 
@@ -49,6 +58,41 @@ def test_search_prints_what_scripts_rely_on(searched):
     assert result["recipes"] == 4
     assert 0 <= result["best"]["val_macro_f1"] <= 1
     assert result["best"]["recipe"]["backbone"] == "efficientnet_lite0"
+
+
+COST = re.compile(
+    r"^space \w+, hyperband: (\d+) recipes in .*, at most (\d+) epochs of (\d+) images, "
+    r"about \d+ (?:s|min)$\n(?:  bracket \d+: .*\n)+",
+    re.M,
+)
+"""What is told of a search before it begins: its cost, then a line a bracket."""
+
+
+def before_the_first_trial(told):
+    before, trial, _ = told.partition("\ntrial 0000 (new)")
+    assert trial
+    return before + "\n"
+
+
+def test_rounds_and_cost_are_told_before_the_first_trial(search_of_four):
+    *_, told = search_of_four
+
+    before = before_the_first_trial(told)
+    assert COST.search(before).groups() == ("4", "8", "18")
+    assert "\n  bracket 0: 3 x epochs 1-1, then 1 x epochs 2-3\n" in before
+    assert "probe efficientnet_lite0" in before  # which says what it will cost
+
+
+def test_without_probes_a_rehearsal_says_what_a_search_will_cost(cli, pictures, space, tmp_path):
+    result = cli(
+        *("search", "--data", pictures, "--run", tmp_path / "run", "--space", space),
+        *("--max-epochs", 1, "--max-recipes", 1, "--probe", "off"),
+    )
+
+    before = before_the_first_trial(result.stderr)
+    assert COST.search(before).groups() == ("1", "1", "18")
+    assert re.search(r"^rehearsed efficientnet_lite0.*: about [\d.]+ s an epoch$", before, re.M)
+    assert "probe " not in before
 
 
 def test_effective_configuration_is_written(searched, pictures):

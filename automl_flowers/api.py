@@ -71,8 +71,8 @@ def search(
         data: Folder of images, CSV file, TFRecords, or a name on Kaggle; None for the embedded
             default, drawn flowers.
         run: Run folder; None for one below `runs/` that is named after the settings.
-        record_features: What TFRecords call the index of a class (`label`) and the `id`, where
-            these have unusual names.
+        record_features: What TFRecords call the index of a class (`label`), the `id` and the
+            picture (`image`), where these have unusual names.
         space: What may be chosen: a preset's name, a YAML file, a `Space`, or a mapping as in
             such a file. None for `demo` with the embedded default, else `petals` with an
             accelerator and `small` without.

@@ -65,7 +65,10 @@ ConfigFile = Annotated[
 ]
 RecordNames = Annotated[
     str | None,
-    typer.Option(metavar="label=NAME,id=NAME", help="What TFRecords call these, if unusual."),
+    typer.Option(
+        metavar="label=NAME,id=NAME,image=NAME",
+        help="What TFRecords call these, some or all, if unusual.",
+    ),
 ]
 Leaks = Annotated[
     str | None,
@@ -485,24 +488,25 @@ def data_map_labels(
         list[str], typer.Argument(help="External data, as `ensemble --external` takes them.")
     ],
     out: Annotated[Path, typer.Option(help="YAML file to write, for `ensemble --label-map`.")],
+    record_features: RecordNames = None,
+    quiet: Quiet = None,
     json_output: Json = None,
 ) -> None:
     """Write which external classes may be ours, for a person to accept."""
 
     def go() -> None:
-        from automl_flowers.data import suggest_labels
-        from automl_flowers.data.collections import locate_sources, source_names
-        from automl_flowers.data.locate import locate
-        from automl_flowers.data.sources import open_data
+        from automl_flowers.console import progress_bars
+        from automl_flowers.data_map_labels import map_labels
 
-        ours = open_data(locate(address, _say)).class_names
-        theirs = locate_sources(external, _say)
-        suggestions = {
-            name: suggest_labels.suggest(open_data(place), ours)
-            for name, place in zip(source_names(theirs), theirs, strict=True)
-        }
-        suggest_labels.write_label_map(out, suggestions)
-        facts = {**suggest_labels.summary_of(suggestions), "label_map": str(out)}
+        with contextlib.closing(progress_bars(quiet=bool(quiet))) as bars:
+            facts = map_labels(
+                address,
+                external,
+                out,
+                features=_features(record_features),
+                say=_say,
+                on_progress=bars.counting,
+            )
         _print_result(facts, bool(json_output), _fact_lines)
 
     _run(go)
@@ -558,6 +562,7 @@ def data_convert(
         int | None, typer.Option(help="Resize to this many pixels; without it, bytes are kept.")
     ] = None,
     record_features: RecordNames = None,
+    quiet: Quiet = None,
     json_output: Json = None,
 ) -> None:
     """Write any data set as TFRecords in the competition's layout."""
@@ -567,7 +572,7 @@ def data_convert(
         from automl_flowers.data import convert
         from automl_flowers.data.locate import locate
 
-        with contextlib.closing(progress_bars()) as bars:
+        with contextlib.closing(progress_bars(quiet=bool(quiet))) as bars:
             made = convert.convert(
                 locate(address, _say),
                 out,
@@ -597,6 +602,7 @@ def data_augment(
     ] = None,
     image_size: Annotated[int, typer.Option(min=16, max=1024, help="Pixels.")] = 128,
     record_features: RecordNames = None,
+    quiet: Quiet = None,
     json_output: Json = None,
 ) -> None:
     """Measure how many pictures a strength of augmentation makes unrecognisable."""
@@ -608,7 +614,7 @@ def data_augment(
         from automl_flowers.data.locate import locate
 
         address = locate(data, _say) if data else str(synthetic.embedded_default())
-        with contextlib.closing(progress_bars()) as bars:
+        with contextlib.closing(progress_bars(quiet=bool(quiet))) as bars:
             facts = data_augment.inspect(
                 address,
                 augmentation,

@@ -111,8 +111,8 @@ class RunConfig(pydantic.BaseModel):
     Attributes:
         data: Folder, TFRecords or glob; None for the embedded default.
         run: Run folder; None for one below `runs/` that is named after the settings.
-        record_features: What TFRecords call the index of a class (`label`) and the `id`, where
-            these have unusual names; also written `label=flower,id=name`.
+        record_features: What TFRecords call the index of a class (`label`), the `id` and the
+            picture (`image`), where these have unusual names; also written `label=flower,id=name`.
         seed: Any integer.
         space: Preset, YAML file or the content of one; None for `demo` with the embedded
             default, else `petals` with an accelerator and `small` without.
@@ -172,9 +172,9 @@ class RunConfig(pydantic.BaseModel):
 
     data: str | None = None
     run: str | None = None
-    record_features: Annotated[dict[Literal["label", "id"], str], BeforeValidator(_as_pairs)] = (
-        Field(default_factory=dict)
-    )
+    record_features: Annotated[
+        dict[Literal["label", "id", "image"], str], BeforeValidator(_as_pairs)
+    ] = Field(default_factory=dict)
     seed: int = 0
     space: str | dict[str, Any] | None = None
     backbones: Names | None = None

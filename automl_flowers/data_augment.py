@@ -37,7 +37,7 @@ def inspect(
         name: Of one strength; None for all.
         out: PNG file to write: pictures and versions of them, a row a picture, or a row a strength.
         image_size: Pixels of a side.
-        features: What TFRecords call their label and id.
+        features: What TFRecords call their label, id and picture.
         on_progress: Hears of measuring.
 
     Returns:

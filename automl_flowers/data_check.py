@@ -42,7 +42,7 @@ def check(
         data: Address of our data; None for the run's.
         external: Addresses of more training data; None for the run's, if there is a run.
         label_map: YAML file from external class names to ours.
-        record_features: What TFRecords call their label and id; None for the run's.
+        record_features: What TFRecords call their label, id and picture; None for the run's.
         run: Run folder, for its data and how it divided them.
         out: Folder to write to; by default the run's, else `leaks/`.
         quiet: Show no progress; it is shown in a terminal only.

@@ -38,7 +38,7 @@ def describe(
 
     Args:
         data: Address of the data set; None for the run's.
-        record_features: What TFRecords call their label and id; None for the run's.
+        record_features: What TFRecords call their label, id and picture; None for the run's.
         run: Run folder: its data, as it divided them; it gets the page.
         out: Folder that gets the page instead. Without either, nothing is written.
         quiet: Show no progress; it is shown in a terminal only.

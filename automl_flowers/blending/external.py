@@ -90,7 +90,7 @@ def read_sources(
         image_size: At which to compare and probe, in pixels.
         cache: Folder of decoded images.
         largest_size: As for `automl_flowers.data.prepare.prepare`.
-        record_features: What TFRecords call their label and id.
+        record_features: What TFRecords call their label, id and picture.
         leaks: What is done with external images that are copies of evaluation images.
         scored_on: Splits of ours whose images are evaluation images.
         bad_images: How many images of each data set may be bad, from `bad_images.parse_policy`.

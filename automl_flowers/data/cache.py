@@ -205,7 +205,7 @@ def cache_key(rows: pd.DataFrame, how: str) -> str:
     """Return digits that change with the rows, their files or `how` they are decoded."""
     digest = hashlib.sha256(how.encode())
     stamps = {path: _stamp(path) for path in rows["path"].unique()}
-    for row in rows[["id", "path", "offset", "length"]].itertuples(index=False):
+    for row in rows[["id", "path", "offset", "length", "feature"]].itertuples(index=False):
         digest.update(repr((*row, stamps[row.path])).encode())
     return digest.hexdigest()[:16]
 

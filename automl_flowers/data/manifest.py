@@ -9,6 +9,7 @@ Columns:
     path    str    the file that holds the bytes; local, or `gs://`
     offset  int    first byte of the TFRecord payload in that file, or -1: the file is the image
     length  int    bytes of the payload, or -1: up to the end of the file
+    feature str    what the record calls its picture where somebody said so, else empty
 
 Rows are ordered by id, whatever the source, so the same pictures give the same order, the same
 seeds and the same numbers from folders and from TFRecords.
@@ -26,9 +27,10 @@ import pandas as pd
 from automl_flowers.errors import DataError
 from automl_flowers.files import atomic_path
 
-COLUMNS = ("id", "label", "split", "source", "path", "offset", "length")
+COLUMNS = ("id", "label", "split", "source", "path", "offset", "length", "feature")
 SPLITS = ("train", "val", "blend", "test", "external")
 UNKNOWN = -1
+_TYPES = {"label": "int64", "offset": "int64", "length": "int64", "feature": "category"}
 _ROWS_AT_ONCE = 65_536
 
 
@@ -91,7 +93,7 @@ def make_manifest(
     """Build a manifest: order the rows by id and check them.
 
     Args:
-        rows: Tuples in the order of `COLUMNS`.
+        rows: Tuples in the order of `COLUMNS`, without the last: no image has a feature's name.
         class_names: Names in the order of the labels.
         problems: What the reader skipped.
 
@@ -101,11 +103,11 @@ def make_manifest(
     Raises:
         DataError: If two rows have the same id, or a label has no class name.
     """
-    iterator, parts = iter(rows), []
+    iterator, parts, columns = iter(rows), [], list(COLUMNS[:-1])
     while part := list(itertools.islice(iterator, _ROWS_AT_ONCE)):
-        parts.append(pd.DataFrame(part, columns=list(COLUMNS)))
-    table = pd.concat(parts or [pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
-    return check_manifest(table, class_names, problems)
+        parts.append(pd.DataFrame(part, columns=columns))
+    table = pd.concat(parts or [pd.DataFrame(columns=columns)], ignore_index=True)
+    return check_manifest(table.assign(feature=""), class_names, problems)
 
 
 def check_manifest(
@@ -121,7 +123,7 @@ def check_manifest(
     Raises:
         DataError: As `make_manifest`.
     """
-    table = table.astype({"label": "int64", "offset": "int64", "length": "int64"})
+    table = table.astype(_TYPES)
     table = table.sort_values("id", kind="stable", ignore_index=True)
     names = tuple(class_names)
     twice = table["id"][table["id"].duplicated()]

@@ -18,6 +18,7 @@ class _Place(NamedTuple):
     path: str
     offset: int
     length: int
+    feature: str
 
 
 class StreamedImages:
@@ -31,6 +32,7 @@ class StreamedImages:
     def __init__(self, rows: pd.DataFrame, image_size: int) -> None:
         self._paths = rows["path"].to_numpy(object)
         self._offsets, self._lengths = rows["offset"].to_numpy(), rows["length"].to_numpy()
+        self._features = rows["feature"].array
         self.shape = (len(rows), image_size, image_size, 3)
 
     def __getitem__(self, rows: npt.NDArray[np.int64], /) -> npt.NDArray[np.uint8]:
@@ -45,7 +47,8 @@ class StreamedImages:
         return images
 
     def _decode(self, row: np.int64) -> npt.NDArray[np.uint8]:
-        place = _Place(self._paths[row], int(self._offsets[row]), int(self._lengths[row]))
+        offset, length = int(self._offsets[row]), int(self._lengths[row])
+        place = _Place(self._paths[row], offset, length, self._features[row])
         return decode_image(read_image_bytes(place), self.shape[1])
 
 

@@ -25,9 +25,12 @@ def test_columns_and_types_hold_without_a_single_row():
     manifest = make_manifest([], ["daisy"])
 
     assert tuple(manifest.rows.columns) == COLUMNS
-    assert [str(manifest.rows[name].dtype) for name in ("label", "offset", "length")] == [
-        "int64"
-    ] * 3
+    assert [
+        str(manifest.rows[name].dtype) for name in ("label", "offset", "length", "feature")
+    ] == [
+        *3 * ["int64"],
+        "category",
+    ]
 
 
 def test_a_split_has_its_rows_in_order_and_counts_them_afresh():
@@ -89,6 +92,7 @@ def test_what_is_saved_is_what_was_there(tmp_path):
 
     save_manifest(manifest, tmp_path / "run" / "manifest.csv")
 
-    read = pd.read_csv(tmp_path / "run" / "manifest.csv", keep_default_na=False)
+    types = {"feature": "category"}
+    read = pd.read_csv(tmp_path / "run" / "manifest.csv", dtype=types, keep_default_na=False)
     pd.testing.assert_frame_equal(read, manifest.rows, check_dtype=False)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["manifest.csv"]

@@ -12,7 +12,7 @@ from PIL import Image
 from automl_flowers.data import cache as cache_module
 from automl_flowers.data import prepare as prepare_module
 from automl_flowers.data.convert import convert
-from automl_flowers.data.manifest import SPLITS, make_manifest
+from automl_flowers.data.manifest import SPLITS, check_manifest
 from automl_flowers.data.prepare import prepare, read, remember
 from automl_flowers.errors import DataError, RunError
 
@@ -316,7 +316,7 @@ def test_images_without_a_label_where_one_is_needed_are_an_error(
     known = prepare_module.open_data(str(divided))
     rows = known.rows.copy()
     rows.loc[rows["split"] == split, "label"] = -1
-    unlabelled = make_manifest(rows.itertuples(index=False, name=None), known.class_names)
+    unlabelled = check_manifest(rows, known.class_names)
     monkeypatch.setattr(prepare_module, "open_data", lambda *_arguments, **_options: unlabelled)
 
     with pytest.raises(DataError, match=f"images of the `{split}` split have no label") as error:

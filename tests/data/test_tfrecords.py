@@ -371,7 +371,7 @@ def test_a_record_that_is_no_labelled_image_is_left_out(
     assert _reason(manifest).startswith(reason)
 
 
-JPEG = b"\xff\xd8\xff pixels"
+JPEG, OTHER = b"\xff\xd8\xff pixels", b"\xff\xd8\xff a mask"
 
 
 def serialise_named(**features):
@@ -395,6 +395,10 @@ def serialise_named(**features):
         ({"image": JPEG, "flower": 4, "class": 0}, {"label": "flower"}, ("a.tfrec#0", 4)),
         ({"image": JPEG, "class": 1, "name": b"r"}, {"id": "name"}, ("r", 1)),
         ({"image": JPEG, "class": 1, "id": b"i"}, {"id": "name", "label": "flower"}, ("i", 1)),
+        ({"photo": JPEG, "mask": OTHER, "class": 1}, {"image": "photo"}, ("a.tfrec#0", 1)),
+        ({"photo": JPEG, "image": OTHER, "class": 1}, {"image": "photo"}, ("a.tfrec#0", 1)),
+        ({"image": JPEG, "class": 1}, {"image": "photo"}, ("a.tfrec#0", 1)),
+        ({"photo": JPEG, "m": OTHER, "f": 3}, {"image": "photo", "label": "f"}, ("a.tfrec#0", 3)),
     ],
 )
 def test_records_of_other_projects_are_read(tmp_path, write_records, features, names, row):
@@ -404,6 +408,7 @@ def test_records_of_other_projects_are_read(tmp_path, write_records, features, n
 
     assert table(manifest) == [(f"train/{row[0]}" if "#" in row[0] else row[0], row[1], "train")]
     assert images.read_image_bytes(manifest.rows.iloc[0]) == JPEG
+    assert images.read_image_bytes(next(manifest.rows.itertuples())) == JPEG
 
 
 def test_it_is_said_what_a_record_has_instead(tmp_path, write_records, serialise):

@@ -40,7 +40,7 @@ def open_data(
         image_size: Wanted pixels, where the data set comes in several sizes.
         source: Short name of the data set; by default the last part of the address that is not
             a wildcard, split or size folder.
-        features: What TFRecords call their label and id.
+        features: What TFRecords call their label, id and picture.
         on_progress: Called with the TFRecord files read and their number.
 
     Returns:

@@ -63,7 +63,7 @@ def read_image_bytes(row: Any) -> bytes:
 
     Args:
         row: Anything with the attributes `path`, `offset` and `length`, such as a tuple of
-            `rows.itertuples()`.
+            `rows.itertuples()`; of a record also `feature`, if its picture was given a name.
 
     Returns:
         The whole file, or the picture of the record at `offset`, its checksum verified.
@@ -76,7 +76,7 @@ def read_image_bytes(row: Any) -> bytes:
             return file.read()
         try:
             payload = read_payload(file, int(row.offset), int(row.length))
-            return _image_of(payload)
+            return _image_of(payload, getattr(row, "feature", ""))
         except DataError as error:
             raise DataError(f"In `{row.path}`: {error}", hint=error.hint) from error
 
@@ -190,8 +190,8 @@ def _guarded(decode: Callable[[bytes, int], T], data: bytes, size: int) -> T:
         raise DataError(f"The image is damaged: {reason}.") from error
 
 
-def _image_of(payload: bytes) -> bytes:
-    image = image_feature(parse_example(payload))
+def _image_of(payload: bytes, name: str) -> bytes:
+    image = image_feature(parse_example(payload), name)
     if image is None:
         raise DataError("The record's `image` must be one string of bytes.")
     return image

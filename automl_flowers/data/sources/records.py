@@ -41,17 +41,20 @@ class RecordFeatures:
     Attributes:
         label: Names of the class index, an integer.
         id: Names of the id, one line of text.
+        image: Name of the picture, or empty: one of `IMAGE_NAMES`, or the only feature that begins
+            as a picture does. It counts where a record has it.
     """
 
     label: tuple[str, ...] = ("class", "label", "image/class/label")
     id: tuple[str, ...] = ("id",)
+    image: str = ""
 
     @classmethod
     def named(cls, names: Mapping[Any, str]) -> RecordFeatures:
-        """Return the usual names behind those that a person gave, by `label` and `id`."""
+        """Return the usual names behind those that a person gave, by `label`, `id` and `image`."""
         usual = cls()
         label, id_ = ([names[what]] if what in names else [] for what in ("label", "id"))
-        return cls((*label, *usual.label), (*id_, *usual.id))
+        return cls((*label, *usual.label), (*id_, *usual.id), names.get("image", ""))
 
 
 USUAL_FEATURES = RecordFeatures()
@@ -166,12 +169,17 @@ def bytes_feature(features: Any, name: str) -> bytes | None:
     return bytes(values[0]) if len(values) == 1 else None
 
 
-def image_feature(features: Any) -> bytes | None:
+def image_feature(features: Any, given: str = "") -> bytes | None:
     """Return the encoded picture in a record's features, or None if it is not clear which it is.
 
-    That is the one with a usual name; of none has, the only feature that begins as a picture does.
+    That is the one with the name that was given, or else with a usual one; if none has, the only
+    feature that begins as a picture does.
+
+    Args:
+        features: From `parse_example`.
+        given: What a person calls the picture, or empty.
     """
-    for name in IMAGE_NAMES:
+    for name in (given, *IMAGE_NAMES):
         if value := bytes_feature(features, name):
             return value
     values = [bytes_feature(features, name) for name in sorted(features)]

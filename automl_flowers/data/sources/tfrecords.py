@@ -70,7 +70,7 @@ class _Shard:
     lengths: array[int] = field(default_factory=partial(array, "q"))
     problems: list[Problem] = field(default_factory=list)
 
-    def table(self, source: str) -> pd.DataFrame:
+    def table(self, source: str, feature: str) -> pd.DataFrame:
         """Return its rows of the manifest."""
         return pd.DataFrame(
             {
@@ -81,6 +81,7 @@ class _Shard:
                 "path": self.path,
                 "offset": np.array(self.offsets, np.int64),
                 "length": np.array(self.lengths, np.int64),
+                "feature": pd.Categorical([feature]).repeat(len(self.ids)),
             }
         )
 
@@ -107,7 +108,7 @@ def read_tfrecords(
         source: Short name of the data set, for the manifest's `source` column.
         image_size: Wanted pixels. Of several sizes the smallest that is big enough is read, or
             the largest if none is or this is None.
-        features: What the records call their label and id.
+        features: What the records call their label, id and picture.
         on_progress: Called with the files read and their number.
 
     Returns:
@@ -128,10 +129,10 @@ def read_tfrecords(
             f"None of the {len(shards)} TFRecord files at `{pattern_or_root}` holds an image that "
             f"can be used. The first problem, at `{problems[0].path}`: {problems[0].reason}",
             hint="every record needs a picture and, but for test images, the index of its class; "
-            "if that has another name here, say which with `--record-features label=NAME`",
+            "if these have other names here, say which: `--record-features image=NAME,label=NAME`",
         )
     _label_tests(read, shards)
-    table = pd.concat([shard.table(source) for shard in read], ignore_index=True)
+    table = pd.concat([shard.table(source, features.image) for shard in read], ignore_index=True)
     names = _class_names(shards, num_labels=1 + int(table["label"].max()))
     return check_manifest(table, names, problems)
 
@@ -231,7 +232,7 @@ def _read_record(
 ) -> tuple[str, int]:
     """Return id and label of a record that holds a picture."""
     features = parse_example(record.payload)
-    if not image_feature(features):
+    if not image_feature(features, names.image):
         raise DataError(
             f"The record's `image` must be one string of bytes.{_what_there_is(features)}"
         )

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ensembles._comparable import comparable_to
 from ensembles._members import Members
 from ensembles.averaging import uniform_weights
 from ensembles.blend import Blend, plain_blend
@@ -100,7 +101,17 @@ def _fit_uniform(members: Members, rows: np.ndarray) -> Blend:
     return plain_blend(uniform_weights(len(members)))
 
 
+def _fit_comparable(members: Members, rows: np.ndarray) -> Blend:
+    kept = comparable_to(_best_of(members, rows), members.labels[rows], members.votes[:, rows])
+    return plain_blend(kept / kept.sum())
+
+
 def _fit_single(members: Members, rows: np.ndarray) -> Blend:
+    return plain_blend(np.eye(len(members))[_best_of(members, rows)])
+
+
+def _best_of(members: Members, rows: np.ndarray) -> int:
+    """Return the member with the best macro F1 on some examples; of equals by log loss."""
     labels = members.labels[rows]
     true = members.true_class(members.probabilities)[:, rows]
     ranks = [
@@ -111,8 +122,7 @@ def _fit_single(members: Members, rows: np.ndarray) -> Blend:
         )
         for m in range(len(members))
     ]
-    best = max(range(len(members)), key=ranks.__getitem__)
-    return plain_blend(np.eye(len(members))[best])
+    return max(range(len(members)), key=ranks.__getitem__)
 
 
 def _fit_geometric(members: Members, rows: np.ndarray) -> Blend:
@@ -153,6 +163,7 @@ def _blend(kind: str, weights: np.ndarray, temperatures: np.ndarray) -> Blend:
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "uniform": Rule("the plain mean", _fit_uniform, takes_prior=False),
+        "comparable": Rule("the mean of comparable members", _fit_comparable, takes_prior=False),
         "single": Rule("the best single member", _fit_single, takes_prior=False),
         "geometric": Rule("the geometric mean", _fit_geometric, takes_prior=True),
         "greedy": Rule("greedy selection", _fit_greedy, takes_prior=True),
@@ -160,5 +171,5 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "cma": Rule("the mean weighted by CMA-ES", _fit_evolved, takes_prior=True),
     }
 )
-"""By name, ordered by how much is learnt from the labelled images: nothing, which member, a
-temperature of each, and weights as well."""
+"""By name, ordered by how much is learnt from the labelled images: nothing, which members are
+broken, which is the best, a temperature of each, and weights as well."""

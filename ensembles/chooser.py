@@ -59,7 +59,8 @@ class Choice:
 
     Attributes:
         blend: To apply with `ensembles.blend.apply_blend`.
-        rule: `"uniform"`, `"single"`, `"geometric"`, `"greedy"`, `"weighted"` or `"cma"`.
+        rule: `"uniform"`, `"comparable"`, `"single"`, `"geometric"`, `"greedy"`, `"weighted"` or
+            `"cma"`.
         is_fitted: Whether anything was learnt from the labelled images.
         reason: Why this rule, one or two sentences for people.
         naive: On the images that the blend was fitted on, too good if anything was; with the
@@ -106,8 +107,9 @@ def choose_blend(
     and three times over. Of the rules within one standard error of the best, and no worse than
     the best single member, the one that learns least is taken and fitted on all images.
 
-    Nothing is fitted, and the members count equally, where there are fewer labelled images than
-    ten a class. A class without images is said to be rare by the prior and left out of macro F1.
+    Where there are fewer labelled images than ten a class, the members count equally; but one that
+    is worse than the best of them beyond chance is left out (`"comparable"`). A class
+    without images is said to be rare by the prior and left out of macro F1.
 
     Memory is the input, as float32, twice over. 50 members, 12,753 images and 104 classes take
     about a minute.
@@ -119,9 +121,9 @@ def choose_blend(
             `(num_models, num_examples, num_classes)`.
         num_new: For how many new images to predict the score; None for very many.
         min_images_per_class: Labelled examples to a class, on average over `num_classes`,
-            below which nothing is fitted; at least 2.
-        rules: What to compare; beside the default there is `"cma"`. Without `"single"` the blend
-            may be worse than the best member.
+            below which no more is fitted; at least 2.
+        rules: What to compare; beside the default there are `"comparable"` and `"cma"`. Without
+            `"single"` the blend may be worse than the best member.
         num_repeats: How often the examples are dealt to folds, at least 1.
         num_folds: Folds, at least 2.
         seed: Of the folds.
@@ -156,13 +158,17 @@ def choose_blend(
         reason = (
             f"{num_images:,} labelled images over {num_classes} classes are "
             f"{num_images / num_classes:.1f} a class, fewer than the {min_images_per_class} that "
-            f"fitting a blend takes, so the {num_models} members count equally."
+            f"fitting a blend takes, so the {num_models} members count equally"
         )
-        return _unfitted(members, "uniform", reason, num_new)
+        rules = ("comparable",)
+        if len(set(_fit_to_all(Candidate("comparable"), members).weights)) == 1:
+            return _unfitted(members, "uniform", f"{reason}.", num_new)
     candidates = candidates_of(rules)
     crossed = cross_fit(
         candidates, members, num_repeats=num_repeats, num_folds=num_folds, seed=seed
     )
+    if not is_enough:
+        return _comparable(members, crossed, reason, num_new)
     verdict = judge(candidates, labels, crossed.predicted, num_classes)
     return _fitted(members, crossed, verdict, num_new)
 
@@ -265,12 +271,7 @@ def _unfitted(
 
 def _fitted(members: Members, crossed: CrossFit, verdict: Verdict, num_new: int | None) -> Choice:
     labels, chosen = members.labels, verdict.chosen
-    everything = np.arange(len(labels))
-    blend = next(
-        blend
-        for candidate, blend, _ in fit_candidates([chosen], members, everything)
-        if candidate == chosen
-    )
+    blend = _fit_to_all(chosen, members)
     predicted = apply_blend(blend, members.probabilities)
     naive = count_classes(labels, predicted.argmax(axis=-1), members.num_classes)
     nested = crossed.nested_counts()
@@ -290,6 +291,32 @@ def _fitted(members: Members, crossed: CrossFit, verdict: Verdict, num_new: int 
         without_members=_crossed_scores_without(members, crossed, chosen),
         with_members=crossed.counts(chosen).macro_f1,
         diversity=diversity_of_votes(labels, members.votes),
+    )
+
+
+def _fit_to_all(candidate: Candidate, members: Members) -> Blend:
+    everything = np.arange(len(members.labels))
+    fits = fit_candidates([candidate], members, everything)
+    return next(blend for fitted, blend, _ in fits if fitted == candidate)
+
+
+def _comparable(members: Members, crossed: CrossFit, reason: str, num_new: int | None) -> Choice:
+    """Return the mean of comparable members, of which there are fewer than members."""
+    verdict = judge(crossed.candidates, members.labels, crossed.predicted, members.num_classes)
+    choice = _fitted(members, crossed, verdict, num_new)
+    blend = replace(choice.blend, global_temperature=1.0)
+    scores = [
+        count_classes(members.labels, votes, members.num_classes).macro_f1
+        for votes in members.votes
+    ]
+    left_out = [m for m, weight in enumerate(blend.weights) if weight == 0.0]
+    listed = " and ".join(f"member {m + 1} ({scores[m]:.4f})" for m in left_out)
+    return replace(
+        choice,
+        blend=blend,
+        reason=f"{reason}, without {listed}: macro F1 of the best is {max(scores):.4f}, and the "
+        "difference is beyond chance, more than two standard errors.",
+        candidates=(),
     )
 
 

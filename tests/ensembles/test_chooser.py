@@ -261,8 +261,8 @@ def test_members_without_labels_count_equally_and_have_no_score(simulate):
     assert (choice.naive, choice.nested, choice.expected) == (None, None, None)
 
 
-def test_too_few_images_a_class_leave_members_equal():
-    labels, probabilities = one_strong_of_two(num_examples=39)
+def test_too_few_images_a_class_leave_members_equal(simulate):
+    labels, probabilities = simulate(seed=0, num_models=2, num_examples=39, num_classes=4)
 
     choice = choose_blend(labels, probabilities)
 
@@ -273,6 +273,88 @@ def test_too_few_images_a_class_leave_members_equal():
         "blend takes, so the 2 members count equally."
     )
     assert choice.naive == choice.nested
+
+
+def test_a_broken_member_is_left_out_of_the_mean_of_few_images(simulate):
+    labels, probabilities = simulate(seed=0, num_models=2, num_examples=39, num_classes=4)
+    broken = np.tile(np.eye(4)[0] * 0.97 + 0.0075, (39, 1))
+    members = np.stack([probabilities[0], broken, probabilities[1]])
+
+    choice = choose_blend(labels, members, num_new=100)
+
+    assert choice.rule == "comparable"
+    assert choice.is_fitted
+    assert choice.blend == plain_blend([0.5, 0.0, 0.5])
+    assert choice.nested.score == pytest.approx(macro_f1(labels, average(members[[0, 2]])), abs=0.1)
+    assert choice.without_members[1] == choice.with_members
+    best = max(macro_f1(labels, member) for member in members)
+    assert choice.reason == (
+        "39 labelled images over 4 classes are 9.8 a class, fewer than the 10 that fitting a "
+        f"blend takes, so the 3 members count equally, without member 2 "
+        f"({macro_f1(labels, broken):.4f}): macro F1 of the best is {best:.4f}, and the "
+        "difference is beyond chance, more than two standard errors."
+    )
+
+
+def test_the_only_member_that_works_is_left():
+    labels, probabilities = one_strong_of_two(num_examples=39)
+
+    choice = choose_blend(labels, probabilities)
+
+    assert choice.blend.weights == (0.0, 1.0)
+    assert choice.nested.score == pytest.approx(1.0)
+
+
+def test_who_asks_for_equal_members_gets_them():
+    labels, probabilities = one_strong_of_two(num_examples=39)
+
+    assert uniform_choice(labels, probabilities, "As asked.").blend == plain_blend([0.5, 0.5])
+
+
+@pytest.mark.parametrize("num_models", [2, 3, 8])
+def test_members_that_are_equally_good_are_hardly_ever_left_out(simulate, num_models):
+    left_out = [
+        choose_blend(*simulate(seed, num_models=num_models, num_examples=45)).is_fitted
+        for seed in range(100)
+    ]
+
+    assert np.mean(left_out) <= 0.08
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=SEEDS,
+    num_examples=st.integers(1, 45),
+    skills=st.lists(st.floats(-1.0, 5.0), min_size=2, max_size=5),
+)
+def test_the_mean_of_few_images_is_of_equals_and_has_the_best_in_it(
+    simulate, seed, num_examples, skills
+):
+    stacks = [simulate(seed, 1, num_examples, skill=skill) for skill in skills]
+    labels, members = stacks[0][0], np.concatenate([stack for _, stack in stacks])
+
+    weights = np.array(choose_blend(labels, members, num_repeats=1).blend.weights)
+
+    scores = [macro_f1(labels, member) for member in members]
+    kept = weights > 0.0
+    np.testing.assert_allclose(weights, kept / kept.sum())
+    assert max(scores) == pytest.approx(max(np.array(scores)[kept]))
+    assert num_examples >= 5 or kept.all()
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=SEEDS)
+def test_what_is_left_out_does_not_depend_on_the_order_of_members(simulate, seed):
+    labels, good = simulate(seed, num_models=3, num_examples=40)
+    noise = np.random.default_rng(seed).dirichlet(np.ones(5), size=(1, 40))
+    members = np.concatenate([good, noise.astype(np.float32)])
+    order = np.random.default_rng(seed).permutation(4)
+
+    choice, moved = (
+        choose_blend(labels, stack, num_repeats=1) for stack in (members, members[order])
+    )
+
+    np.testing.assert_allclose(moved.blend.weights, np.array(choice.blend.weights)[order])
 
 
 def test_just_enough_images_a_class_are_fitted():

@@ -37,7 +37,7 @@ def test_split_and_class_folders_become_columns(tmp_path, write_images):
     assert all(Path(path).is_file() for path in manifest.rows["path"])
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation", "dev"])
 def test_val_has_several_names(tmp_path, write_images, name):
     write_images(tmp_path, {**TWO_CLASSES, f"{name}/rose/c.jpg": None})
 

@@ -20,6 +20,7 @@ BUILD = textwrap.dedent(
 
     class TinyFlowers(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.2.0")
+        SPLITS = {"train": (4, 0), "validation": (2, 50), "test": (2, 90)}
 
         def _info(self):
             features = tfds.features.FeaturesDict({
@@ -31,15 +32,25 @@ BUILD = textwrap.dedent(
 
         def _split_generators(self, dl_manager):
             make = self._generate_examples
-            return {"train": make(4, 0), "validation": make(2, 50), "test": make(2, 90)}
+            return {name: make(*which) for name, which in self.SPLITS.items()}
 
         def _generate_examples(self, count, first):
             for number in range(count):
                 image = np.full((8, 6, 3), first + number, np.uint8)
                 yield number, {"image": image, "label": number % 2, "file_name": "same.png"}
 
+    class StrangeFlowers(TinyFlowers):
+        SPLITS = {"train": (4, 0), "dev": (2, 50), "test": (2, 90), "extra": (2, 120)}
+
+    class WholeFlowers(TinyFlowers):
+        SPLITS = {"full": (4, 0)}
+
+    class HalfFlowers(TinyFlowers):
+        SPLITS = {"left": (2, 0), "right": (2, 50)}
+
     def prepare():
-        TinyFlowers().download_and_prepare()
+        for builder in (TinyFlowers, StrangeFlowers, WholeFlowers, HalfFlowers):
+            builder().download_and_prepare()
     """
 )
 
@@ -84,6 +95,33 @@ def test_a_prepared_folder_is_read_as_it_is(data_dir, tmp_path):
         shown = {int(examples.take(np.array([n])).max()) for n in range(len(examples))}
         assert shown == {first + number for number in range(len(examples))}
         assert sorted(examples.labels) == sorted(n % 2 for n in range(len(examples)))
+
+
+def test_a_split_of_another_name_is_left_out_and_said(data_dir):
+    manifest = open_data(str(data_dir / "strange_flowers/1.2.0"))
+
+    assert manifest.count_images() == {"train": 4, "val": 2, "test": 2}
+    (problem,) = manifest.problems
+    assert problem.reason.startswith(
+        "The split `extra` is not known, so its 1 file is left out. Known are train, val,"
+    )
+
+
+def test_an_only_split_is_trained_on_and_that_is_said(data_dir):
+    manifest = open_data(str(data_dir / "whole_flowers/1.2.0"))
+
+    assert manifest.count_images() == {"train": 4}
+    (problem,) = manifest.problems
+    assert problem.reason == "The only split, `full`, is taken as `train`."
+
+
+def test_of_several_strange_splits_a_person_names_one(data_dir):
+    folder = data_dir / "half_flowers/1.2.0"
+
+    with pytest.raises(DataError, match="has the splits `left`, `right`, and none is called"):
+        open_data(str(folder))
+
+    assert open_data(f"{folder}/*-left.tfrecord*").count_images() == {"train": 2}
 
 
 SAY_WHERE = """

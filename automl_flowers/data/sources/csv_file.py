@@ -42,7 +42,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The columns, and the names by which other people call them."""
 
 SPLITS: Mapping[str, str] = MappingProxyType(
-    {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+    {
+        "train": "train",
+        **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+        "test": "test",
+    }
 )
 
 _REQUIRED = ("path", "label")

@@ -28,7 +28,11 @@ OTHER_PICTURES = frozenset(
 )
 """Pictures that are not read. Such a file is a photograph lost, where a text file is none."""
 
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SPLITS = {
+    "train": "train",
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    "test": "test",
+}
 _CLASS_HINT = "put the images of each class into a folder named after it, such as `train/daisy/`"
 _LEAVES = "The link leaves the data folder."
 

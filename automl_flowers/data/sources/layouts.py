@@ -19,6 +19,9 @@ from automl_flowers.data.manifest import Problem
 from automl_flowers.data.sources import storage
 from automl_flowers.errors import DataError
 
+TFDS_FILE = "dataset_info.json"
+"""Beside the shards of TensorFlow Datasets."""
+
 SUFFIX = ".tfrec"
 """Of the shards that are written; `.tfrecord` and `.tfrecords` are read, too."""
 
@@ -31,6 +34,7 @@ SPLIT_FOLDERS: Mapping[str, str] = MappingProxyType(
         "val": "val",
         "valid": "val",
         "validation": "val",
+        "dev": "val",
         "blend": "blend",
         "test": "test",
         "external": "external",
@@ -65,9 +69,13 @@ def split_of(path: str) -> str:
         >>> split_of("p/valid/0.tfrec"), split_of("p/flowers-test.tfrecord-00000-of-00001")
         ('val', 'test')
     """
-    in_name = _SPLIT_IN_NAME.search(path)
-    word = in_name[1] if in_name else _parts(path)[-2]
+    word = _split_in_name(path) or _parts(path)[-2]
     return SPLIT_FOLDERS.get(word.casefold(), "train")
+
+
+def _split_in_name(path: str) -> str | None:
+    found = _SPLIT_IN_NAME.search(path)
+    return found[1] if found else None
 
 
 def layout_of(path: str) -> str:
@@ -130,7 +138,7 @@ def find_shards(address: str, image_size: int | None) -> tuple[list[str], list[P
         image_size: Wanted pixels; decides between several size folders.
 
     Raises:
-        DataError: If there is no shard.
+        DataError: If there is no shard, or it is not clear which of them are for training.
     """
     address = storage.normalise(address)
     if storage.is_pattern(address) or is_shard(address):
@@ -140,7 +148,48 @@ def find_shards(address: str, image_size: int | None) -> tuple[list[str], list[P
         shards, problems = _shards_in(_choose_layout(address, image_size))
     if not shards:
         raise DataError(f"Found no `{SUFFIX}` file at `{address}`.", hint=_where_instead(address))
-    return shards, problems
+    shards, more = _without_strange_splits(shards, address)
+    return shards, [*problems, *more]
+
+
+def _without_strange_splits(shards: list[str], address: str) -> tuple[list[str], list[Problem]]:
+    """Return the shards of splits that are known, and what is said of the others.
+
+    A split's name stands in the names of TensorFlow Datasets' files. Elsewhere such a word may be
+    anything, unless another file has the name of a split in the same place.
+    """
+    words = {path: _split_in_name(path) for path in shards}
+    strange = {w: p for p, w in words.items() if w and w.casefold() not in SPLIT_FOLDERS}
+    has_known = any(word and word.casefold() in SPLIT_FOLDERS for word in words.values())
+    is_tfds = bool(strange) and any(_is_of_tfds(path) for path in strange.values())
+    if not strange or not (has_known or is_tfds):
+        return shards, []
+    known = [path for path in shards if words[path] not in strange]
+    if known:
+        return known, [_left_out(word, shards, words) for word in sorted(strange)]
+    if len(strange) == 1:
+        ((word, path),) = strange.items()
+        return shards, [Problem(path, f"The only split, `{word}`, is taken as `train`.")]
+    names = ", ".join(f"`{word}`" for word in sorted(strange))
+    raise DataError(
+        f"`{address}` has the splits {names}, and none is called `train`.",
+        hint="name the one to train on by a pattern of its files: "
+        f"`'{parent_of(shards[0])}/*-{min(strange)}.tfrecord*'`",
+    )
+
+
+def _is_of_tfds(path: str) -> bool:
+    return storage.exists(storage.join(parent_of(path), TFDS_FILE))
+
+
+def _left_out(word: str, shards: list[str], words: Mapping[str, str | None]) -> Problem:
+    paths = [path for path in shards if words[path] == word]
+    files = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
+    return Problem(
+        paths[0],
+        f"The split `{word}` is not known, so its {files} left out. Known are "
+        f"{', '.join(SPLIT_FOLDERS)}.",
+    )
 
 
 def holds_shards(folder: str) -> bool:

@@ -243,8 +243,8 @@ AUGMENTATIONS: Mapping[str, AugmentationStrength] = MappingProxyType(
 """Every strength by name: the ladder, variants that mix pictures, and the three grids of the
 original notebook. V1 mirrors and changes colours a little; V2 takes one of both mirrors and a crop
 of 70 to 90 %, then block-out (its rectangle black there, in the mean colour here); V3 cuts
-512 of 720 pixels, makes colours vivid and flat, averages ten pixels of 512, and mirrors. There
-brightness came before the vivid colours, here after them."""
+512 of 720 pixels, changes brightness, makes colours vivid and flat, averages ten pixels of 512, and
+mirrors. `docs/search_space.md` lists in what these differ from the notebook's own."""
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {

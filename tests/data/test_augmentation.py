@@ -620,11 +620,28 @@ def test_sharpness_goes_from_smooth_to_sharp(number, sign):
 def test_vivid_colours_are_those_of_tf_image(factor):
     images = noise(seed=0, num_images=2).astype(np.float32)
     images[0, 0] = [[0.0, 0.0, 0.0]]
+    images[1] -= 150.0  # as a darkened picture that is not clipped
 
     vivid = each(saturate, images, [factor, factor])
 
     expected = 255 * tf.image.adjust_saturation(images / 255, factor).numpy()
     np.testing.assert_allclose(vivid, expected, atol=2e-3)
+
+
+def test_the_third_recipe_changes_colours_in_the_order_of_the_notebook():
+    images = noise(seed=0, num_images=3)
+    rows = parameters_of(3, brightness=[0.1, 0.5, 0.8], vivid=[0.0, 0.5, 1.0], contrast=0.5)
+    strength = AugmentationStrength(brightness=0.6, vivid=4.0, contrast=0.1, fade=0.6)
+
+    augmented = augment(images, rows, strength)
+
+    expected = []
+    for image, added, factor in zip(images, (-0.48, 0.0, 0.36), (3.0, 4.0, 5.0), strict=True):
+        changed = tf.image.adjust_brightness(image.astype(np.float32) / 255, added)
+        changed = tf.image.adjust_saturation(changed, factor)
+        changed = tf.image.adjust_contrast(changed, 0.4)
+        expected.append(np.clip(255 * changed.numpy(), 0, 255))
+    np.testing.assert_allclose(augmented, expected, atol=1.0)
 
 
 def test_brightness_is_added_and_clipped():

@@ -10,7 +10,7 @@ An `AugmentationStrength` says how far each operation goes, in this order:
     tone       equalize and gamma, looked up in a table of 256 levels a picture.
     geometry   crop, both flips, rotation, shear, zoom, perspective and shift become one 3x3 matrix
                a picture and one bilinear interpolation; outside its border the picture is mirrored.
-    vivid      the saturation of HSV, for the notebook's own third recipe.
+    vivid      the saturation of HSV, for the notebook's own third recipe, after brightness.
     filters    Gaussian blur, mean filter, sharpness.
     colour     contrast, saturation, hue and brightness become one 3x3 matrix and one offset a
                picture.

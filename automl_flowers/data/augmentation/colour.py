@@ -101,7 +101,8 @@ def plan_shift(columns: Columns, strength: AugmentationStrength) -> Shift:
     factors = 1.0 + around_zero(columns[Column.SATURATION], strength.saturation)
     angles = around_zero(columns[Column.HUE], 2.0 * math.pi * strength.hue)
     turns = hue_saturation_matrices(angles, factors)
-    brightness = around_zero(columns[Column.BRIGHTNESS], 255.0 * strength.brightness)
+    is_done = strength.vivid > 0.0  # before the vivid colours, as there
+    brightness = _brightness(columns, 0.0 if is_done else strength.brightness)
 
     def shift(image: Pixels, mean: Floats, i: int) -> tuple[Pixels, Floats]:
         turned = mean @ turns[i]
@@ -116,10 +117,11 @@ def saturate(image: Pixels, factor: float) -> Pixels:
     """Return a picture with the saturation of HSV scaled: `tf.image.adjust_saturation`.
 
     Hue and value stay. Without going over HSV: every channel's distance from the largest one is
-    multiplied alike, by the factor or until the smallest channel is 0.
+    multiplied alike, by the factor or until the smallest channel is 0. Where no channel is above 0
+    there is no saturation, and all become the largest.
 
     Args:
-        image: Float32, at least 0, shape `(height, width, 3)`.
+        image: Float32, not clipped, shape `(height, width, 3)`.
         factor: Saturation afterwards over before, at least 0.
 
     Returns:
@@ -129,11 +131,17 @@ def saturate(image: Pixels, factor: float) -> Pixels:
     value, smallest = functools.reduce(np.maximum, channels), functools.reduce(np.minimum, channels)
     spread = value - smallest
     most = np.divide(value, spread, out=np.ones_like(value), where=spread > 0.0)
-    scale = np.minimum(np.float32(factor), most)
+    scale = np.minimum(np.float32(factor), np.maximum(most, 0.0))
     return np.asarray(cv2.merge([value - (value - channel) * scale for channel in channels]))
 
 
 def plan_vivid(columns: Columns, strength: AugmentationStrength) -> Step:
-    """Return what makes pictures float32 ones in `vivid` colours."""
+    """Return what adds brightness to pictures and makes them float32 ones in `vivid` colours."""
     factors = between(columns[Column.VIVID], 1.0 + strength.vivid / 2.0, 1.0 + strength.vivid)
-    return lambda image, i: saturate(to_float(image), float(factors[i]))
+    brightness = _brightness(columns, strength.brightness)
+    return lambda image, i: saturate(to_float(image) + brightness[i], float(factors[i]))
+
+
+def _brightness(columns: Columns, largest: float) -> Floats:
+    """Return what is added to pictures, in levels."""
+    return around_zero(columns[Column.BRIGHTNESS], 255.0 * largest)

@@ -156,7 +156,8 @@ class RunConfig(pydantic.BaseModel):
             the weights themselves.
         pseudo_labels: Confidence with which a first ensemble must have labelled a test image for it
             to join the training set of a second one; None for no second one.
-        seeds: Fits of each member that differ in their seed, and whose probabilities are averaged.
+        seeds: Fits of each member that differ in their seed: their weights are averaged into one
+            model where that predicts no worse than the mean of their probabilities.
         folds: Parts of all labelled images, each predicted by models that were trained on the
             others; None for the run's own division.
         test_views: Views of an image that members are shown when they predict, where that lowers

@@ -119,6 +119,7 @@ def _member_entry(
         "val_macro_f1_with_pseudo_labels": member.score_with_pseudo_labels,
         "views": member.num_views,
         "tried_views": dataclasses.asdict(member.tried_views) if member.tried_views else None,
+        "tried_soup": dataclasses.asdict(member.tried_soup) if member.tried_soup else None,
         "fits": [fit.name for fit in member.all_fits],
         "final_fits": [fit.name for fit in member.final_fits],
     }

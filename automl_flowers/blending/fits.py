@@ -208,12 +208,25 @@ def fit(
             name=name,
             seed_number=seed_number,
         )
-    record_path.unlink(missing_ok=True)  # until the end, no record speaks for these weights
-    save_state(weights_path(folder, name), model_part(state or {}))
     done = Fit(name, trained_on, size, tuple(epochs))
-    record = {**asdict(done), "epochs": [_without_nan(epoch) for epoch in epochs]}
-    write_json(record_path, {**record, "recipe": recipe.to_dict()})
+    save_fit(folder, done, model_part(state or {}), recipe=recipe.to_dict())
     return done
+
+
+def save_fit(folder: Path, fit: Fit, weights: State, **notes: Any) -> None:
+    """Write the two files of a fit.
+
+    Args:
+        folder: Where.
+        fit: What speaks for the weights.
+        weights: What predicts.
+        **notes: Further plain data of the record.
+    """
+    record_path = folder / f"{fit.name}.json"
+    record_path.unlink(missing_ok=True)  # until the end, no record speaks for these weights
+    save_state(weights_path(folder, fit.name), weights)
+    record = {**asdict(fit), "epochs": [_without_nan(epoch) for epoch in fit.epochs]}
+    write_json(record_path, {**record, **notes})
 
 
 def weights_path(folder: Path, name: str) -> Path:

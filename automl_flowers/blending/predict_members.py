@@ -47,10 +47,10 @@ def try_views(
     """
     if num_views == 1:
         return member
-    split = next(split for split in SPLITS if _predicted_by(member, material, split))
+    split = decided_on(member, material)
     several = replace(member, num_views=num_views)
     one, many = (
-        _scores(_predict(trainer, each, material, split, members_folder, folder))
+        score_member(trainer, each, material, split, members_folder, folder)
         for each in (member, several)
     )
     tried = TriedViews(num_views, split, without=one, with_views=many)
@@ -58,7 +58,30 @@ def try_views(
     return replace(better, tried_views=tried)
 
 
-def _scores(predicted: Predictions) -> dict[str, float]:
+def decided_on(member: Member, material: Material) -> str:
+    """Return the split by which is decided how a member predicts."""
+    return next(split for split in SPLITS if _predicted_by(member, material, split))
+
+
+def score_member(
+    trainer: Trainer,
+    member: Member,
+    material: Material,
+    split: str,
+    members_folder: Path,
+    folder: Path,
+) -> dict[str, float]:
+    """Return macro F1 and log loss of a member on a split.
+
+    Args:
+        trainer: On the run's data.
+        member: A retrained model.
+        material: What it was made of.
+        split: One with labels.
+        members_folder: Where weights lie.
+        folder: Where predictions are written.
+    """
+    predicted = _predict(trainer, member, material, split, members_folder, folder)
     return {
         "macro_f1": metrics.macro_f1(predicted.labels, predicted.probabilities),
         "log_loss": metrics.log_loss(predicted.labels, predicted.probabilities),

@@ -9,7 +9,8 @@ training with them that diverges or does not fit into memory leaves the member w
 
 So do test images that a first ensemble has labelled, which are asked for by themselves.
 
-Several fits that differ in their seed count as one member, whose probabilities are their mean.
+Several fits that differ in their seed count as one member: the mean of their weights or of their
+probabilities.
 Where our images are dealt into folds, a member has fits of its own on each; what joins them is
 decided on the first. A final fit trains on the evaluation images, too: it predicts new images,
 and the scores are those of the fits before it, which have not seen what they are scored on.
@@ -52,6 +53,21 @@ class TriedViews:
 
 
 @dataclass(frozen=True)
+class TriedSoup:
+    """What one model of averaged weights does beside the mean of what several fits predict.
+
+    Attributes:
+        split: Whose images were predicted.
+        probabilities: Macro F1 and log loss of the mean of the fits' probabilities.
+        weights: The same of the model whose weights are the mean of theirs.
+    """
+
+    split: str
+    probabilities: dict[str, float]
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Member:
     """A retrained model: one or more fits whose probabilities are averaged.
 
@@ -72,6 +88,7 @@ class Member:
         final_fits: Those that predict new images.
         num_views: What every fit is shown of an image (`automl_flowers.data.views`).
         tried_views: What came of trying more; None if none were asked for.
+        tried_soup: What came of averaging the weights of several fits; None where there is one.
     """
 
     name: str
@@ -87,6 +104,7 @@ class Member:
     final_fits: tuple[Fit, ...]
     num_views: int = 1
     tried_views: TriedViews | None = None
+    tried_soup: TriedSoup | None = None
 
     @property
     def all_fits(self) -> tuple[Fit, ...]:

@@ -30,6 +30,7 @@ from automl_flowers.blending.predict_members import (
 )
 from automl_flowers.blending.recipe_file import write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
+from automl_flowers.blending.soup import try_soup
 from automl_flowers.blending.submission import (
     submission_order,
     write_probabilities,
@@ -153,11 +154,12 @@ def make_ensemble(
         members, left_out = _retrain_all(
             recipes, so_far, trainer, run, material, config.seeds, reporter
         )
+        folders = run.members, run.predictions
+        members = [try_soup(trainer, member, material, *folders) for member in members]
         members = [
-            try_views(trainer, member, material, config.test_views, run.members, run.predictions)
-            for member in members
+            try_views(trainer, member, material, config.test_views, *folders) for member in members
         ]
-        aligned = predict_members(trainer, members, material, run.members, run.predictions)
+        aligned = predict_members(trainer, members, material, *folders)
         choice = blending.weigh(aligned, config.blend_weights)
         return _Blended(material, members, left_out, aligned, choice)
 

@@ -1,0 +1,94 @@
+"""A model soup: the fits of a member that differ in their seed, as one model of averaged weights.
+
+Fits that start from the same weights and head mostly end in one basin of the loss, where the mean
+of their weights is better than each of them, and often as good as the mean of what they predict,
+for the price of one model (Wortsman et al., "Model soups", ICML 2022,
+https://arxiv.org/abs/2203.05482). Whether these fits do is seen on images that they were not
+trained on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from automl_flowers.blending.fits import Fit, load_weights, save_fit
+from automl_flowers.blending.material import Material
+from automl_flowers.blending.predict_members import decided_on, score_member
+from automl_flowers.blending.retrain import Member, TriedSoup, digits_of
+from automl_flowers.tuning.checkpoints import State
+from automl_flowers.tuning.trainer import Trainer
+
+
+def try_soup(
+    trainer: Trainer, member: Member, material: Material, members_folder: Path, folder: Path
+) -> Member:
+    """Return a member whose fits of each part are one model, if its log loss is not higher.
+
+    Final fits become one model, too, where those that are scored do.
+
+    Args:
+        trainer: On the run's data.
+        member: Retrained.
+        material: What it was made of.
+        members_folder: Where weights lie, and where those of the soups are written.
+        folder: Where predictions are written.
+    """
+    if all(len(fits) == 1 for fits in member.fits):
+        return member
+    split = decided_on(member, material)
+    soups = tuple((make_soup(fits, members_folder),) for fits in member.fits)
+    one_model = replace(member, fits=soups, final_fits=tuple(itertools.chain.from_iterable(soups)))
+    by_probabilities, by_weights = (
+        score_member(trainer, each, material, split, members_folder, folder)
+        for each in (member, one_model)
+    )
+    tried = TriedSoup(split, probabilities=by_probabilities, weights=by_weights)
+    if by_weights["log_loss"] > by_probabilities["log_loss"]:
+        return replace(member, tried_soup=tried)
+    if material.everything is not None:
+        one_model = replace(one_model, final_fits=(make_soup(member.final_fits, members_folder),))
+    return replace(one_model, tried_soup=tried)
+
+
+def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
+    """Return the fit whose weights are the mean of some fits', written beside theirs.
+
+    Args:
+        fits: Of one recipe on the same images, the first one's name is that of the soup.
+        folder: Where their weights lie.
+    """
+    first = fits[0]
+    soup = replace(
+        first, name=f"{first.name}.soup{len(fits)}", trained_on=f"soup:{digits_of(tuple(fits))}"
+    )
+    save_fit(folder, soup, mean_state(load_weights(folder, fit.name) for fit in fits))
+    return soup
+
+
+def mean_state(states: Iterable[State]) -> State:
+    """Return the mean of states; of what is not a fraction, such as a seed, the first one's.
+
+    Args:
+        states: Of one architecture, at least one; only two are held in memory at once.
+    """
+    total: State = {}
+    number = 0
+    for number, state in enumerate(states, 1):
+        for name, value in state.items():
+            if number == 1:
+                total[name] = value.astype(np.float64) if _is_fraction(value) else value
+            elif _is_fraction(value):
+                total[name] += value
+    return {
+        name: (value / number).astype(np.float32) if _is_fraction(value) else value
+        for name, value in total.items()
+    }
+
+
+def _is_fraction(value: np.ndarray) -> bool:
+    return np.issubdtype(value.dtype, np.floating)

@@ -16,6 +16,9 @@ from automl_flowers.exporting.formats import (
     open_again,
     write,
 )
+from automl_flowers.exporting.mixing import apply
+from automl_flowers.exporting.parity import CONVERSION_TOLERANCE
+from ensembles.blend import Blend, apply_blend
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -55,6 +58,45 @@ def test_what_a_file_cannot_hold_is_refused_before_it_is_written(monkeypatch):
     ) as e:
         check_size("onnx", model)
     assert "keras, saved_model" in e.value.hint
+
+
+BLENDS = {
+    "geometric": Blend("geometric", (0.75, 0.25), (1.5, 0.7), 0.9, 0.5, (0.2, 0.3, 0.5)),
+    "arithmetic": Blend("arithmetic", (0.4, 0.6), (0.3, 2.0), 1.3, -0.4, (0.6, 0.3, 0.1)),
+}
+
+
+@pytest.fixture(scope="module")
+def sharp_members():
+    """Two models of one layer each, some of whose probabilities are next to nothing."""
+    images = keras.Input((4, 4, 3), dtype="uint8", name="images")
+    scaled = keras.layers.Rescaling(1 / 25)(images)
+    pooled = keras.layers.GlobalAveragePooling2D()(scaled)
+    dense = [keras.layers.Dense(3, activation="softmax", name=name) for name in ("one", "other")]
+    outputs = [layer(pooled) for layer in dense]
+    for seed, layer in enumerate(dense):
+        kernel = np.random.default_rng(seed).normal(size=(3, 3))
+        layer.set_weights([3 * kernel, np.zeros(3)])
+    return images, outputs
+
+
+@pytest.mark.parametrize("blend", BLENDS.values(), ids=BLENDS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_holds_a_blend_with_temperatures_and_a_prior(
+    sharp_members, tmp_path, name, blend
+):
+    images, outputs = sharp_members
+    whole = keras.Model(images, apply(blend, outputs))
+    levels = np.random.default_rng(0).integers(0, 256, (6, 1, 1, 3)) + np.zeros((6, 4, 4, 3))
+    shown = levels.astype(np.uint8)
+    whole.predict(shown, verbose=0)  # as an export does before it writes
+
+    write(name, whole, tmp_path, ["daisy", "rose", "tulip"])
+    said = open_again(name, tmp_path)(shown)
+
+    stack = np.stack(keras.Model(images, outputs).predict(shown, verbose=0))
+    assert stack.min() < 1e-4
+    np.testing.assert_allclose(said, apply_blend(blend, stack), atol=CONVERSION_TOLERANCE)
 
 
 class Own(keras.layers.Layer):

@@ -7,7 +7,6 @@ that there is, with folds.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from automl_flowers.blending.fits import Fit, Images, load_weights
 from automl_flowers.blending.material import Material
 from automl_flowers.blending.retrain import Member, TriedViews, digits, digits_of
+from automl_flowers.errors import RunError
 from automl_flowers.tuning.trainer import Trainer
 from ensembles import metrics, predictions
 from ensembles.averaging import average
@@ -97,7 +97,8 @@ def predict_members(
 ) -> dict[str, AlignedPredictions]:
     """Predict every split with every member and write one file each.
 
-    A file that exists is used again if it was made by the same training on the same images.
+    A file that exists is used again if it was made by the same training on the same images. One
+    that is damaged, or is of other classes, images or fewer of them, is made again.
 
     Args:
         trainer: On the run's data.
@@ -108,17 +109,22 @@ def predict_members(
 
     Returns:
         For each split that has images, the members' predictions in one order.
+
+    Raises:
+        RunError: If files of several members that were there do not fit together.
     """
     splits = [split for split in SPLITS if _predicted_by(members[0], material, split)]
-    return {
-        split: predictions.align(
-            [
-                _predict(trainer, member, material, split, members_folder, folder)
-                for member in members
-            ]
-        )
-        for split in splits
-    }
+    aligned = {}
+    for split in splits:
+        each = [_predict(trainer, m, material, split, members_folder, folder) for m in members]
+        try:
+            aligned[split] = predictions.align(each)
+        except ValueError as error:
+            raise RunError(
+                f"The predictions in `{folder}` do not fit together: {error}",
+                hint="remove that folder, and they are made again",
+            ) from error
+    return aligned
 
 
 def predictions_file(member: Member, material: Material, split: str) -> str:
@@ -161,9 +167,10 @@ def _predict(
     folder: Path,
 ) -> Predictions:
     path = folder / predictions_file(member, material, split)
-    if path.exists():
-        with contextlib.suppress(ValueError):  # the file is damaged, so predict again
-            return predictions.load_predictions(path)
+    class_names = trainer.data.manifest.class_names
+    before = _made_before(path, member, material, split, class_names)
+    if before is not None:
+        return before
     shown, made = [], []
     for images, fits in _predicted_by(member, material, split):
         examples = images.at(member.recipe.image_size)
@@ -179,9 +186,25 @@ def _predict(
         ids=np.concatenate([examples.ids for examples in shown]),
         labels=np.concatenate([examples.labels for examples in shown]),
         probabilities=np.concatenate(made),
-        class_names=trainer.data.manifest.class_names,
+        class_names=class_names,
         data_hash=_content(member, material, split),
     )
     folder.mkdir(parents=True, exist_ok=True)
     predictions.save_predictions(path, predicted)
     return predicted
+
+
+def _made_before(
+    path: Path, member: Member, material: Material, split: str, class_names: Sequence[str]
+) -> Predictions | None:
+    """Return what is in a file, or None if there is none that holds what it should."""
+    if not path.exists():
+        return None
+    try:
+        found = predictions.load_predictions(path)
+    except ValueError:
+        return None
+    count = sum(images.count for images, _ in _predicted_by(member, material, split))
+    expected = (member.name, split, _content(member, material, split), count, set(class_names))
+    holds = (found.member, found.split, found.data_hash, len(found.ids), set(found.class_names))
+    return found if holds == expected else None

@@ -21,11 +21,12 @@ from automl_flowers.blending.predict_members import (
 )
 from automl_flowers.blending.retrain import Member, TriedViews, digits_of, retrain
 from automl_flowers.data.prepare import prepare
+from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
 from ensembles import metrics
 from ensembles.averaging import average
 from ensembles.blend import Blend, apply_blend
-from ensembles.predictions import AlignedPredictions
+from ensembles.predictions import AlignedPredictions, load_predictions, save_predictions
 
 NAMES = ("daisy", "rose", "tulip")
 
@@ -321,6 +322,75 @@ def test_a_damaged_file_of_predictions_is_made_again(
     again = predict_members(trainer, members, material, run["members"], folder)
 
     np.testing.assert_array_equal(again["val"].probabilities, aligned["val"].probabilities)
+
+
+def without_a_row(found):
+    return replace(
+        found, ids=found.ids[1:], labels=found.labels[1:], probabilities=found.probabilities[1:]
+    )
+
+
+def with_another_class(found):
+    return replace(found, class_names=("lily", *found.class_names[1:]))
+
+
+def of_other_images(found):
+    return replace(found, data_hash="0123")
+
+
+def of_another_member(found):
+    return replace(found, member="somebody")
+
+
+@pytest.mark.parametrize(
+    "changed", [without_a_row, with_another_class, of_other_images, of_another_member]
+)
+def test_a_file_of_predictions_of_something_else_is_made_again(
+    trainer, members, aligned, material, run, tmp_path, changed
+):
+    folder = shutil.copytree(run["predictions"], tmp_path / "predictions")
+    file = folder / predictions_file(members[0], material, "val")
+    save_predictions(file, changed(load_predictions(file)))
+
+    again = predict_members(trainer, members, material, run["members"], folder)
+
+    np.testing.assert_array_equal(again["val"].probabilities, aligned["val"].probabilities)
+    assert again["val"].class_names == NAMES
+
+
+def test_a_file_with_classes_in_another_order_is_read_by_name(
+    trainer, members, aligned, material, run, tmp_path
+):
+    folder = shutil.copytree(run["predictions"], tmp_path / "predictions")
+    file = folder / predictions_file(members[1], material, "val")
+    found = load_predictions(file)
+    turned = replace(
+        found,
+        labels=np.where(found.labels < 0, -1, 2 - found.labels),
+        probabilities=np.ascontiguousarray(found.probabilities[:, ::-1]),
+        class_names=found.class_names[::-1],
+    )
+    save_predictions(file, turned)
+
+    again = predict_members(trainer, members, material, run["members"], folder)
+
+    np.testing.assert_array_equal(again["val"].probabilities, aligned["val"].probabilities)
+
+
+def test_files_of_other_ids_are_an_error_that_says_what_to_do(
+    trainer, members, aligned, material, run, tmp_path
+):
+    folder = shutil.copytree(run["predictions"], tmp_path / "predictions")
+    file = folder / predictions_file(members[0], material, "val")
+    found = load_predictions(file)
+    save_predictions(file, replace(found, ids=np.array([f"x{name}" for name in found.ids])))
+
+    with pytest.raises(
+        RunError, match=r"do not fit together: .* must predict the same ex"
+    ) as error:
+        predict_members(trainer, members, material, run["members"], folder)
+
+    assert error.value.hint == "remove that folder, and they are made again"
 
 
 @pytest.fixture(scope="module")

@@ -253,6 +253,14 @@ def test_label_one_member_does_not_know_is_taken_from_another():
             "got 3 and 3 with 1 only in the first and 1 only in the second, for example 'c'",
         ),
         (
+            {
+                "ids": np.array(["a", "c"]),
+                "labels": np.array([0, -1]),
+                "probabilities": np.eye(3, dtype=np.float32)[:2],
+            },
+            "got 3 and 2 with 1 only in the first and 0 only in the second, for example 'b'",
+        ),
+        (
             {"labels": np.array([1, 2, 0])},
             "1 of 3 examples in conflict, the first 'a' with label 0 in 'b7' and 1 in 'densenet'",
         ),

@@ -461,7 +461,7 @@ def data_check(
 
     def go() -> None:
         from automl_flowers import data_check
-        from automl_flowers.data import audit
+        from automl_flowers.data import audit_summary
 
         facts = data_check.check(
             data,
@@ -473,7 +473,7 @@ def data_check(
             quiet=bool(quiet),
             say=_say,
         )
-        _print_result(facts, bool(json_output), audit.lines)
+        _print_result(facts, bool(json_output), audit_summary.lines)
 
     _run(go)
 

@@ -10,7 +10,8 @@ from typing import Any
 from automl_flowers.config import make_config, read_label_map
 from automl_flowers.console import progress_bars
 from automl_flowers.data import label_mapping
-from automl_flowers.data.audit import audit, summary_of
+from automl_flowers.data.audit import audit
+from automl_flowers.data.audit_summary import summary_of
 from automl_flowers.data.collections import locate_sources, source_names
 from automl_flowers.data.locate import Say, locate
 from automl_flowers.data.sources import open_data

@@ -29,7 +29,7 @@ from automl_flowers.data.cache import count_bytes
 from automl_flowers.data.caching import Caching
 from automl_flowers.data.collections import locate_sources
 from automl_flowers.data.explore import absent_line
-from automl_flowers.data.leaks import Policy
+from automl_flowers.data.leaks import Policy, share_warning
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
@@ -343,6 +343,10 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
     say_problems(data.manifest.problems, reporter)
     if leaking := data.leaks.sentence("training"):
         reporter.say(f"data: {leaking}")
+    num_dropped = len(data.leaks.dropped)
+    num_train = num_dropped + int((data.manifest.rows["split"] == "train").sum())
+    if warning := share_warning(num_dropped, num_train, "training images"):
+        reporter.say(warning)
     return data
 
 

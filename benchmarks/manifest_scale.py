@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import cache_key
-from automl_flowers.data.leaks import leaks_within
+from automl_flowers.data.leaks import EVALUATION_SPLITS, Leak, find_leaks
 from automl_flowers.data.manifest import Manifest, save_manifest
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.records import write_record
@@ -106,7 +106,7 @@ def measure(folder: Path, num_rows: int) -> dict[str, dict[str, float]]:
     divided = manifest.replace_rows(rows.assign(split=split))
     leaking = steps.run(
         "list leaks",
-        lambda: leaks_within(pairs, rows["id"].tolist(), split.tolist(), "made up"),
+        lambda: list_leaks(pairs, rows["id"].to_numpy(str), split),
     )
     dropped = [leak.file for leak in leaking]
     kept = steps.run("drop leaks", lambda: _without(divided, dropped))
@@ -116,6 +116,14 @@ def measure(folder: Path, num_rows: int) -> dict[str, dict[str, float]]:
     steps.run("digits of the cache", lambda: cache_key(rows, "8"))
     steps.run("write the file", lambda: save_manifest(kept, folder / "manifest.csv"))
     return steps.taken
+
+
+def list_leaks(pairs: copies.Copies, ids: np.ndarray, split: np.ndarray) -> tuple[Leak, ...]:
+    """Return the training rows that are in a pair with an evaluation row."""
+    is_train, is_held_out = split == "train", np.isin(split, EVALUATION_SPLITS)
+    across = pairs.join(pairs.swapped())
+    across = across.take(is_train[across.left] & is_held_out[across.right])
+    return find_leaks(across, files=ids, source="made up", held_out=ids, splits=split)
 
 
 def _without(manifest: Manifest, ids: list[str]) -> Manifest:

@@ -199,8 +199,6 @@ def _leaks(
     scored_on: Sequence[str],
 ) -> Leaks:
     """Say which external images with a label are copies of images that scores are taken on."""
-    if policy == "keep":
-        return Leaks(policy)
     held_out = ours.manifest.split(*scored_on)
     found = copies.find_copies(
         external.fingerprints(), ours.fingerprints(*scored_on), external.on_progress

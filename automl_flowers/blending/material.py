@@ -229,6 +229,5 @@ def _copies(data: ImageData, parts: pd.Series) -> tuple[str, ...]:
         data: The run's images.
         parts: The split that each image is taken to be in.
     """
-    found = copies.find_copies_within(data.fingerprints(), data.on_progress)
-    leaking = leaks_within(found, list(data.manifest.rows["id"]), list(parts), "")
+    leaking = leaks_within(data.fingerprints(), parts.tolist(), "", data.on_progress)
     return tuple(leak.file for leak in leaking)

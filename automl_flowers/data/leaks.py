@@ -12,14 +12,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from automl_flowers.data.copies import Copies
+from automl_flowers.data.copies import Copies, OnProgress, find_copies
+from automl_flowers.data.copies.fingerprints import Fingerprints
 from automl_flowers.errors import DataError
 
 EVALUATION_SPLITS = ("val", "blend", "test")
 
 Policy = Literal["drop", "warn", "fail", "keep"]
 """`drop`: the training or external image is not used. `warn`: it is, and that is said. `fail`: an
-error. `keep`: it is used, and nothing is looked for."""
+error. `keep`: it is used, and only the files and the report of a run say so."""
+
+MAX_SHARE_DROPPED = 0.2
+"""Of the images of a data set; more, and it is said that they may be no copies."""
 
 _MOST_NAMED = 3
 
@@ -134,21 +138,33 @@ def find_leaks(
 
 
 def leaks_within(
-    copies: Copies, files: Sequence[str], splits: Sequence[str], source: str
+    pictures: Fingerprints, splits: Sequence[str], source: str, on_progress: OnProgress
 ) -> tuple[Leak, ...]:
     """Return which training images of a data set are copies of its evaluation images.
 
+    The two sides are searched against one another, so copies among training images crowd out
+    nothing. Each pair was confirmed by itself: a copy of a copy that shares nothing with the
+    evaluation image is no leak, and one false pair does not take a chain of others with it.
+
     Args:
-        copies: Pairs of positions in the data set.
-        files: Id of each image.
+        pictures: Fingerprints of all images.
         splits: Split of each image.
         source: Short name of the data set.
+        on_progress: Hears of a long search, and of comparing.
     """
     names = np.array(splits, dtype=str)
-    is_train, is_held_out = names == "train", np.isin(names, EVALUATION_SPLITS)
-    forth = copies.take(is_train[copies.left] & is_held_out[copies.right])
-    back = copies.take(is_held_out[copies.left] & is_train[copies.right]).swapped()
-    return find_leaks(forth.join(back), files=files, source=source, held_out=files, splits=splits)
+    train, held_out = (
+        np.flatnonzero(names == "train"),
+        np.flatnonzero(np.isin(names, EVALUATION_SPLITS)),
+    )
+    ours, theirs = pictures.take(train), pictures.take(held_out)
+    return find_leaks(
+        find_copies(ours, theirs, on_progress),
+        files=ours.ids,
+        source=source,
+        held_out=theirs.ids,
+        splits=names[held_out].tolist(),
+    )
 
 
 def obey(policy: Policy, found: tuple[Leak, ...], kind: str) -> Leaks:
@@ -169,6 +185,24 @@ def obey(policy: Policy, found: tuple[Leak, ...], kind: str) -> Leaks:
             "`automl-flowers data check` shows all of them",
         )
     return Leaks(policy, found)
+
+
+def share_warning(num_dropped: int, num_images: int, what: str) -> str | None:
+    """Return a warning if so many images are dropped that they may be no copies; None if not.
+
+    Args:
+        num_dropped: Images that are dropped.
+        num_images: Images that there were, those included.
+        what: The images, such as `training images`.
+    """
+    if num_dropped <= MAX_SHARE_DROPPED * num_images:
+        return None
+    return (
+        f"warning: {num_dropped} of {num_images} {what} ({num_dropped / num_images:.0%}) are "
+        "dropped as copies of evaluation images. Icons, drawings and scans on white may be "
+        "taken for copies: look at the pairs with `automl-flowers data check`, and train on them "
+        "with `--leaks warn` if they are none"
+    )
 
 
 def _by_certainty(match: Match) -> tuple[bool, float, str]:

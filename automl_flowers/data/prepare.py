@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -152,11 +152,7 @@ def prepare(
         caching=caching,
         on_progress=on_progress,
     )
-    division = splits.shares_for(set(data.manifest.rows["split"]))
-    if division is not None or leaks != "keep":
-        found = copies.find_copies_within(data.fingerprints(), on_progress)
-        data = replace(data, manifest=_divide(data.manifest, found, division, seed=seed))
-        data = _without_leaks(data, found, leaks)
+    data = _without_leaks(_divided(data, seed), leaks)
     _check_trainable(data.manifest, len(data.leaks.dropped))
     return data
 
@@ -205,33 +201,26 @@ def read(
     return replace(data, manifest=Manifest(readable, manifest.class_names, problems))
 
 
-def _divide(
-    manifest: Manifest,
-    found: copies.Copies,
-    division: tuple[str, Mapping[str, float]] | None,
-    *,
-    seed: int,
-) -> Manifest:
-    """Divide one split, copies together."""
+def _divided(data: ImageData, seed: int) -> ImageData:
+    """Divide one split, copies together, if there is one to divide."""
+    division = splits.shares_for(set(data.manifest.rows["split"]))
     if division is None:
-        return manifest
-    rows = manifest.rows.copy()
-    split, shares = division
-    chosen = (rows["split"] == split).to_numpy()
-    pairs = found.take(chosen[found.left] & chosen[found.right])
-    groups = copies.group_copies(pairs, len(rows))[chosen]
-    rows.loc[chosen, "split"] = splits.deal(rows[chosen], groups, shares, seed=seed)
-    return manifest.replace_rows(rows)
-
-
-def _without_leaks(data: ImageData, found: copies.Copies, policy: Policy) -> ImageData:
-    """Return the data with what the policy says about training images that leak."""
-    if policy == "keep":
         return data
+    split, shares = division
+    rows = data.manifest.rows.copy()
+    chosen = (rows["split"] == split).to_numpy()
+    found = copies.find_copies_within(data.fingerprints(split), data.on_progress)
+    groups = copies.group_copies(found, int(chosen.sum()))
+    rows.loc[chosen, "split"] = splits.deal(rows[chosen], groups, shares, seed=seed)
+    return replace(data, manifest=data.manifest.replace_rows(rows))
+
+
+def _without_leaks(data: ImageData, policy: Policy) -> ImageData:
+    """Return the data with what the policy says about training images that leak."""
     rows = data.manifest.rows
     source = str(rows["source"].iloc[0])
-    leaking = leaks_within(found, rows["id"].tolist(), rows["split"].tolist(), source)
-    leaks = obey(policy, leaking, "training")
+    found = leaks_within(data.fingerprints(), rows["split"].tolist(), source, data.on_progress)
+    leaks = obey(policy, found, "training")
     kept = rows[~rows["id"].isin(leaks.dropped)].reset_index(drop=True)
     return replace(data, manifest=data.manifest.replace_rows(kept), leaks=leaks)
 

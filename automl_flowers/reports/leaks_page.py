@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 from PIL import Image, ImageOps
 
-from automl_flowers.data.audit import SENTENCES, Audit, Pair, Picture
+from automl_flowers.data.audit import Audit
+from automl_flowers.data.audit_summary import SENTENCES
 from automl_flowers.data.copies import OnProgress
+from automl_flowers.data.findings import Leak, Pair, Picture
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
 from automl_flowers.reports.embedding import resource, template_environment
@@ -28,7 +30,13 @@ _TITLES = {
     "conflicts": "Copies with two different classes",
     "between_evaluation": "Copies in two evaluation splits",
     "within": "Copies in one split",
-    "repeated": "Copies that are trained on twice, from two data sets",
+    "repeated": "Copies in two external data sets",
+}
+_OUTCOMES = {
+    "dropped": "would be dropped",
+    "depends": "would be dropped if its copy is evaluated",
+    "kept": "would be kept: a copy of training images only",
+    "not used": "of a class that is not used",
 }
 
 
@@ -37,10 +45,10 @@ def render(audit: Audit, facts: dict[str, Any], *, on_progress: OnProgress) -> s
 
     Args:
         audit: What was found.
-        facts: From `automl_flowers.data.audit.summary_of`.
+        facts: From `automl_flowers.data.audit_summary.summary_of`.
         on_progress: Hears of reading pictures.
     """
-    leaks = list(audit.leaks.items())
+    leaks = audit.leaks
     sections = {name: audit.of_kind(name) for name in _TITLES}
     pictures = _Pictures(audit.rows, _count(leaks, sections), on_progress)
     page = template_environment().get_template("leaks.html.j2")
@@ -51,20 +59,16 @@ def render(audit: Audit, facts: dict[str, Any], *, on_progress: OnProgress) -> s
         num_leaks=len(leaks),
         sections={name: pairs[:MOST_SHOWN] for name, pairs in sections.items()},
         titles=_TITLES,
+        outcomes=_OUTCOMES,
         sentences=SENTENCES,
         uri=pictures.uri,
-        other=_other,
         side=SIDE,
     )
 
 
-def _other(pair: Pair, picture: Picture) -> Picture:
-    return pair.second if pair.first == picture else pair.first
-
-
-def _count(leaks: Sequence[tuple[Picture, Sequence[Pair]]], sections: dict[str, list[Pair]]) -> int:
+def _count(leaks: Sequence[Leak], sections: dict[str, list[Pair]]) -> int:
     """Return how many different pictures the page shows."""
-    shown = [pair for _, pairs in leaks[:MOST_SHOWN] for pair in pairs]
+    shown = [pair for leak in leaks[:MOST_SHOWN] for pair in leak.pairs]
     shown += [pair for pairs in sections.values() for pair in pairs[:MOST_SHOWN]]
     return len({picture.row for pair in shown for picture in (pair.first, pair.second)})
 

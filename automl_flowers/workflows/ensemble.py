@@ -43,6 +43,7 @@ from automl_flowers.config import (
     read_yaml,
 )
 from automl_flowers.console import Reporter
+from automl_flowers.data.leaks import share_warning
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.data.sources.records import RecordFeatures
@@ -291,6 +292,10 @@ def _external_sources(
         )
         if leaking := source.leaks.sentence("external"):
             reporter.say(f"external {source.name}: {leaking}")
+        num_dropped = len(source.leaks.dropped)
+        what = f"usable images of {source.name}"
+        if warning := share_warning(num_dropped, num_dropped + source.num_used, what):
+            reporter.say(warning)
     return sources
 
 

@@ -121,12 +121,13 @@ def test_fail_refuses_a_planted_copy(read, meadow, garden, ours):
     assert f"roses/copy.jpg (val: {original})" in str(error.value)
 
 
-def test_keep_is_silent_about_a_planted_copy(read, meadow, garden, ours):
+def test_keep_is_silent_about_a_planted_copy_but_remembers_it(read, meadow, garden, ours):
     plant(garden, ours, "test", meadow / "roses/copy.jpg", CHANGES["resized"])
 
     source = read(meadow, leaks="keep")
 
     assert source.num_used == 7
+    assert [leak.file for leak in source.leaks.found] == ["roses/copy.jpg"]
     assert source.leaks.sentence("external") is None
 
 

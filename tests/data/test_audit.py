@@ -1,6 +1,7 @@
 """Tests for `data check`: what is found, how it is told, and the page."""
 
 import html.parser
+import itertools
 import json
 import subprocess
 import sys
@@ -66,21 +67,23 @@ def names(pairs):
 
 
 @pytest.mark.parametrize(
-    ("file", "split", "kind", "mirrored", "match", "used"),
+    ("file", "split", "kind", "mirrored", "match", "under_drop"),
     [
-        ("Roses/same.png", "external", "exact bytes", False, "test/rose/a.png", True),
-        ("Roses/pixels.bmp", "external", "exact pixels", False, "test/rose/b.png", True),
-        ("Roses/mirrored.jpg", "external", "near", True, "val/rose/a.png", True),
-        ("nettle/of_val.png", "external", "near", False, "val/daisy/b.png", False),
-        (f"train/rose/{HOSTILE}", "train", "near", False, "val/daisy/a.png", True),
+        ("Roses/same.png", "external", "exact bytes", False, "test/rose/a.png", "dropped"),
+        ("Roses/pixels.bmp", "external", "exact pixels", False, "test/rose/b.png", "dropped"),
+        ("Roses/mirrored.jpg", "external", "near", True, "val/rose/a.png", "dropped"),
+        ("Roses/daisy.png", "external", "near", False, "train/daisy/b.png", "kept"),
+        ("nettle/of_val.png", "external", "near", False, "val/daisy/b.png", "not used"),
+        (f"train/rose/{HOSTILE}", "train", "near", False, "val/daisy/a.png", "dropped"),
     ],
 )
-def test_every_leak_is_listed_with_its_match(facts, file, split, kind, mirrored, match, used):
+def test_every_leak_is_listed_with_its_match(facts, file, split, kind, mirrored, match, under_drop):
     leak = leak_of(facts, file)
 
     assert leak["split"] == split
-    assert leak["source"] == ("web" if split == "external" else "ours")
-    assert (leak["kind"], leak["mirrored"], leak["used"]) == (kind, mirrored, used)
+    assert leak["source"] == ("external" if split == "external" else "ours")
+    assert leak["data_set"] == ("web" if split == "external" else "ours")
+    assert (leak["kind"], leak["mirrored"], leak["under_drop"]) == (kind, mirrored, under_drop)
     best = leak["matches"][0]
     assert (best["file"], best["source"]) == (match, "ours")
     assert best["split"] == match.split("/")[0]
@@ -88,8 +91,48 @@ def test_every_leak_is_listed_with_its_match(facts, file, split, kind, mirrored,
 
 
 def test_nothing_else_is_a_leak(facts):
-    assert len(facts["leaks"]) == facts["counts"]["leaks"] == 5
-    assert facts["counts"]["would_be_dropped"] == 4
+    counts = facts["counts"]
+    assert len(facts["leaks"]) == counts["leaks"] == 6
+    assert (counts["would_be_dropped"], counts["would_be_kept"], counts["not_used"]) == (4, 1, 1)
+    assert counts["may_be_dropped"] == 0
+
+
+def test_a_large_share_of_leaks_is_warned_of(checked):
+    folder, facts, _ = checked
+
+    [warning] = facts["warnings"]
+    assert warning.startswith("warning: 3 of 6 images of web external (50%)")
+    assert warning in (folder / "out/leaks.html").read_text().replace("&#39;", "'")
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "test")])
+def test_of_data_without_a_division_every_external_copy_is_a_leak(tmp_path, splits):
+    ours, web = tmp_path / "ours", tmp_path / "web"
+    seeds = itertools.count()
+    for split in splits:
+        for name in ("daisy", "rose"):
+            for number in range(3):
+                folder = ours / split / name if len(splits) > 1 else ours / name
+                save(folder / f"{number}.png", texture(next(seeds)))
+    save(web / "daisy/of_train.jpg", recompress(texture(1), 90))
+    save(web / "nettle/of_train.png", CHANGES["mirrored"](texture(4)))
+    save(web / "daisy/new.png", texture(90))
+    expected = {"daisy/of_train.jpg": "depends", "nettle/of_train.png": "not used"}
+    if "test" in splits:
+        save(web / "rose/of_test.png", CHANGES["darker"](texture(7)))
+        save(ours / "train/rose/of_test.png", CHANGES["resized"](texture(10)))
+        expected |= {"rose/of_test.png": "dropped", "train/rose/of_test.png": "dropped"}
+
+    result = check("--data", ours, "--external", web, "--out", tmp_path / "out", "--json")
+
+    facts = json.loads(result.stdout)
+    assert {leak["file"]: leak["under_drop"] for leak in facts["leaks"]} == expected
+    assert {leak["file"]: leak["source"] for leak in facts["leaks"]} == {
+        file: "ours" if file.startswith("train/") else "external" for file in expected
+    }
+    assert facts["counts"]["may_be_dropped"] == 1
+    assert facts["repeated"] == []
+    assert "would be dropped if its copy is evaluated" in (tmp_path / "out/leaks.html").read_text()
 
 
 def test_copies_with_two_classes_are_conflicts_by_mapped_names(facts):
@@ -104,7 +147,7 @@ def test_copies_with_two_classes_are_conflicts_by_mapped_names(facts):
 def test_pairs_that_are_no_leaks_are_listed_by_what_they_mean(facts):
     assert names(facts["within"]) == [("train/daisy/a.png", "train/daisy/again.jpg")]
     assert set(names(facts["between_evaluation"])) == {("test/rose/a.png", "val/rose/of_test.png")}
-    assert names(facts["repeated"]) == [("train/daisy/b.png", "Roses/daisy.png")]
+    assert names(facts["repeated"]) == []
 
 
 def test_broken_pictures_are_skipped_and_counted(facts):
@@ -167,7 +210,7 @@ def test_people_get_a_summary_and_quiet_is_quiet(checked, tmp_path):
 
     assert result.exit_code == 0
     assert result.stderr == ""
-    assert "5 images to train on are copies of images that scores are taken on" in result.stdout
+    assert "6 images to train on are copies of evaluation images" in result.stdout
     assert "web Roses/mirrored.jpg: near, mirrored, val val/rose/a.png" in result.stdout
     assert f"look at  {tmp_path / 'leaks.html'}" in result.stdout
 
@@ -182,8 +225,8 @@ def test_a_label_map_says_which_classes_are_ours(checked, tmp_path):
     )
 
     facts = json.loads(result.stdout)
-    assert leak_of(facts, "nettle/of_val.png")["used"]
-    assert not leak_of(facts, "Roses/same.png")["used"]
+    assert leak_of(facts, "nettle/of_val.png")["under_drop"] == "dropped"
+    assert leak_of(facts, "Roses/same.png")["under_drop"] == "not used"
     assert ("val/daisy/b.png", "nettle/of_val.png") in names(facts["conflicts"])
 
 
@@ -214,7 +257,7 @@ def test_a_run_is_checked_in_the_splits_that_it_made(checked, tmp_path):
     assert set(facts["images"]) == {
         *("ours blend", "ours test", "ours train", "ours val", "web external")
     }
-    assert facts["counts"]["leaks"] == 5
+    assert facts["counts"]["leaks"] == 6
     split_of = dict(zip(data.manifest.rows["id"], data.manifest.rows["split"], strict=True))
     for leak in facts["leaks"]:
         for match in leak["matches"]:
@@ -256,7 +299,7 @@ def test_each_data_set_of_a_folder_is_named_beside_its_counts(checked, tmp_path)
     assert {"garden external", "meadow external"} < set(facts["images"])
     assert result.stderr == f"`{both}` is a folder of 2 data sets: garden, meadow\n"
     labels = {
-        (file["source"], file["file"]): file["label"]
+        (file["data_set"], file["file"]): file["label"]
         for pair in facts["repeated"] + facts["within"]
         for file in pair["files"]
     }

@@ -1,6 +1,7 @@
 """Tests for finding copies: by windows' descriptors, confirmed by laying one over the other."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from automl_flowers.data.copies import (
     Copies,
     descriptors,
     find_copies,
+    find_copies_among,
     find_copies_within,
     group_copies,
 )
 from automl_flowers.data.copies import find as copies_module
+from automl_flowers.data.copies.equal import MAX_LINKS, link_across, link_within
 from automl_flowers.data.copies.fingerprints import Fingerprints, thumbnail
 from automl_flowers.data.copies.neighbours import find_windows, most_similar
 from tests.data.textures import CHANGES, texture
@@ -24,11 +27,17 @@ NUM_PICTURES = 24
 SERIAL = itertools.count()  # no two files have equal bytes
 
 
-def prints(images, digests=None):
-    ids = tuple(f"{number:03d}" for number in range(len(images)))
+def prints(images, digests=None, pixel_digests=None):
     made = [thumbnail(image) for image in images]
-    thumbnails = np.array(made, np.uint8).reshape(-1, 64, 64)
-    return Fingerprints(ids, digests or tuple(f"{next(SERIAL)}" for _ in ids), thumbnails)
+    return as_prints(np.array(made, np.uint8).reshape(-1, 64, 64), digests, pixel_digests)
+
+
+def as_prints(thumbnails, digests=None, pixel_digests=None):
+    ids, digests, pixel_digests = (
+        given or tuple(f"{next(SERIAL)}" for _ in thumbnails)
+        for given in (None, digests, pixel_digests)
+    )
+    return Fingerprints(ids, digests, pixel_digests, thumbnails)
 
 
 def pairs(found):
@@ -102,6 +111,16 @@ def test_flat_pictures_are_copies_only_if_their_bytes_are_equal():
 
     assert pairs(found) == [(0, 2)]
     assert found.has_equal_bytes.all()
+    assert found.agreement.tolist() == [1.0]
+
+
+def test_flat_pictures_with_equal_pixels_are_copies_too():
+    flat = [Image.new("RGB", (40, 40), (200, 30, 90))] * 3
+
+    found = find_copies_within(prints(flat, pixel_digests=("same", "other", "same")))
+
+    assert pairs(found) == [(0, 2)]
+    assert not found.has_equal_bytes.any()
     assert found.agreement.tolist() == [1.0]
 
 
@@ -198,7 +217,12 @@ def test_search_by_cells_is_that_of_brute_force_if_all_cells_are_probed(
     prepared = rng.normal(0, 30, (num_pictures, 32, 32)).astype(np.float32)
 
     found = find_windows(
-        wholes, prepared, min_similarity, num_cells=num_cells, num_probes=num_cells
+        wholes,
+        prepared,
+        min_similarity,
+        limit=num_pictures,
+        num_cells=num_cells,
+        num_probes=num_cells,
     )
 
     assert list(zip(found.whole.tolist(), found.picture.tolist(), strict=True)) == sorted(
@@ -211,7 +235,7 @@ def test_search_by_cells_finds_most_of_what_brute_force_finds():
     changed = [CHANGES["cropped by a tenth"](texture(seed)) for seed in range(150)]
     wholes = descriptors.describe(descriptors.prepare(prints(changed).thumbnails), 0)
 
-    found = find_windows(wholes, prepared, 0.62, num_cells=32)
+    found = find_windows(wholes, prepared, 0.62, limit=6, num_cells=32)
 
     assert np.mean(np.isin(np.arange(150), found.whole[found.whole == found.picture])) > 0.9
 
@@ -243,9 +267,105 @@ def test_the_most_similar_of_each_whole_are_kept(matches, limit):
 
 
 def test_candidates_of_a_picture_are_bounded(originals):
-    same = prints([originals[0]] * 30)
-    prepared = descriptors.prepare(same.thumbnails)
+    alike = prints([originals[0]] * 30)
+    prepared = descriptors.prepare(alike.thumbnails)
 
     found = copies_module._candidates(prepared, prepared, are_same=True)
 
     assert np.bincount(found.left).max() == copies_module.MAX_CANDIDATES
+
+
+def placeholders(count, originals):
+    """Return one picture many times, in files that differ, and one picture of its own."""
+    image = thumbnail(originals[0])
+    return as_prints(np.concatenate([np.tile(image, (count, 1, 1)), [thumbnail(originals[1])]]))
+
+
+@pytest.mark.parametrize("keys", ["thumbnails", "pixels", "bytes"])
+def test_thousands_of_equal_pictures_are_one_group_by_a_bounded_number_of_pairs(originals, keys):
+    many = 5000
+    made = placeholders(many, originals)
+    if keys != "thumbnails":
+        equal = {"pixels": "pixel_digests", "bytes": "digests"}[keys]
+        made = replace(made, **{equal: (*["same"] * many, "other")})
+
+    found = find_copies_within(made)
+
+    assert len(found) <= MAX_LINKS * many
+    groups = group_copies(found, len(made))
+    assert len(set(groups[:many].tolist())) == 1
+    assert groups[many] != groups[0]
+
+
+@pytest.mark.parametrize("num_right", [1, 3, 40, 7000])
+def test_of_thousands_of_equal_pictures_each_is_found_to_have_a_copy(originals, num_right):
+    left, right = placeholders(5000, originals), placeholders(num_right, originals)
+
+    found = find_copies(left, right)
+
+    assert len(found) <= MAX_LINKS**2 * 2 * 7000
+    assert set(found.left.tolist()) == set(range(5001))
+    assert set(found.right.tolist()) == set(range(num_right + 1))
+    is_last = (found.left == 5000) | (found.right == num_right)
+    assert pairs(found.take(is_last)) == [(5000, num_right)]
+
+
+def test_pictures_that_look_alike_are_held_in_bounded_numbers():
+    prepared = descriptors.prepare(prints([texture(0)] * 2).thumbnails)
+    prepared = np.repeat(prepared, 1500, axis=0)
+    prepared += np.random.default_rng(0).normal(0, 1, prepared.shape).astype(np.float32)
+    wholes = descriptors.describe(prepared[:50], descriptors.WHOLE)
+
+    found = find_windows(wholes, prepared, 0.62, limit=6)
+
+    assert np.bincount(found.whole).tolist() == [6] * 50
+    best = np.argsort(-(wholes @ descriptors.describe(prepared, descriptors.WHOLE).T), axis=1)
+    assert [row in found.picture[found.whole == row] for row in range(50)] == [True] * 50
+    assert (best[:, 0] == np.arange(50)).all()
+
+
+def test_look_alikes_in_one_set_crowd_out_none_in_another(originals):
+    many = [CHANGES["cropped by a tenth"](originals[0].rotate(k / 8)) for k in range(20)]
+    one, other = prints(many), prints([originals[0], *originals[3:6]])
+
+    found = find_copies_among([one, other])
+
+    across = found.take(found.right >= len(many)).take(found.left[found.right >= len(many)] < 20)
+    assert set(across.left.tolist()) == set(range(20))
+    assert set(across.right.tolist()) == {20}
+
+
+def test_sets_are_searched_within_and_across_with_positions_in_all_of_them(originals):
+    parts = [prints(originals[:3]), prints([]), prints([originals[2], originals[2], originals[9]])]
+
+    found = find_copies_among(parts)
+
+    assert pairs(found) == [(2, 3), (2, 4), (3, 4)]
+
+
+@given(num_left=st.integers(0, 20), num_right=st.integers(0, 20))
+def test_links_across_reach_all_and_are_all_pairs_of_small_groups(num_left, num_right):
+    left, right = np.arange(num_left), 100 + np.arange(num_right)
+
+    links = [tuple(link) for link in link_across(left, right).tolist()]
+
+    assert (
+        len(links)
+        == len(set(links))
+        == min(num_left, num_right, MAX_LINKS)
+        * max(num_left, num_right)
+        * bool(min(num_left, num_right))
+    )
+    if min(num_left, num_right):
+        assert {one for one, _ in links} == set(left.tolist())
+        assert {two for _, two in links} == set(right.tolist())
+
+
+@given(count=st.integers(0, 30))
+def test_links_within_hang_together(count):
+    links = link_within(np.arange(count))
+
+    none = np.zeros(len(links), bool)
+    found = Copies(links[:, 0], links[:, 1], none.astype(np.float32), none, none)
+    assert len(links) == sum(min(MAX_LINKS, count - 1 - k) for k in range(count))
+    assert len(set(group_copies(found, count).tolist())) == min(count, 1)

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from automl_flowers.data.leaks import Leak, Match, obey
+from automl_flowers.data.leaks import Leak, Match, obey, share_warning
 from automl_flowers.data.prepare import prepare, remember
 from automl_flowers.errors import DataError
-from tests.data.textures import CHANGES, texture
+from tests.data.textures import CHANGES, recompress, texture
 
 CLASSES = ("daisy", "rose")
 
@@ -89,12 +89,24 @@ def test_fail_names_the_first_ones_and_the_count(make):
     assert "data check" in error.value.hint
 
 
-def test_keep_is_silent(make):
+def test_keep_is_silent_but_remembers_them(make):
     data = make(leaks="keep")
 
     assert count_splits(data)["train"] == 11
-    assert data.leaks.found == ()
+    assert [leak.file for leak in data.leaks.found] == LEAKING
+    assert data.leaks.dropped == ()
     assert data.leaks.sentence("training") is None
+
+
+def test_copies_among_training_images_hide_none_of_the_leaks(make, photos):
+    for number in range(12):
+        path = photos / f"train/daisy/again_{number:02d}.jpg"
+        recompress(texture(8), 60 + number).save(path, quality=95)  # the first of val
+
+    dropped = make().leaks.dropped
+
+    again = {f"train/daisy/again_{number:02d}.jpg" for number in range(12)}
+    assert set(dropped) == {*LEAKING, *again}
 
 
 def test_what_was_dropped_is_written_to_the_run(make, tmp_path):
@@ -139,3 +151,14 @@ def test_one_is_spoken_of_as_one_and_many_are_counted():
     )
     many = obey("drop", tuple(leak(n) for n in range(5)), "external").sentence("external")
     assert many.endswith("0.jpg (test: t.jpg), 1.jpg (test: t.jpg), 2.jpg (test: t.jpg) and 2 more")
+
+
+def test_only_a_large_share_of_dropped_images_is_warned_of():
+    assert share_warning(0, 0, "images") is None
+    assert share_warning(2, 10, "images") is None
+
+    warning = share_warning(30, 100, "training images")
+
+    assert warning.startswith("warning: 30 of 100 training images (30%) are dropped")
+    assert "data check" in warning
+    assert "--leaks warn" in warning

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 NUM_FREQUENCIES = 10
 _SIDE = 32
+_AT_ONCE = 4096
 _MIN_DEVIATION = 2.0
 """Grey levels, of 256. What varies less shows nothing that could be recognised."""
 
@@ -56,8 +57,11 @@ def shrink(thumbnails: npt.NDArray[np.generic], side: int) -> Floats:
 
 def prepare(thumbnails: Thumbnails) -> Floats:
     """Return what descriptors are computed from, `(num_images, 32, 32)`."""
-    small = shrink(thumbnails, _SIDE)
-    return np.asarray(small - small.mean(axis=(1, 2), keepdims=True))
+    small = np.empty((len(thumbnails), _SIDE, _SIDE), np.float32)
+    for start in range(0, len(thumbnails), _AT_ONCE):
+        small[start : start + _AT_ONCE] = shrink(thumbnails[start : start + _AT_ONCE], _SIDE)
+    small -= small.mean(axis=(1, 2), keepdims=True)
+    return small
 
 
 def describe(prepared: Floats, view: int) -> Floats:

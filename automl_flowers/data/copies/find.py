@@ -1,24 +1,31 @@
-"""From candidates to pairs: descriptors find them, pixels confirm them."""
+"""From candidates to pairs: descriptors find them, pixels confirm them.
+
+Thumbnails that are equal, number by number, are compared once, and what was found holds for all
+pictures that have them.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from automl_flowers.data.copies import alignment, descriptors, neighbours
+from automl_flowers.data.copies.equal import (
+    copies_of_members,
+    copies_within_groups,
+    equal_copies,
+    group_equal,
+)
 from automl_flowers.data.copies.fingerprints import Fingerprints, Thumbnails
-
-Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
+from automl_flowers.data.copies.pairs import Booleans, Copies, Integers, join_copies
 
 MIN_AGREEMENT = 0.83
 """Correlation of details from which two pictures are taken for copies.
@@ -48,41 +55,6 @@ def _quietly(what: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Pairs of copies.
-
-    Attributes:
-        left: Positions on the one side.
-        right: Positions on the other side.
-        agreement: How well details agree, in [MIN_AGREEMENT, 1]; 1 for equal bytes.
-        is_mirrored: Whether the one is the mirror image of the other.
-        has_equal_bytes: Whether the files are the same, byte by byte.
-    """
-
-    left: Integers
-    right: Integers
-    agreement: npt.NDArray[np.float32]
-    is_mirrored: Booleans
-    has_equal_bytes: Booleans
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def take(self, positions: Integers | Booleans) -> Copies:
-        """Return some of the pairs."""
-        return Copies(**{name: values[positions] for name, values in vars(self).items()})
-
-    def join(self, other: Copies) -> Copies:
-        """Return the pairs of both."""
-        both = vars(other)
-        return Copies(**{n: np.concatenate([values, both[n]]) for n, values in vars(self).items()})
-
-    def swapped(self) -> Copies:
-        """Return the pairs with left for right."""
-        return replace(self, left=self.right, right=self.left)
-
-
-@dataclass(frozen=True)
 class _Candidates:
     left: Integers
     right: Integers
@@ -105,6 +77,9 @@ def find_copies(
 ) -> Copies:
     """Find the pictures of one set that are copies of pictures of another.
 
+    Each picture that has copies on the other side is in some pair; one with very many of them is
+    not in all of the pairs that there are.
+
     Args:
         left: The one set.
         right: The other set.
@@ -113,11 +88,15 @@ def find_copies(
     Returns:
         Pairs, ordered by left, then right.
     """
-    ours, theirs = (descriptors.prepare(side.thumbnails) for side in (left, right))
-    forth = _candidates(ours, theirs, on_progress)
-    back = _candidates(theirs, ours, on_progress, is_swapped=True)
-    found = _confirm(left.thumbnails, right.thumbnails, forth.join(back), on_progress)
-    return _add_equal_bytes(left, right, found)
+    ours, theirs = (group_equal(side.thumbnails) for side in (left, right))
+    one, other = left.thumbnails[ours.first], right.thumbnails[theirs.first]
+    forth = _candidates(descriptors.prepare(one), descriptors.prepare(other), on_progress)
+    back = _candidates(
+        descriptors.prepare(other), descriptors.prepare(one), on_progress, is_swapped=True
+    )
+    found = _confirm(one, other, forth.join(back), on_progress).each_once()
+    near = copies_of_members(found, ours, theirs)
+    return near.join(equal_copies(left, right)).each_once()
 
 
 def find_copies_within(pictures: Fingerprints, on_progress: OnProgress = _quietly) -> Copies:
@@ -128,26 +107,44 @@ def find_copies_within(pictures: Fingerprints, on_progress: OnProgress = _quietl
         on_progress: As for `find_copies`.
 
     Returns:
-        Pairs with `left < right`, in order.
+        Pairs with `left < right`, in order. Of very many copies of one picture not all pairs are
+        there, but enough to know that they belong together.
     """
-    prepared = descriptors.prepare(pictures.thumbnails)
+    members = group_equal(pictures.thumbnails)
+    thumbnails = pictures.thumbnails[members.first]
+    prepared = descriptors.prepare(thumbnails)
     candidates = _candidates(prepared, prepared, on_progress, are_same=True)
-    found = _confirm(pictures.thumbnails, pictures.thumbnails, candidates, on_progress)
-    first, second = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
-    return _add_equal_bytes(pictures, pictures, replace(found, left=first, right=second))
+    candidates = candidates.join(_of_themselves(members.repeated))
+    found = _confirm(thumbnails, thumbnails, candidates, on_progress).in_order().each_once()
+    is_itself = found.left == found.right
+    alike = copies_within_groups(found.take(is_itself), members)
+    near = copies_of_members(found.take(~is_itself), members, members)
+    return alike.join(near, equal_copies(pictures)).in_order().each_once()
 
 
-def group_copies(pairs: Copies, num_pictures: int) -> Integers:
-    """Return a group number for each picture; copies, and copies of copies, share one.
+def find_copies_among(parts: Sequence[Fingerprints], on_progress: OnProgress = _quietly) -> Copies:
+    """Find copies within and across sets, each set and each two sets by themselves.
+
+    So a picture that has many look-alikes in one set is still found in each of the others.
 
     Args:
-        pairs: As from `find_copies_within`.
-        num_pictures: In the set.
+        parts: The sets.
+        on_progress: As for `find_copies`.
+
+    Returns:
+        Pairs of positions in all sets, one after the other, with `left < right`, in order.
     """
-    shape = (num_pictures, num_pictures)
-    links = coo_array((np.ones(len(pairs)), (pairs.left, pairs.right)), shape=shape)
-    _, groups = connected_components(links, directed=False)
-    return np.asarray(groups, dtype=np.int64)
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    places = [np.arange(start, end) for start, end in itertools.pairwise(starts)]
+    found = [
+        find_copies_within(part, on_progress).at(place, place)
+        for part, place in zip(parts, places, strict=True)
+    ]
+    found += [
+        find_copies(parts[one], parts[two], on_progress).at(places[one], places[two])
+        for one, two in itertools.combinations(range(len(parts)), 2)
+    ]
+    return join_copies(found).each_once()
 
 
 def _candidates(
@@ -170,7 +167,11 @@ def _candidates(
     straight = descriptors.describe(wholes, descriptors.WHOLE)
     both = np.concatenate([straight, descriptors.mirror(straight)])
     matches = neighbours.find_windows(
-        both, windows, MIN_SIMILARITY, on_progress=functools.partial(on_progress, SEARCHING)
+        both,
+        windows,
+        MIN_SIMILARITY,
+        limit=MAX_CANDIDATES + are_same,
+        on_progress=functools.partial(on_progress, SEARCHING),
     )
     if are_same:
         matches = matches.take(matches.whole % len(wholes) != matches.picture)
@@ -181,6 +182,12 @@ def _candidates(
     left, right = (matches.picture, whole) if is_swapped else (whole, matches.picture)
     whole_is_left = np.full(len(whole), not is_swapped)
     return _Candidates(left, right, matches.view, whole_is_left, is_mirrored)
+
+
+def _of_themselves(groups: Integers) -> _Candidates:
+    """Return each group beside itself: whether there is enough to see for calling it a copy."""
+    yes = np.ones(len(groups), bool)
+    return _Candidates(groups, groups, np.full(len(groups), descriptors.WHOLE), yes, ~yes)
 
 
 def _confirm(
@@ -220,31 +227,3 @@ def _agreement(
     agreement[:] = -1
     _, agreement[close] = alignment.align(fixed[close], moving[close], maps[close], alignment.FINE)
     return agreement
-
-
-def _add_equal_bytes(left: Fingerprints, right: Fingerprints, found: Copies) -> Copies:
-    """Return the same pairs and those of equal bytes, each pair once, in order."""
-    rows: dict[str, list[int]] = {}
-    for row, digest in enumerate(right.digests):
-        rows.setdefault(digest, []).append(row)
-    equal = np.array(
-        [
-            (row, other)
-            for row, digest in enumerate(left.digests)
-            for other in rows.get(digest, ())
-            if left is not right or row < other
-        ],
-        np.int64,
-    ).reshape(-1, 2)
-    certain = np.ones(len(equal), bool)
-    pairs = Copies(equal[:, 0], equal[:, 1], certain.astype(np.float32), ~certain, certain)
-    return _each_once(pairs.join(found))
-
-
-def _each_once(found: Copies) -> Copies:
-    """Return each pair once, as it is most certain: by bytes, then by details, then upright."""
-    keys = (found.is_mirrored, -found.agreement, ~found.has_equal_bytes, found.right, found.left)
-    ordered = found.take(np.lexsort(keys))
-    is_new = np.diff(ordered.left, prepend=-1) != 0
-    is_new |= np.diff(ordered.right, prepend=-1) != 0
-    return ordered.take(is_new)

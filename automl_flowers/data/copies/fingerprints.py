@@ -9,12 +9,13 @@ leaves as it is.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ from automl_flowers.files import atomic_path
 SIZE = 64
 """Height and width of a fingerprint, in pixels."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _REDUCING_GAP = 2  # images are decoded at no less than this many times the size
 _CHUNK = 64
 
@@ -44,12 +45,15 @@ class Fingerprints:
     Attributes:
         ids: One an image.
         digests: One an image; SHA-256 of its bytes.
+        pixel_digests: One an image; of its pixels as they were decoded, a large JPEG at a reduced
+            scale.
         thumbnails: uint8, `(num_images, SIZE, SIZE)`.
         problems: What could not be decoded.
     """
 
     ids: tuple[str, ...]
     digests: tuple[str, ...]
+    pixel_digests: tuple[str, ...]
     thumbnails: Thumbnails
     problems: tuple[Problem, ...] = ()
 
@@ -68,18 +72,32 @@ class Fingerprints:
         known = rows >= 0
         thumbnails = np.zeros((len(rows), SIZE, SIZE), np.uint8)
         thumbnails[known] = self.thumbnails[rows[known]]
-        digests = (
-            self.digests[r] if r >= 0 else f"none of {i}" for r, i in zip(rows, wanted, strict=True)
+        digests, pixels = (
+            tuple(
+                known[row] if row >= 0 else f"none of {identity}"
+                for row, identity in zip(rows, wanted, strict=True)
+            )
+            for known in (self.digests, self.pixel_digests)
         )
-        return Fingerprints(wanted, tuple(digests), thumbnails)
+        return Fingerprints(wanted, digests, pixels, thumbnails)
+
+    def take(self, positions: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Fingerprints:
+        """Return the fingerprints at some positions."""
+        rows = np.arange(len(self))[positions]
+        ids, digests, pixels = (
+            tuple(values[row] for row in rows)
+            for values in (self.ids, self.digests, self.pixel_digests)
+        )
+        return Fingerprints(ids, digests, pixels, self.thumbnails[rows])
 
 
 def join(parts: Sequence[Fingerprints]) -> Fingerprints:
     """Return the fingerprints of several sets as one, in their order; ids may repeat."""
     return Fingerprints(
-        tuple(identity for part in parts for identity in part.ids),
-        tuple(digest for part in parts for digest in part.digests),
-        np.concatenate([part.thumbnails for part in parts]),
+        tuple(itertools.chain.from_iterable(part.ids for part in parts)),
+        tuple(itertools.chain.from_iterable(part.digests for part in parts)),
+        tuple(itertools.chain.from_iterable(part.pixel_digests for part in parts)),
+        np.concatenate([np.empty((0, SIZE, SIZE), np.uint8), *(part.thumbnails for part in parts)]),
     )
 
 
@@ -123,6 +141,7 @@ def load_fingerprints(
         return Fingerprints(
             tuple(stored["ids"].tolist()),
             tuple(stored["digests"].tolist()),
+            tuple(stored["pixel_digests"].tolist()),
             stored["thumbnails"],
             tuple(Problem(path, reason) for path, reason in stored["problems"].tolist()),
         )
@@ -135,26 +154,33 @@ def _write(file: Path, made: Fingerprints) -> None:
             stream,
             ids=np.array(made.ids, dtype=str),
             digests=np.array(made.digests, dtype=str),
+            pixel_digests=np.array(made.pixel_digests, dtype=str),
             thumbnails=made.thumbnails,
             problems=np.array(problems, dtype=str).reshape(-1, 2),
         )
 
 
 def _make(rows: pd.DataFrame, on_progress: OnProgress) -> Fingerprints:
-    outcomes = list(_decoded(rows, on_progress))
+    outcomes = list(_fingerprints(rows, on_progress))
     made = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
     return Fingerprints(
-        tuple(identity for identity, _, _ in made),
-        tuple(digest for _, digest, _ in made),
-        np.array([image for _, _, image in made], np.uint8).reshape(-1, SIZE, SIZE),
+        tuple(one.identity for one in made),
+        tuple(one.digest for one in made),
+        tuple(one.pixel_digest for one in made),
+        np.array([one.thumbnail for one in made], np.uint8).reshape(-1, SIZE, SIZE),
         tuple(outcome for outcome in outcomes if isinstance(outcome, Problem)),
     )
 
 
-def _decoded(
-    rows: pd.DataFrame, on_progress: OnProgress
-) -> Iterator[tuple[str, str, Thumbnails] | Problem]:
-    """Yield each row's id, digest and thumbnail, or its problem, decoding in threads."""
+class _Fingerprint(NamedTuple):
+    identity: str
+    digest: str
+    pixel_digest: str
+    thumbnail: Thumbnails
+
+
+def _fingerprints(rows: pd.DataFrame, on_progress: OnProgress) -> Iterator[_Fingerprint | Problem]:
+    """Yield each row's fingerprint, or its problem, decoding in threads."""
     records = list(rows.itertuples(index=False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(records), _CHUNK):
@@ -162,10 +188,18 @@ def _decoded(
             on_progress(min(start + _CHUNK, len(records)), len(records))
 
 
-def _fingerprint(row: Any) -> tuple[str, str, Thumbnails] | Problem:
+def _fingerprint(row: Any) -> _Fingerprint | Problem:
     try:
         data = read_image_bytes(row)
         image = decode_whole(data, _REDUCING_GAP * SIZE)
-        return str(row.id), hashlib.sha256(data).hexdigest(), thumbnail(image)
     except (DataError, OSError) as error:
         return Problem(str(row.id), str(error))
+    digest = hashlib.sha256(data).hexdigest()
+    return _Fingerprint(str(row.id), digest, digest_of_pixels(image), thumbnail(image))
+
+
+def digest_of_pixels(image: Image.Image) -> str:
+    """Return digits of what an image shows: its size and the red, green and blue of its pixels."""
+    digest = hashlib.sha256(repr(image.size).encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()

@@ -30,6 +30,8 @@ NUM_PROBES = 8
 _BLOCK = 4096
 _PICTURES_AT_ONCE = 65_536
 _SAMPLE_PER_CELL = 20
+_SLACK, _FEW = 8, 1_000_000
+"""Matches held, as a multiple of those wanted, before the weak ones go; and how many are few."""
 _ROUNDS = 4
 
 
@@ -73,6 +75,7 @@ def find_windows(
     prepared: Floats,
     min_similarity: float,
     *,
+    limit: int,
     num_cells: int | None = None,
     num_probes: int = NUM_PROBES,
     on_progress: OnProgress = lambda done, total: None,
@@ -83,6 +86,8 @@ def find_windows(
         wholes: Descriptors of whole pictures, `(num_wholes, num_numbers)`.
         prepared: Pictures as from `descriptors.prepare`, of which all windows are taken.
         min_similarity: Least inner product of two descriptors.
+        limit: Pictures to find for each whole picture, the most similar ones. No more are ever
+            held, so the memory does not grow with how alike pictures are.
         num_cells: How many; by default 1 if there are few comparisons to make. With one cell,
             or as many probes as cells, all is compared with all.
         num_probes: Cells that each whole picture is compared with.
@@ -90,7 +95,8 @@ def find_windows(
             so many pictures that there are cells.
 
     Returns:
-        For each whole and picture the most similar window, ordered by whole, then picture.
+        For each whole, and each of the pictures found for it, the most similar window, ordered by
+        whole, then picture.
     """
     if num_cells is None:
         comparisons = len(wholes) * len(prepared) * len(VIEWS)
@@ -98,25 +104,48 @@ def find_windows(
     cells = _make_cells(wholes, num_cells, num_probes)
 
     def matches_of(view: int) -> Matches:
-        parts = list(_match_view(prepared, view, min_similarity, cells))
-        return _joined(parts, view)
+        found = _Strongest(len(wholes), len(prepared), limit)
+        for part in _match_view(prepared, view, min_similarity, cells, limit):
+            found.add(part)
+        return found.matches()
 
     # Each thread has a view of its own; BLAS with threads of its own would only get in their way.
+    found = _Strongest(len(wholes), len(prepared), limit)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = []
-        for matches in pool.map(matches_of, range(len(VIEWS))):
-            found.append(matches)
+        for number, matches in enumerate(pool.map(matches_of, range(len(VIEWS)))):
+            found.add(matches)
             if num_cells > 1:
-                on_progress(len(found), len(VIEWS))
-    return _best_views(
-        Matches(
-            np.concatenate([part.whole for part in found]),
-            np.concatenate([part.picture for part in found]),
-            np.concatenate([part.view for part in found]),
-            np.concatenate([part.similarity for part in found]),
-        ),
-        len(prepared),
-    )
+                on_progress(number + 1, len(VIEWS))
+    return found.matches()
+
+
+class _Strongest:
+    """The most similar pictures of each whole picture, gathered in a bounded number of matches.
+
+    Args:
+        num_wholes: Whole pictures.
+        num_pictures: Pictures that windows were taken of.
+        limit: Pictures to keep for each whole picture.
+    """
+
+    def __init__(self, num_wholes: int, num_pictures: int, limit: int) -> None:
+        self._num_pictures, self._limit = num_pictures, limit
+        self._most_held = max(_SLACK * limit * num_wholes, _FEW)
+        self._parts: list[Matches] = []
+        self._num_held = 0
+
+    def add(self, matches: Matches) -> None:
+        """Add matches, and let go of weak ones if there are too many."""
+        self._parts.append(matches)
+        self._num_held += len(matches.whole)
+        if self._num_held > self._most_held:
+            self._parts = [self.matches()]
+            self._num_held = len(self._parts[0].whole)
+
+    def matches(self) -> Matches:
+        """Return the strongest, each pair once, ordered by whole, then picture."""
+        best = _best_views(_joined(self._parts), self._num_pictures)
+        return best.take(most_similar(best.whole, best.similarity, self._limit))
 
 
 def most_similar(whole: Integers, similarity: Floats, limit: int) -> Integers:
@@ -128,8 +157,8 @@ def most_similar(whole: Integers, similarity: Floats, limit: int) -> Integers:
 
 
 def _match_view(
-    prepared: Floats, view: int, min_similarity: float, cells: _Cells
-) -> Iterator[tuple[Integers, Integers, Floats]]:
+    prepared: Floats, view: int, min_similarity: float, cells: _Cells, limit: int
+) -> Iterator[Matches]:
     at_once = _BLOCK if len(cells.wholes) == 1 else _PICTURES_AT_ONCE
     for start in range(0, len(prepared), at_once):
         windows = describe(prepared[start : start + at_once], view)
@@ -137,21 +166,45 @@ def _match_view(
         order = np.argsort(homes, kind="stable")
         ends = np.searchsorted(homes[order], np.arange(len(cells.wholes) + 1))
         for cell, (wholes, theirs) in enumerate(zip(cells.wholes, cells.descriptors, strict=True)):
-            here = order[ends[cell] : ends[cell + 1]]
-            if not len(here):
-                continue
-            ours = windows[here]
-            for first in range(0, len(wholes), _BLOCK):
-                similarity = ours @ theirs[first : first + _BLOCK].T
-                picture, whole = np.nonzero(similarity >= min_similarity)
-                yield wholes[first + whole], here[picture] + start, similarity[picture, whole]
+            inside = order[ends[cell] : ends[cell + 1]]
+            for here in np.split(inside, range(_BLOCK, len(inside), _BLOCK)):
+                if not len(here):
+                    continue
+                ours = windows[here]
+                for first in range(0, len(wholes), _BLOCK):
+                    similarity = theirs[first : first + _BLOCK] @ ours.T
+                    whole, picture = _strong_places(similarity, min_similarity, limit)
+                    yield Matches(
+                        wholes[first + whole],
+                        here[picture] + start,
+                        np.full(len(whole), view),
+                        similarity[whole, picture],
+                    )
 
 
-def _joined(parts: list[tuple[Integers, Integers, Floats]], view: int) -> Matches:
-    none: tuple[Integers, Integers, Floats]
-    none = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    whole, picture, similarity = (np.concatenate(part) for part in zip(none, *parts, strict=True))
-    return Matches(whole, picture, np.full(len(whole), view), similarity)
+def _strong_places(
+    similarity: Floats, min_similarity: float, limit: int
+) -> tuple[Integers, Integers]:
+    """Return rows and columns of what is similar enough; if it is much, of the most in each row."""
+    is_similar = similarity >= min_similarity
+    if np.count_nonzero(is_similar) > limit * len(similarity) and similarity.shape[1] > limit:
+        column = np.argpartition(-similarity, limit - 1, axis=1)[:, :limit]
+        row = np.arange(len(similarity))[:, None].repeat(limit, axis=1)
+        kept = is_similar[row, column]
+        return row[kept], column[kept]
+    row, column = np.nonzero(is_similar)
+    return row, column
+
+
+def _joined(parts: list[Matches]) -> Matches:
+    none = np.empty(0, np.int64)
+    all_parts = [Matches(none, none, none, none.astype(np.float32)), *parts]
+    return Matches(
+        **{
+            name: np.concatenate([vars(part)[name] for part in all_parts])
+            for name in vars(all_parts[0])
+        }
+    )
 
 
 def _best_views(matches: Matches, num_pictures: int) -> Matches:

@@ -313,6 +313,7 @@ def export(
 def report(
     run: Address | None = None,
     *,
+    out: Address | None = None,
     csv: Address | None = None,
     keras_tuner: Address | None = None,
 ) -> Path:
@@ -320,6 +321,7 @@ def report(
 
     Args:
         run: Run folder; None for the latest run.
+        out: HTML file to write instead of the run's own, as for a run that can only be read.
         csv: Folder to write the tables `trials.csv` and `epochs.csv` to as well.
         keras_tuner: Folder to write the run to as a project of Keras Tuner as well.
 
@@ -330,9 +332,10 @@ def report(
     from automl_flowers.run_folder import open_run
 
     folder = open_run(str(run) if run else None)
-    page.write(summary.collect(folder), folder.report)
+    written = folder.report if out is None else Path(out)
+    page.write(summary.collect(folder), written)
     export_tables(folder, csv, keras_tuner)
-    return folder.report
+    return written
 
 
 def export_tables(run: RunFolder, csv: Address | None, keras_tuner: Address | None) -> None:

@@ -275,6 +275,9 @@ def ensemble(
 @app.command(epilog="Example: automl-flowers report --run runs/one")
 def report(
     run: Run = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the page there, not to the run.")
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Also write trials.csv and epochs.csv there."),
@@ -295,7 +298,7 @@ def report(
 
         folder = open_run(run)
         facts = summary.collect(folder)
-        page.write(facts, folder.report)
+        page.write(facts, out or folder.report)
         api.export_tables(folder, csv, keras_tuner)
         _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
 

@@ -12,9 +12,10 @@ import contextlib
 import errno
 import json
 import math
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -150,14 +151,16 @@ class Ledger:
     Args:
         path: The SQLite file.
         writable: Whether to create and change it; a reader needs the file to exist.
+        clock: Returns seconds since 1970.
     """
 
-    def __init__(self, path: Path, *, writable: bool = False) -> None:
-        mode = "rwc" if writable else "ro"
+    def __init__(
+        self, path: Path, *, writable: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.clock = clock
         self._path = path
-        self._connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
-        )
+        uri = f"{path.absolute().as_uri()}?mode=rwc" if writable else reading_uri(path)
+        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA busy_timeout = 10000")
         if writable:
@@ -189,7 +192,7 @@ class Ledger:
     def begin_session(self, started: float) -> None:
         """Record that a command works on the run since `started`, in seconds since 1970."""
         with self._transaction() as connection:
-            connection.execute("INSERT INTO sessions VALUES (?, ?)", (started, time.time()))
+            connection.execute("INSERT INTO sessions VALUES (?, ?)", (started, self.clock()))
 
     def end_session(self) -> None:
         """Record that the search has come to its end."""
@@ -223,7 +226,9 @@ class Ledger:
                 "ON CONFLICT (trial_id) DO UPDATE SET status = 'running', started = :started",
                 row,
             )
-            connection.execute("INSERT INTO attempts VALUES (?, ?)", (record.trial_id, time.time()))
+            connection.execute(
+                "INSERT INTO attempts VALUES (?, ?)", (record.trial_id, self.clock())
+            )
 
     def count_attempts(self, trial_id: str) -> int:
         """Return how often a trial was started since it last got through an epoch.
@@ -280,7 +285,7 @@ class Ledger:
                 ],
             )
             _forget_attempts(connection, trial_id)
-            _touch_session(connection)
+            _touch_session(connection, self.clock())
 
     def end_trial(
         self,
@@ -294,15 +299,15 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE trials SET status = ?, score = ?, reason = ?, ended = ? WHERE trial_id = ?",
-                (status, score, reason, time.time(), trial_id),
+                (status, score, reason, self.clock(), trial_id),
             )
             _forget_attempts(connection, trial_id)
-            _touch_session(connection)
+            _touch_session(connection, self.clock())
 
     def record_event(self, kind: str, message: str) -> None:
         """Record something worth knowing later, such as a traceback."""
         with self._transaction() as connection:
-            connection.execute("INSERT INTO events VALUES (?, ?, ?)", (time.time(), kind, message))
+            connection.execute("INSERT INTO events VALUES (?, ?, ?)", (self.clock(), kind, message))
 
     def trials(self) -> list[TrialRecord]:
         """Return all trials with their epochs, in the order in which they started.
@@ -344,11 +349,40 @@ class Ledger:
         )
         return [(*row[:3], Artefact(*row[3:])) for row in rows]
 
+    def choose_final_fits(self, seconds: float, trial_ids: Sequence[str]) -> None:
+        """Record that a search of so many seconds trains no more, but finishes these trials.
+
+        Args:
+            seconds: The whole budget; a longer one is another decision.
+            trial_ids: The most important first.
+        """
+        message = json.dumps({"seconds": seconds, "trials": list(trial_ids)})
+        self.record_event("final fits", message)
+
+    def chosen_final_fits(self, seconds: float) -> list[str] | None:
+        """Return the trials that `choose_final_fits` recorded for a budget, or None."""
+        row = self._connection.execute(
+            "SELECT message FROM events WHERE kind = 'final fits' ORDER BY rowid DESC LIMIT 1"
+        ).fetchone()
+        chosen = {} if row is None else json.loads(row["message"])
+        return list(chosen["trials"]) if chosen.get("seconds") == seconds else None
+
     def events(self) -> list[tuple[float, str, str]]:
         """Return `(time, kind, message)` of all events, in order."""
         return [
             tuple(row) for row in self._connection.execute("SELECT * FROM events ORDER BY rowid")
         ]
+
+
+def reading_uri(path: Path) -> str:
+    """Return where SQLite reads a ledger from.
+
+    Even to read one in WAL mode, it makes two files beside it. Where it cannot and there is no
+    log that would have to be read too, nobody can change the ledger, and it is read as it is.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    return uri if has_log or os.access(path.absolute().parent, os.W_OK) else f"{uri}&immutable=1"
 
 
 @contextlib.contextmanager
@@ -363,6 +397,12 @@ def _telling_whose_fault(path: Path) -> Iterator[None]:
                 f"The ledger `{path}` is damaged: {error}.",
                 hint="restore it from a copy, or start a new run with `--run`",
             ) from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            raise RunError(
+                f"The ledger `{path}` cannot be opened: {error}.",
+                hint="one that was not closed is read only where files can be made beside it; "
+                "copy the run folder to such a place",
+            ) from error
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise OSError(errno.EIO, str(error), str(path)) from error
         raise
@@ -372,10 +412,9 @@ def _forget_attempts(connection: sqlite3.Connection, trial_id: str) -> None:
     connection.execute("DELETE FROM attempts WHERE trial_id = ?", (trial_id,))
 
 
-def _touch_session(connection: sqlite3.Connection) -> None:
+def _touch_session(connection: sqlite3.Connection, now: float) -> None:
     connection.execute(
-        "UPDATE sessions SET last = ? WHERE rowid = (SELECT max(rowid) FROM sessions)",
-        (time.time(),),
+        "UPDATE sessions SET last = ? WHERE rowid = (SELECT max(rowid) FROM sessions)", (now,)
     )
 
 

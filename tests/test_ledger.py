@@ -1,6 +1,7 @@
 """Tests for the ledger."""
 
 import math
+import os
 import resource
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from automl_flowers.errors import RunError
 from automl_flowers.files import Artefact
-from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
+from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord, reading_uri
 
 TRIAL = TrialRecord(
     trial_id="0000",
@@ -299,3 +300,83 @@ def test_odd_file_names_are_file_names(tmp_path):
     assert path.is_file()
     with Ledger(path) as reader:
         assert reader.trials() == [TRIAL]
+
+
+def beside(path):
+    return sorted(file.name for file in path.parent.iterdir() if file != path)
+
+
+@pytest.fixture
+def closed(ledger, path):
+    """The path of a ledger that holds a trial and is closed, so it has no log."""
+    ledger.start_trial(TRIAL)
+    ledger.close()
+    assert beside(path) == []
+    return path
+
+
+def test_a_ledger_in_a_folder_that_cannot_be_written_to_is_read_as_it_is(closed, monkeypatch):
+    assert reading_uri(closed).endswith("ledger.sqlite?mode=ro")
+    monkeypatch.setattr(os, "access", lambda folder, mode: False)  # as root is always let in
+
+    with Ledger(closed) as ledger:
+        assert ledger.trials() == [TRIAL]
+        assert beside(closed) == [], "nothing may be made there"
+    assert reading_uri(closed).endswith("?mode=ro&immutable=1")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write_is_such_a_folder(closed):
+    closed.parent.chmod(0o555)
+    try:
+        with Ledger(closed) as ledger:
+            assert ledger.trials() == [TRIAL]
+    finally:
+        closed.parent.chmod(0o755)
+
+
+def test_a_log_is_always_read_too(ledger, path, monkeypatch):
+    ledger.start_trial(TRIAL)
+    monkeypatch.setattr(os, "access", lambda folder, mode: False)
+
+    assert beside(path) == ["ledger.sqlite-shm", "ledger.sqlite-wal"]
+    assert reading_uri(path).endswith("?mode=ro")
+    with Ledger(path) as reader:
+        assert reader.trials() == [TRIAL]
+
+
+def test_a_log_that_cannot_be_read_is_answered(path, tmp_path):
+    subprocess.run([sys.executable, "-c", START_AND_DIE, str(path)], check=False)
+    index = path.with_name(f"{path.name}-shm")
+    index.unlink()
+    index.symlink_to("no/such/folder")  # which keeps root from making it, too
+
+    with Ledger(path) as ledger, pytest.raises(RunError, match="cannot be opened") as error:
+        ledger.trials()
+    assert "copy the run folder" in error.value.hint
+
+
+def test_times_are_those_of_the_clock(path):
+    now = 50.0
+
+    with Ledger(path, writable=True, clock=lambda: now) as ledger:
+        ledger.begin_session(now)
+        ledger.start_trial(TRIAL)
+        now = 57.0
+        ledger.record_epoch("0000", epoch(0), artefact("0000.0001.npz"))
+        now = 60.0
+        ledger.end_trial("0000", "completed", score=0.5)
+        now = 99.0  # in which nothing was recorded
+        assert ledger.seconds_spent() == 10.0
+        assert ledger.trials()[0].ended == 60.0
+
+
+def test_final_fits_are_chosen_for_one_budget(ledger):
+    assert ledger.chosen_final_fits(60.0) is None
+
+    ledger.choose_final_fits(60.0, ["0003", "0001"])
+    assert ledger.chosen_final_fits(60.0) == ["0003", "0001"]
+    assert ledger.chosen_final_fits(90.0) is None
+
+    ledger.choose_final_fits(90.0, [])
+    assert ledger.chosen_final_fits(90.0) == []

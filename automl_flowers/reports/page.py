@@ -64,7 +64,7 @@ def write(facts: Facts, path: Path) -> None:
     except OSError as error:
         raise RunError(
             f"`{path}` cannot be written: {error.strerror or error}.",
-            hint="make room or restore access, then run the same command again",
+            hint="make room or restore access, or write it elsewhere with `--out`",
         ) from error
 
 

@@ -27,7 +27,8 @@ test-all: lint
 	$(BIN)/python -m pytest -m "not faults" --numprocesses auto --dist loadfile
 
 test-faults: $(VENV)/.test
-	$(BIN)/python -m pytest -m "" tests/tuning/test_kill_and_resume.py tests/end_to_end/test_kill.py
+	$(BIN)/python -m pytest -m "" tests/tuning/test_kill_and_resume.py \
+	    tests/tuning/test_kill_under_a_budget.py tests/end_to_end/test_kill.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

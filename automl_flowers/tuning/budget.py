@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from automl_flowers.blending.pick import Candidate
-from automl_flowers.ledger import TrialRecord
+from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.tuning.cost import Costs, learn_costs
 from automl_flowers.tuning.search import FINAL, Pace, Task
 from search_spaces.recipe import Recipe
@@ -131,6 +131,8 @@ class TimedPace(Pace):
     """Stops a search when its time is over, and brings the best recipes to their horizon before.
 
     One trial comes to its end whatever it takes: a search that returns nothing wasted everything.
+    A search that was killed decides as it would have done without, so what it goes on with is
+    asked what an epoch's end is asked, and which recipes are to be finished is chosen once.
 
     Args:
         budget: How much time there is.
@@ -138,6 +140,7 @@ class TimedPace(Pace):
         forward: Seconds of passing the training images forward, from the probes.
         pick: From all trials to the members that an ensemble would take, the best first.
         has_state: Says of a trial whether its last state is there to be continued.
+        ledger: Keeps the choice.
     """
 
     def __init__(
@@ -147,12 +150,18 @@ class TimedPace(Pace):
         forward: Mapping[tuple[str, int], float],
         pick: Callable[[Sequence[TrialRecord]], Sequence[Candidate]],
         has_state: Callable[[str], bool],
+        ledger: Ledger,
     ) -> None:
         self._budget, self._horizon, self._forward = budget, horizon, forward
-        self._pick, self._has_state = pick, has_state
+        self._pick, self._has_state, self._ledger = pick, has_state, ledger
 
     def allows(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
         """Say whether a trial and the final fits after it are predicted to fit in."""
+        if self._ledger.chosen_final_fits(self._budget.seconds) is not None:
+            return False
+        begun = _find(task.trial_id, trials)
+        if begun is not None and begun.epochs:
+            return self._goes_on(task, begun, trials)
         picked = self._pick(trials)
         if not picked:
             return self._budget.left > 0 or _only_running(trials)
@@ -174,11 +183,38 @@ class TimedPace(Pace):
         The best goes on even where there is time for a part only; the rest is left to the ensemble.
         """
         costs = learn_costs(trials, self._forward)
-        for number, candidate in enumerate(self._pick(trials)):
+        for number, candidate in enumerate(self._to_be_finished(trials)):
+            task = self._final_fit(candidate)
+            begun = _find(task.trial_id, trials)
             missing = self._horizon - candidate.epochs
+            if missing <= 0 or (begun is not None and begun.status != "running"):
+                continue
+            if begun is not None and begun.epochs:
+                if not self._goes_on(task, begun, trials):
+                    return
+                yield task
+                continue
             needed = costs.training(candidate.recipe, missing if number else min(missing, 1))
-            if missing > 0 and self._budget.left >= needed:
-                yield self._final_fit(candidate)
+            if self._budget.left >= needed:
+                yield task
+
+    def _goes_on(self, task: Task, begun: TrialRecord, trials: Sequence[TrialRecord]) -> bool:
+        """Say whether a trial that was killed between two epochs may go on."""
+        return begun.epochs[-1].epoch + 1 == task.last_epoch or not self.is_over(task, trials)
+
+    def _to_be_finished(self, trials: Sequence[TrialRecord]) -> list[Candidate]:
+        chosen = self._ledger.chosen_final_fits(self._budget.seconds)
+        if chosen is None:
+            chosen = [candidate.trial_id for candidate in self._pick(trials)]
+            self._ledger.choose_final_fits(self._budget.seconds, chosen)
+        records = [_find(trial_id, trials) for trial_id in chosen]
+        return [
+            Candidate(
+                Recipe.from_dict(record.recipe), record.score, record.last_epoch, record.trial_id
+            )
+            for record in records
+            if record is not None and record.score is not None
+        ]
 
     def _final_fit(self, candidate: Candidate) -> Task:
         has_state = self._has_state(candidate.trial_id)
@@ -194,3 +230,7 @@ class TimedPace(Pace):
 
     def _reserve(self, picked: Sequence[Candidate], costs: Costs) -> float:
         return reserve(picked, self._horizon, costs, self._budget.seconds)
+
+
+def _find(trial_id: str, trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    return next((trial for trial in trials if trial.trial_id == trial_id), None)

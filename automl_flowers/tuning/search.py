@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -263,7 +262,7 @@ class _Loop:
             self._run(task, number=len(self.ledger.trials()))
 
     def _run(self, task: Task, number: int) -> TrialRecord:
-        self.ledger.start_trial(_opening_record(task, number))
+        self.ledger.start_trial(_opening_record(task, number, self.ledger.clock()))
         try:
             status, reason = self._attempt(task)
         except BaseException:  # whoever stops the search, this trial did not
@@ -411,7 +410,7 @@ def _task(trial: Any) -> Task:
     )
 
 
-def _opening_record(task: Task, number: int) -> TrialRecord:
+def _opening_record(task: Task, number: int, started: float) -> TrialRecord:
     return TrialRecord(
         trial_id=task.trial_id,
         number=number,
@@ -422,7 +421,7 @@ def _opening_record(task: Task, number: int) -> TrialRecord:
         parent=task.parent,
         first_epoch=task.first_epoch,
         last_epoch=task.last_epoch,
-        started=time.time(),
+        started=started,
     )
 
 

@@ -170,6 +170,7 @@ def _pace(
         forward,
         lambda trials: _picked(trials, config),
         has_state,
+        ledger,
     )
 
 

@@ -1,5 +1,6 @@
 """Tests for time budgets, over a learner that takes no time on a clock that only it moves."""
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -210,19 +211,12 @@ def test_few_trainings_are_brackets_of_one_round():
 # The search under a clock.
 
 
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 class Watch:
     """Makes the toy's trainer take time on a clock."""
 
-    def __init__(self, toy, clock, epoch=EPOCH, build=BUILD):
-        self.toy, self.clock, self.epoch, self.build = toy, clock, epoch, build
+    def __init__(self, toy, clock, epoch=EPOCH, build=BUILD, num_epochs=HORIZON):
+        self.train = functools.partial(toy.train, num_epochs=num_epochs)
+        self.clock, self.epoch, self.build = clock, epoch, build
         self.built = set()
 
     def __call__(self, recipe, first_epoch, last_epoch, state, on_epoch):
@@ -237,33 +231,46 @@ class Watch:
             first = 0.0
             on_epoch(timed, get_state)
 
-        return self.toy.train(recipe, first_epoch, last_epoch, state, on_timed_epoch)
+        return self.train(recipe, first_epoch, last_epoch, state, on_timed_epoch)
 
 
 @pytest.fixture
 def timed_search(toy, tmp_path):
     """A function that searches for some seconds, and returns trials and the seconds it took."""
 
-    def timed_search(seconds, run=tmp_path, *, spent=0.0, top=1, **watch):
-        clock = Clock()
+    def timed_search(
+        seconds,
+        run=tmp_path,
+        *,
+        spent=0.0,
+        before=0.0,
+        top=1,
+        horizon=toy.NUM_EPOCHS,
+        plan=toy.ENDLESS_PLAN,
+        **watch,
+    ):
+        clock = toy.Clock()
+        clock.now = before
         checkpoints = CheckpointFolder(run / "checkpoints")
-
-        def has_state(trial_id):
-            with Ledger(run / "ledger.sqlite") as ledger:
-                found = ledger.checkpoint_of(trial_id)
-            return found is not None and checkpoints.exists(found[1])
 
         def pick(trials):
             return in_order_of_picking(trials, "log_loss")[:top]
 
-        pace = TimedPace(Budget(seconds, spent, 0.0, clock), toy.NUM_EPOCHS, {}, pick, has_state)
-        plan = plan_brackets(toy.NUM_EPOCHS, 2, endless=True)
+        def make_pace(ledger):
+            def has_state(trial_id):
+                found = ledger.checkpoint_of(trial_id)
+                return found is not None and checkpoints.exists(found[1])
+
+            budget = Budget(seconds, spent, 0.0, clock)
+            return TimedPace(budget, horizon, {}, pick, has_state, ledger)
+
         trials = toy.search(
             run,
-            Watch(toy, clock, **watch),
+            Watch(toy, clock, num_epochs=horizon, **watch),
             oracle=toy.make_oracle(plan=plan),
+            ledger=functools.partial(Ledger, clock=clock),
             worth_keeping=lambda trials: [c.trial_id for c in pick(trials)],
-            pace=pace,
+            make_pace=make_pace,
         )
         return trials, clock.now
 
@@ -278,6 +285,30 @@ def test_a_budget_is_kept_and_used(timed_search, toy, seconds, top):
     assert spent <= max(1.05 * seconds, seconds + EPOCH + BUILD)
     assert spent >= seconds - toy.NUM_EPOCHS * (EPOCH + BUILD)
     assert trials
+
+
+@pytest.mark.parametrize("seconds", [60, 90, 120, 200, 350, 600])
+@pytest.mark.parametrize("build", [0.0, BUILD])
+def test_a_budget_is_kept_from_the_command_to_the_last_fit(timed_search, seconds, build):
+    """As the workflow does it: look first, choose how long trainings are, plan, search, finish."""
+    before, factor = 12.0, 3  # decoding, probes and a rehearsal
+    costs = Costs({Architecture.of(RECIPE): EPOCH}, [build], {})
+    horizon = choose_horizon(6, RECIPE, costs, seconds - before)
+    factor = factor if horizon.in_rounds else horizon.epochs + 1
+
+    trials, spent = timed_search(
+        seconds,
+        before=before,
+        top=3,
+        horizon=horizon.epochs,
+        plan=plan_brackets(horizon.epochs, factor, endless=True),
+        build=build,
+    )
+
+    assert spent <= max(1.05 * seconds, seconds + EPOCH + build)
+    longest = build + horizon.epochs * EPOCH
+    assert spent >= seconds - longest, "a whole training would have fitted"
+    assert in_order_of_picking(trials, "log_loss")[0].epochs == horizon.epochs
 
 
 @pytest.mark.parametrize("seconds", [80, 171, 300, 1000])
@@ -326,8 +357,11 @@ def test_a_trial_that_time_cut_short_keeps_its_state(timed_search, tmp_path):
     assert (run / "checkpoints" / state).exists()
 
 
-def test_a_trial_after_a_failed_one_ends_whatever_it_takes(toy):
-    pace = TimedPace(Budget(1.0, 2.0), toy.NUM_EPOCHS, {}, lambda trials: [], lambda trial: False)
+def test_a_trial_after_a_failed_one_ends_whatever_it_takes(toy, tmp_path):
+    pace = TimedPace(
+        *(Budget(1.0, 2.0), toy.NUM_EPOCHS, {}, lambda trials: [], lambda trial: False),
+        Ledger(tmp_path / "ledger.sqlite", writable=True),
+    )
     failed = replace(make_trial(), status="failed", score=None)
     running = replace(make_trial(number=1), status="running", score=None)
     task = Task("0001", RECIPE, 0, 0, None, 0, toy.NUM_EPOCHS)

@@ -10,6 +10,9 @@ be told to kill itself at a named point, or is killed after some seconds:
     {"run": "folder", "point": "epoch trained", "call": 3}
     {"run": "folder", "after": 0.2}
 
+With `"budget"`, seconds of a clock that only the learner moves, time ends the search and the
+best recipes are brought to their full length; a larger one extends it.
+
 The answer is `{"code": ..., "seconds": ...}`: minus nine for a kill, zero for a search that
 came to its end. The run's `trained.txt` has a line for every epoch trained, recorded or not.
 """
@@ -22,21 +25,25 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from automl_flowers.blending.pick import in_order_of_picking
 from automl_flowers.ledger import EpochRecord, Ledger
+from automl_flowers.tuning.budget import Budget, TimedPace
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from automl_flowers.tuning.hyperband import plan_brackets
+from automl_flowers.tuning.hyperband import Round, plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
-from automl_flowers.tuning.search import run_search
+from automl_flowers.tuning.search import FINAL, run_search
 from ensembles import metrics
 from search_spaces.schedules import learning_rate_table
 from search_spaces.spaces import parse_space
 
 NUM_EPOCHS = 4
 PLAN = plan_brackets(NUM_EPOCHS, 2)
+ENDLESS_PLAN = plan_brackets(NUM_EPOCHS, 2, endless=True)
 
 SPACE = parse_space(
     "toy",
@@ -50,6 +57,15 @@ SPACE = parse_space(
         "schedule": {"cosine": {"warmup": [0.0, 0.2]}, "one_cycle": {}, "cosine_restarts": {}},
     },
 )
+
+TIMED_PLAN = ((Round(40, 0, 2), Round(1, 2, NUM_EPOCHS)),)
+"""Under a budget that is over before the first round is: only final fits are whole trainings."""
+
+SECONDS = {16: 10, 32: 8}
+"""What an epoch takes on the clock of a search under a budget, by batch size."""
+
+TOP = 4
+"""Recipes that are brought to their full length under a budget, as far as it allows."""
 
 POINTS = (
     "trial starting",
@@ -67,6 +83,12 @@ POINTS = (
     "trial ended",
 )
 """Where a search can be told to die, in the order in which it passes them."""
+
+BUDGET_POINTS = (
+    "final fits chosen",
+    *(f"final fit: {point}" for point in POINTS),
+)
+"""Where else a search under a budget can."""
 
 
 def make_data(num_examples, seed, num_features=8, num_classes=3):
@@ -86,12 +108,12 @@ def softmax(logits):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def train(recipe, first_epoch, last_epoch, state, on_epoch):
+def train(recipe, first_epoch, last_epoch, state, on_epoch, *, num_epochs=NUM_EPOCHS):
     """Train softmax regression; everything random is a function of the recipe and the epoch."""
     features, labels = TRAIN
     seed = int(recipe.identity[:8], 16)
     steps = math.ceil(len(labels) / recipe.batch_size)
-    rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=NUM_EPOCHS)
+    rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=num_epochs)
     targets = np.eye(3)[labels] * (1 - recipe.label_smoothing) + recipe.label_smoothing / 3
     if state is None:
         rng = np.random.default_rng(seed)
@@ -148,11 +170,13 @@ def search(
     best=CheckpointFolder,
     listener=None,
     worth_keeping=lambda trials: (),
-    pace=None,
+    make_pace=lambda ledger: None,
 ):
     """Run a search, or go on with one, in a folder."""
     run.mkdir(parents=True, exist_ok=True)
     with ledger(run / "ledger.sqlite", writable=True) as opened:
+        pace = make_pace(opened)
+        opened.begin_session(opened.clock())
         return run_search(
             oracle or make_oracle(),
             train,
@@ -165,14 +189,57 @@ def search(
         )
 
 
-def search_and_die(run, point, call):
+class Clock:
+    """Stands still but when it is moved."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def taking_time(train, clock):
+    """Return a trainer that moves a clock by what its epochs take."""
+
+    def timed_train(recipe, first_epoch, last_epoch, state, on_epoch):
+        seconds = SECONDS[recipe.batch_size]
+
+        def on_timed_epoch(record, get_state):
+            clock.now += seconds
+            on_epoch(replace(record, seconds=seconds), get_state)
+
+        return train(recipe, first_epoch, last_epoch, state, on_timed_epoch)
+
+    return timed_train
+
+
+def pick(trials):
+    """Return what an ensemble would take."""
+    return in_order_of_picking(trials, "log_loss")[:TOP]
+
+
+def make_pace(run, budget, ledger):
+    """Return what ends a search after some seconds of all that worked on it."""
+    checkpoints = CheckpointFolder(run / "checkpoints")
+
+    def has_state(trial_id):
+        found = ledger.checkpoint_of(trial_id)
+        return found is not None and checkpoints.exists(found[1])
+
+    seconds = Budget(budget, ledger.seconds_spent(), ledger.clock(), ledger.clock)
+    return TimedPace(seconds, NUM_EPOCHS, {}, pick, has_state, ledger)
+
+
+def search_and_die(run, point, call, budget=None):
     """Run a search that kills itself when it passes a point for the `call`th time."""
-    calls = 0
+    calls, clock, is_final_fit = 0, Clock(), False
 
     def reach(passed):
         nonlocal calls
-        calls += passed == point
-        if passed == point and calls == call:
+        is_there = point in (passed, f"final fit: {passed}" if is_final_fit else None)
+        calls += is_there
+        if is_there and calls == call:
             os.kill(os.getpid(), signal.SIGKILL)
 
     class Fatal:
@@ -206,6 +273,8 @@ def search_and_die(run, point, call):
 
     class MortalLedger(Ledger):
         def start_trial(self, record):
+            nonlocal is_final_fit
+            is_final_fit = record.bracket == FINAL
             reach("trial starting")
             super().start_trial(record)
             reach("trial started")
@@ -223,6 +292,10 @@ def search_and_die(run, point, call):
             super().end_trial(trial_id, status, **outcome)
             reach("trial ended")
 
+        def choose_final_fits(self, seconds, trial_ids):
+            super().choose_final_fits(seconds, trial_ids)
+            reach("final fits chosen")
+
     def mortal_train(recipe, first_epoch, last_epoch, state, on_epoch):
         def on_mortal_epoch(record, get_state):
             with (run / "trained.txt").open("a") as file:
@@ -234,7 +307,19 @@ def search_and_die(run, point, call):
         reach("all epochs trained")
         return size
 
-    search(run, mortal_train, ledger=MortalLedger, checkpoints=MortalFolder, best=MortalBest)
+    folders = {"checkpoints": MortalFolder, "best": MortalBest}
+    if budget is None:
+        search(run, mortal_train, ledger=MortalLedger, **folders)
+        return
+    search(
+        run,
+        taking_time(mortal_train, clock),
+        oracle=make_oracle(plan=TIMED_PLAN),
+        ledger=functools.partial(MortalLedger, clock=clock),
+        make_pace=functools.partial(make_pace, run, budget),
+        worth_keeping=lambda trials: [candidate.trial_id for candidate in pick(trials)],
+        **folders,
+    )
 
 
 def answer(request):
@@ -243,7 +328,12 @@ def answer(request):
     child = os.fork()
     if child == 0:
         try:
-            search_and_die(Path(request["run"]), request.get("point"), request.get("call"))
+            search_and_die(
+                Path(request["run"]),
+                request.get("point"),
+                request.get("call"),
+                request.get("budget"),
+            )
             os._exit(0)
         except BaseException:
             traceback.print_exc()

@@ -18,7 +18,6 @@ from automl_flowers.accelerators import Accelerator, explain_other_replicas, set
 from automl_flowers.config import (
     DEFAULT_MAX_EPOCHS,
     RunConfig,
-    load_yaml,
     parse_config,
     read_yaml,
     write_config,
@@ -51,8 +50,6 @@ from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weig
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
 from automl_flowers.tuning.plans import describe_plan
 from search_spaces.backbones import get_backbone
-from search_spaces.hyperparameters import Value
-from search_spaces.portfolio import parse_recipes
 from search_spaces.spaces import Space, load_space, parse_space
 
 DEFAULT_EPOCHS = 12
@@ -246,21 +243,6 @@ def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
             f"Space {now.name!r} has changed since this run began, in {', '.join(differing)}.",
             hint=f"choose another folder with `--run`; the space of this run is in `{recorded}`",
         )
-
-
-def enqueued(config: RunConfig, space: Space) -> list[dict[str, Value]]:
-    """Return the values of the recipes that a person wants tried first.
-
-    Raises:
-        ConfigError: If the file cannot be read, or a recipe does not hold up.
-    """
-    entries: object = config.enqueue
-    if isinstance(entries, str):
-        entries = load_yaml(Path(entries))
-    try:
-        return parse_recipes(entries or [], space)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def smallest_size(space: Space) -> int:

@@ -17,6 +17,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.disk import DiskLimit
+from automl_flowers.enqueued import check_enqueued, enqueued
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.results import SearchResult
 from automl_flowers.run_folder import RunFolder
@@ -65,6 +66,7 @@ def search(
     check_same_search(config, run.config)
     with run.writing():
         space = run_setup.effective_space(config, run, reporter)
+        check_enqueued(config, space, reporter.say)
         data = run_setup.load_data(config, run, space, reporter)
         disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
         disk.make_room(run_setup.bytes_to_decode(space, data, run))
@@ -94,7 +96,7 @@ def search(
             if config.time_budget is not None:
                 reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
             if not has_rounds(config):
-                first = run_setup.enqueued(config, worth)  # known good ones belong to rounds
+                first = enqueued(config, worth)  # known good ones belong to rounds
             oracle = make_oracle(config, worth, plan, first)
             pace = _pace(config, run, ledger, forward, started)
             ledger.begin_session(time.time() - (time.perf_counter() - started))
@@ -199,4 +201,4 @@ def _look_first(
             )
             space = space.restrict(backbone=worth)
         backbones = worth if config.probe == "drop" else [*worth, *left_out]
-    return space, [*run_setup.enqueued(config, space), *first_recipes(space, backbones)]
+    return space, [*enqueued(config, space), *first_recipes(space, backbones)]

@@ -435,6 +435,12 @@ def _(bench):
     return bench.search_pictures("--image-size", 8)
 
 
+@mistake("A recipe to begin with whose images are too small for its backbone")
+def _(bench):
+    recipes = bench.write("first.yaml", "- {backbone: xception, image_size: 64}\n")
+    return bench.search_pictures("--enqueue", recipes)
+
+
 @mistake("An objective that does not exist")
 def _(bench):
     return bench.search_pictures("--objective", "f1")

@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import tensorflow as tf
-
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.files import read_json, sha256_of, write_json
 from automl_flowers.modeling import features
 from automl_flowers.modeling.features import START_STRENGTH, Head
+from automl_flowers.out_of_memory import is_out_of_memory
 from automl_flowers.starting_weights import IMAGENET, Weights, weights_of
 from automl_flowers.tuning.checkpoints import load_state, save_state
 from automl_flowers.tuning.probe_rule import Probe
@@ -128,7 +127,9 @@ def _probe_or_read(
         made, head = probe(
             backbone, image_size, start, train, val, data.manifest.num_classes, content
         )
-    except (tf.errors.ResourceExhaustedError, MemoryError):
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         return None  # trials of it will say so
     folder.save(made, head)
     return made

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.data.pipeline import Examples, count_steps
@@ -35,50 +33,13 @@ from automl_flowers.tuning.callbacks import (
 )
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.cost import PROGRAMS_ALIVE
-from automl_flowers.tuning.search import InfeasibleError, OnEpoch
+from automl_flowers.tuning.fitting import FittingBatches
+from automl_flowers.tuning.search import OnEpoch
 from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
 
 TRACED_STEPS, TIMED_STEPS = 5, 10
 """Steps of two short epochs before a training: one in which it is traced, and one that is timed."""
-
-SMALLEST_BATCH = 4
-"""Images a step and replica; a recipe that needs smaller batches to fit is infeasible."""
-
-Footprint = tuple[str, int, int, str, int]
-"""What decides how much memory a training takes."""
-
-
-def in_smaller_batches(recipe: Recipe, halvings: int) -> Recipe:
-    """Return a recipe in batches halved some times, at learning rates that go with them.
-
-    For rules of Adam's family the rate follows the square root of the batch (Malladi et al., "On
-    the SDEs and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022,
-    https://arxiv.org/abs/2205.10287).
-
-    Args:
-        recipe: What was planned.
-        halvings: How often to halve; 0 changes nothing.
-    """
-    if not halvings:
-        return recipe
-    rate = recipe.schedule.peak_learning_rate / math.sqrt(2**halvings)
-    return replace(
-        recipe,
-        batch_size=recipe.batch_size >> halvings,
-        schedule=replace(recipe.schedule, peak_learning_rate=rate),
-    )
-
-
-def _footprint(recipe: Recipe) -> Footprint:
-    return (
-        recipe.backbone,
-        recipe.image_size,
-        recipe.trainable_blocks,
-        recipe.optimizer,
-        recipe.batch_size,
-    )
-
 
 StartingHeads = Callable[[str, int], Head | None]
 """Called with a backbone and an image size, returns what its head starts from; None for noise."""
@@ -160,8 +121,7 @@ class Trainer:
         self._callbacks = check_factories(callbacks)
         self._logs = logs
         self._fresh_programs = fresh_programs
-        self._say = say
-        self._halvings: dict[Footprint, int] = {}
+        self._batches = FittingBatches(say)
         self._bank = bank
         self._programs = ProgramCache(self._build, PROGRAMS_ALIVE)
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
@@ -191,37 +151,24 @@ class Trainer:
             seed_number: Of several trainings of a recipe that differ in their seed.
 
         Where memory does not suffice for the first epoch, it is tried again in batches of half
-        the size (`in_smaller_batches`); the size that fits is `fitting_batch_size` of what is
-        returned.
+        the size (`fitting.in_smaller_batches`); the size that fits is `fitting_batch_size` of
+        what is returned.
 
         Raises:
             InfeasibleError: If memory does not suffice even so.
         """
         if self._fresh_programs:
             self._programs.clear()
-        images = images or TrainingImages(
+        trained_on = images or TrainingImages(
             train=self.examples("train", recipe.image_size),
             val=self.examples("val", recipe.image_size),
         )
-        begun = False
 
-        def hear(record: EpochRecord, get_state: Callable[[], State]) -> None:
-            nonlocal begun
-            begun = True
-            on_epoch(record, get_state)
+        def attempt(hear: OnEpoch) -> dict[str, int]:
+            plan = self._plan(recipe, first_epoch, last_epoch, seed_number)
+            return self._train(recipe, plan, state, hear, trained_on, name or recipe.name)
 
-        while True:
-            try:
-                plan = self._plan(recipe, first_epoch, last_epoch, seed_number)
-                return self._train(recipe, plan, state, hear, images, name or recipe.name)
-            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-                self._programs.clear()
-                if begun or not self._halve(recipe):
-                    fitting = self._fitting(recipe)
-                    raise InfeasibleError(
-                        f"not enough memory for {fitting.backbone} at {fitting.image_size} px in "
-                        f"batches of {fitting.batch_size}"
-                    ) from error
+        return self._batches.train(recipe, attempt, on_epoch, free=self._programs.clear)
 
     def rehearse(self, recipe: Recipe) -> Timing | None:
         """Time what training a recipe takes, on a part of the images; its program stays alive.
@@ -237,7 +184,7 @@ class Trainer:
             records: list[EpochRecord] = []
             trial.train(
                 program,
-                self._fitting(recipe),
+                self._batches.of(recipe),
                 trial.Plan(0, 1, 1, seed=0),
                 examples.every(parts),
                 val.every(parts),
@@ -268,7 +215,7 @@ class Trainer:
         images: TrainingImages,
         name: str,
     ) -> dict[str, int]:
-        fitting = self._fitting(recipe)
+        fitting = self._batches.of(recipe)
         program = self._program(recipe, len(images.train))
         trial.train(
             program,
@@ -284,24 +231,6 @@ class Trainer:
         )
         size = describe(program.model)
         return size if fitting == recipe else {**size, "fitting_batch_size": fitting.batch_size}
-
-    def _fitting(self, recipe: Recipe) -> Recipe:
-        """Return a recipe in batches that fit into memory, as far as is known."""
-        return in_smaller_batches(recipe, self._halvings.get(_footprint(recipe), 0))
-
-    def _halve(self, recipe: Recipe) -> bool:
-        """Remember that a recipe needs smaller batches; say whether there are any."""
-        if self._fitting(recipe).batch_size < 2 * SMALLEST_BATCH:
-            return False
-        self._halvings[_footprint(recipe)] = self._halvings.get(_footprint(recipe), 0) + 1
-        fitting = self._fitting(recipe)
-        self._say(
-            f"not enough memory for {recipe.name} in batches of {recipe.batch_size}: it trains in "
-            f"batches of {fitting.batch_size}, at a peak learning rate of "
-            f"{fitting.schedule.peak_learning_rate:.2g} instead of "
-            f"{recipe.schedule.peak_learning_rate:.2g}"
-        )
-        return True
 
     def predict(
         self, recipe: Recipe, state: State, examples: Examples, num_views: int = 1
@@ -352,7 +281,7 @@ class Trainer:
         return [*logs, *make_callbacks(self._callbacks)]
 
     def _program(self, recipe: Recipe, num_examples: int) -> Program:
-        batch_size = self._accelerator.global_batch_size(self._fitting(recipe).batch_size)
+        batch_size = self._accelerator.global_batch_size(self._batches.of(recipe).batch_size)
         return self._programs.get(
             Architecture.of(
                 recipe,

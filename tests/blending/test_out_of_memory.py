@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from automl_flowers.tuning.fitting import in_smaller_batches
 from automl_flowers.tuning.search import InfeasibleError
-from automl_flowers.tuning.trainer import in_smaller_batches
 
 SMALL_STEPS = 3
 """Of an epoch of the twelve images in batches of four."""

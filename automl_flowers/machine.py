@@ -180,7 +180,7 @@ def gather(environ: Mapping[str, str] = os.environ) -> Facts:
         tpu_hints=hints,
         tpu=_try_tpu(environ, hints) if hints and not tensorflow.error else None,
         num_cpus=_usable_cpus(),
-        instructions=_instructions(read_if_there(Path("/proc/cpuinfo"))),
+        instructions=cpu_instructions(),
         memory_total=total,
         memory_free=free,
         memory_limit=container_limit(total),
@@ -318,6 +318,11 @@ def _usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cpu_instructions() -> str:
+    """Return the widest vector instructions of this CPU, of those that change results, or ""."""
+    return _instructions(read_if_there(Path("/proc/cpuinfo")))
 
 
 def _instructions(cpuinfo: str) -> str:

@@ -34,7 +34,7 @@ from automl_flowers.data.manifest import Problem
 from automl_flowers.data.prepare import ImageData, prepare
 from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.data.sources.records import RecordFeatures
-from automl_flowers.environment import describe_environment
+from automl_flowers.environment import describe_environment, describe_numerics
 from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.ledger import Ledger
@@ -390,6 +390,7 @@ def write_settings(
 def _environment(accelerator: Accelerator) -> dict[str, Any]:
     return {
         **describe_environment(),
+        **describe_numerics(),
         "device": accelerator.kind,
         "replicas": accelerator.num_replicas,
         "precision": accelerator.precision,

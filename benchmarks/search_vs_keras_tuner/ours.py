@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from pathlib import Path
 
@@ -25,8 +26,14 @@ PRECISION = "float32"
 HAND_OVER_SECONDS = 10.0
 """Of the budget, kept for what comes after the search: taking over the best, and predicting."""
 
-FINAL_FIT_SHARE = 0.15
-"""Of the budget, kept for a final fit: one of about ten trainings, on a third more images."""
+FINAL_FITS_SHARE = 0.4
+"""Of the budget, kept for what follows the search where final fits are asked for."""
+
+MOST_SEEDS = 3
+"""Fits of the best recipe whose weights become one model, if there is time for as many."""
+
+TIME_FOR_FITS = 0.9
+"""Share of what is left after the search that the fits may be expected to take."""
 
 
 def contest(job: Job) -> None:
@@ -46,10 +53,12 @@ def contest(job: Job) -> None:
             quiet=True,
         )
     ended["search"] = time.time()
+    seeds = count_seeds(job, ended["search"]) if job.budget_seconds and job.final_fit else 1
     automl_flowers.ensemble(
         run=job.project,
         top=job.top,
-        final_fit=job.final_fit,
+        seeds=max(seeds, 1),
+        final_fit=job.final_fit and seeds > 0,
         precision=PRECISION,
         quiet=True,
     )
@@ -63,9 +72,39 @@ def contest(job: Job) -> None:
 
 def seconds_for_search(job: Job, now: float) -> float:
     """Return what is left of a job's budget for the search; a second at least."""
-    for_final_fit = FINAL_FIT_SHARE * job.budget_seconds if job.final_fit else 0.0
-    left = job.budget_seconds - (now - job.started) - HAND_OVER_SECONDS - for_final_fit
-    return max(left, 1.0)
+    for_final_fits = FINAL_FITS_SHARE * job.budget_seconds if job.final_fit else 0.0
+    return max(_seconds_left(job, now) - for_final_fits, 1.0)
+
+
+def _seconds_left(job: Job, now: float) -> float:
+    return job.budget_seconds - (now - job.started) - HAND_OVER_SECONDS
+
+
+def count_seeds(job: Job, now: float) -> int:
+    """Return with how many seeds there is time to fit the best recipe, 0 if not even with one.
+
+    With each, it is trained on train, where the first is the search's own, and on all images.
+
+    Args:
+        job: Whose search is over.
+        now: In seconds since 1970.
+    """
+    with Ledger(RunFolder(job.project).ledger) as ledger:
+        trials = ledger.trials()
+    best = candidates(trials, maximise=True)[0].trial_id
+    spent = [epoch.seconds for t in trials if t.trial_id == best for epoch in t.epochs]
+    training = chosen_epochs(job.project) * statistics.median(spent)
+    rows = splits.read(job.repeat)["split"].value_counts()
+    on_all = training * (rows["train"] + rows["val"]) / rows["train"]
+    left = TIME_FOR_FITS * _seconds_left(job, now)
+    return next(
+        (
+            seeds
+            for seeds in range(MOST_SEEDS, 0, -1)
+            if (seeds - 1) * training + seeds * on_all <= left
+        ),
+        0,
+    )
 
 
 def hand_over(job: Job) -> None:

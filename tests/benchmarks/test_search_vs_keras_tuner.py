@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from automl_flowers.data.sources import open_data
 from automl_flowers.errors import DataError, RunError
+from automl_flowers.files import write_text
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.run_folder import RunFolder
 from benchmarks.search_vs_keras_tuner import (
@@ -428,8 +429,8 @@ def test_our_search_leaves_time_to_hand_over(tmp_path, now, left):
     assert ours.seconds_for_search(make_job(tmp_path), now) == left
 
 
-def test_our_search_leaves_time_for_a_final_fit(tmp_path):
-    assert ours.seconds_for_search(make_job(tmp_path, final_fit=True), 1002.0) == 73.0
+def test_our_search_leaves_time_for_final_fits(tmp_path):
+    assert ours.seconds_for_search(make_job(tmp_path, final_fit=True), 1002.0) == 48.0
 
 
 def test_a_job_is_read_as_it_was_written(tmp_path):
@@ -483,3 +484,31 @@ def test_our_curve_and_recipes_come_from_the_ledger(tmp_path):
 
     assert ours.read_curve(tmp_path, 1000.0).tolist() == [[14, 0.3], [16, 0.5], [21, 0.4]]
     assert ours.count_recipes(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "seeds"),
+    [
+        (1000.0, 3),
+        (10 + 280 / 0.9, 3),  # two trainings of 40 s, and three of 200 / 3 s on all images
+        (10 + 279 / 0.9, 2),
+        (10 + 67 / 0.9, 1),
+        (10 + 66 / 0.9, 0),
+        (1.0, 0),
+    ],
+)
+def test_the_best_is_fitted_with_as_many_seeds_as_there_is_time_for(tmp_path, budget, seeds):
+    job = make_job(tmp_path, project=tmp_path, budget_seconds=budget, final_fit=True)
+    rows = [f"{k}.jpg,0,{split},{k}" for k, split in enumerate(["train"] * 6 + ["val"] * 4)]
+    (tmp_path / splits.SPLIT_FILE).write_text("\n".join(["path,label,split,id", *rows]))
+    with Ledger(RunFolder(job.project).ledger, writable=True) as ledger:
+        for number, (identity, seconds) in enumerate([("best", 4.0), ("other", 90.0)]):
+            name = f"{number:04d}"
+            ledger.start_trial(trial(number, identity, started=1000.0))
+            for epoch in range(2):
+                record = EpochRecord(epoch, 0.1, 1.0, 0.5, 0.5, 1.0, seconds)
+                ledger.record_epoch(name, record, None)
+            ledger.end_trial(name, "completed", score=0.9 - number / 10)
+    write_text(RunFolder(job.project).config, "max_epochs: 10\n")
+
+    assert ours.count_seeds(job, now=1000.0) == seeds

@@ -3,8 +3,10 @@
     python benchmarks/leak_audit.py --data DIR --external DIR --clean DIR --out FILE
     python benchmarks/leak_audit.py --scale --out FILE
 
-The first writes, beside the JSON, `FILE.hits.png` and `FILE.clean.png`: the hits that nobody has
-listed, to be looked at. `--external` holds `labels.csv` with a column `near_dup_of_oxford17`.
+The first audits the data sets as `automl-flowers data check` does. It writes, beside the JSON,
+`FILE.hits.webp` and `FILE.clean.webp`: the hits that nobody has listed beside what they are copies
+of, the least sure first, to be looked at. `--external` holds `labels.csv` with a column
+`near_dup_of_oxford17`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from automl_flowers.data.audit import Audit, audit
 from automl_flowers.data.copies import Copies, find_copies, find_copies_within
 from automl_flowers.data.copies.fingerprints import SIZE, Fingerprints, load_fingerprints, thumbnail
+from automl_flowers.data.findings import Pair
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.synthetic import embedded_default
 from automl_flowers.environment import describe_environment
@@ -33,6 +37,9 @@ from automl_flowers.files import write_json
 
 NUM_PLANTED = 200
 QUALITY = 87
+SIDE, ACROSS, SHEET_QUALITY = 72, 9, 70
+"""Of a sheet of pairs: pixels of a picture's side, pairs in a row, quality."""
+
 LISTED = "near_dup_of_oxford17"
 NUM_LEFT, NUM_RIGHT, NUM_SCALE_PLANTED = 100_000, 30_000, 2_000
 
@@ -62,19 +69,16 @@ def main() -> None:
 def measure(data: Path, external: Path, clean: Path, out: Path, folder: str) -> dict[str, Any]:
     """Return recall against the list, hits in clean data, and recall of planted copies."""
     cache = Path(folder)
-    ours, ours_rows = fingerprints(data, cache)
-    theirs, theirs_rows = fingerprints(external, cache)
-    started = time.perf_counter()
-    found = find_copies(theirs, ours)
-    seconds = time.perf_counter() - started
+    found, seconds = audited(data, external, cache)
     with (external / "labels.csv").open(encoding="utf-8") as file:
         listed = {row["file"] for row in csv.DictReader(file) if row[LISTED]}
-    hit = {theirs.ids[row] for row in found.left}
-    unlisted = np.flatnonzero([theirs.ids[row] not in listed for row in found.left])
-    contact_sheet(found.take(unlisted), theirs_rows, ours_rows, out.with_suffix(".hits.png"))
-    third, third_rows = fingerprints(clean, cache)
-    in_clean = find_copies(third, ours)
-    contact_sheet(in_clean, third_rows, ours_rows, out.with_suffix(".clean.png"))
+    hit = {pair.second.file for pair in across(found)}
+    unlisted = [pair for pair in across(found) if pair.second.file not in listed]
+    contact_sheet(unlisted, found.rows, out.with_suffix(".hits.webp"))
+    nothing, _ = audited(data, clean, cache)
+    in_clean = across(nothing)
+    contact_sheet(in_clean, nothing.rows, out.with_suffix(".clean.webp"))
+    ours, ours_rows = fingerprints(data, cache)
     return {
         "listed": {
             "files": len(listed),
@@ -83,17 +87,35 @@ def measure(data: Path, external: Path, clean: Path, out: Path, folder: str) -> 
             "files_hit": len(hit),
             "unlisted_files_hit": len(hit - listed),
             "unlisted_pairs": len(unlisted),
-            "agreement_of_pairs": summary_of(found.agreement),
+            "agreement_of_pairs": summary_of([pair.agreement for pair in across(found)]),
             "seconds": round(seconds, 1),
         },
         "clean": {
-            "files": len(third),
-            "pairs": [(third.ids[i], ours.ids[k]) for i, k in pairs_of(in_clean)],
+            "files": int((nothing.rows["split"] == "external").sum()),
+            "pairs": [(pair.second.file, pair.first.file) for pair in in_clean],
         },
         "planted": plant(ours, ours_rows),
         "embedded_default": embedded(cache),
-        "within_data": len(find_copies_within(ours)),
+        "within_data": len([pair for pair in found.pairs if pair.second.role != "external"]),
     }
+
+
+def audited(data: Path, external: Path, cache: Path) -> tuple[Audit, float]:
+    """Return what `data check` finds, and the seconds that comparing took."""
+    manifests = open_data(str(data)), open_data(str(external))
+    for manifest in manifests:
+        load_fingerprints(manifest.rows, cache)
+    started = time.perf_counter()
+    found = audit(manifests[0], manifests[1:], cache, on_progress=lambda what, done, total: None)
+    return found, time.perf_counter() - started
+
+
+def across(found: Audit) -> list[Pair]:
+    """Return the pairs of one of our images, which comes first, and an external one."""
+    roles = [
+        (pair.first.role == "external", pair.second.role == "external") for pair in found.pairs
+    ]
+    return [pair for pair, role in zip(found.pairs, roles, strict=True) if role == (False, True)]
 
 
 def fingerprints(folder: Path, cache: Path) -> tuple[Fingerprints, pd.DataFrame]:
@@ -108,8 +130,10 @@ def pairs_of(found: Copies) -> list[tuple[int, int]]:
     return list(zip(found.left.tolist(), found.right.tolist(), strict=True))
 
 
-def summary_of(values: np.ndarray) -> dict[str, float]:
-    """Return quantiles."""
+def summary_of(values: Sequence[float]) -> dict[str, float]:
+    """Return quantiles, of which there are none without values."""
+    if not len(values):
+        return {}
     levels = (0, 0.01, 0.05, 0.5)
     return {
         str(q): round(float(v), 3) for q, v in zip(levels, np.quantile(values, levels), strict=True)
@@ -176,7 +200,8 @@ def plant(ours: Fingerprints, rows: pd.DataFrame) -> dict[str, dict[str, float]]
 
     A pair is false if its originals are no copies of one another either.
     """
-    chosen = np.sort(np.random.default_rng(1).choice(len(ours), NUM_PLANTED, replace=False))
+    num_planted = min(NUM_PLANTED, len(ours))
+    chosen = np.sort(np.random.default_rng(1).choice(len(ours), num_planted, replace=False))
     copies = find_copies_within(ours)
     alike = set(pairs_of(copies)) | set(pairs_of(copies.swapped()))
     images = [Image.open(path).convert("RGB") for path in rows["path"].iloc[chosen]]
@@ -187,7 +212,7 @@ def plant(ours: Fingerprints, rows: pd.DataFrame) -> dict[str, dict[str, float]]
         found = find_copies(as_fingerprints(np.array(made), "planted"), ours)
         pairs = [(int(chosen[i]), k) for i, k in pairs_of(found)]
         result[name] = {
-            "recall": len({i for i, k in pairs if i == k}) / NUM_PLANTED,
+            "recall": len({i for i, k in pairs if i == k}) / num_planted,
             "other_pairs": len([p for p in pairs if p[0] != p[1] and p not in alike]),
         }
     return result
@@ -210,40 +235,36 @@ def embedded(cache: Path) -> dict[str, Any]:
     }
 
 
-def contact_sheet(found: Copies, theirs: pd.DataFrame, ours: pd.DataFrame, file: Path) -> None:
+def contact_sheet(pairs: Sequence[Pair], rows: pd.DataFrame, file: Path) -> None:
     """Draw pairs side by side, the least sure first; nothing if there is none."""
-    side, across = 80, 9
-    order = np.argsort(found.agreement)
-    if not len(order):
+    if not pairs:
         return
-    sheet = Image.new(
-        "RGB", (across * (2 * side + 8), -(-len(order) // across) * (side + 14)), "white"
-    )
+    width, height = 2 * SIDE + 8, SIDE + 14
+    sheet = Image.new("RGB", (ACROSS * width, -(-len(pairs) // ACROSS) * height), "white")
     draw = ImageDraw.Draw(sheet)
-    for number, pair in enumerate(order):
-        x, y = number % across * (2 * side + 8), number // across * (side + 14)
-        for place, path in enumerate(
-            (theirs["path"][found.left[pair]], ours["path"][found.right[pair]])
-        ):
-            with Image.open(path) as image:
-                sheet.paste(
-                    ImageOps.pad(image.convert("RGB"), (side, side)), (x + place * side, y + 12)
-                )
-        draw.text((x, y), f"{number} {found.agreement[pair]:.3f}", fill="black")
-    sheet.save(file)
+    for number, pair in enumerate(sorted(pairs, key=lambda pair: pair.agreement)):
+        x, y = number % ACROSS * width, number // ACROSS * height
+        for place, picture in enumerate((pair.second, pair.first)):
+            with Image.open(rows["path"].iloc[picture.row]) as image:
+                small = ImageOps.pad(image.convert("RGB"), (SIDE, SIDE))
+            sheet.paste(small, (x + place * SIDE, y + 12))
+        draw.text((x, y), f"{number + 1} {pair.agreement:.3f}", fill="black")
+    sheet.save(file, quality=SHEET_QUALITY)
 
 
 def as_fingerprints(thumbnails: np.ndarray, name: str) -> Fingerprints:
     """Return thumbnails as fingerprints of different files."""
     ids = tuple(f"{name}{row}" for row in range(len(thumbnails)))
-    return Fingerprints(ids, ids, thumbnails)
+    return Fingerprints(ids, ids, ids, thumbnails)
 
 
-def measure_scale() -> dict[str, Any]:
+def measure_scale(
+    num_left: int = NUM_LEFT, num_right: int = NUM_RIGHT, num_planted: int = NUM_SCALE_PLANTED
+) -> dict[str, Any]:
     """Return the seconds of a large search, and the recall of copies planted in it."""
     rng = np.random.default_rng(0)
-    left, right = draw_textures(NUM_LEFT, rng), draw_textures(NUM_RIGHT, rng)
-    where = np.sort(rng.choice(NUM_LEFT, NUM_SCALE_PLANTED, replace=False))
+    left, right = draw_textures(num_left, rng), draw_textures(num_right, rng)
+    where = np.sort(rng.choice(num_left, num_planted, replace=False))
     for number, row in enumerate(where):
         left[row] = cropped(right[number], rng)
     load, started, cpu = os.getloadavg()[0], time.perf_counter(), time.process_time()
@@ -252,13 +273,13 @@ def measure_scale() -> dict[str, Any]:
     pairs = set(pairs_of(found))
     hits = [(int(row), number) in pairs for number, row in enumerate(where)]
     return {
-        "left": NUM_LEFT,
-        "right": NUM_RIGHT,
+        "left": num_left,
+        "right": num_right,
         "cores": os.cpu_count(),
         "load_before": round(load, 1),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
-        "planted": NUM_SCALE_PLANTED,
+        "planted": num_planted,
         "recall": float(np.mean(hits)),
         "other_pairs": len(pairs) - sum(hits),
     }

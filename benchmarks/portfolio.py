@@ -35,7 +35,7 @@ from automl_flowers.tuning.trainer import Trainer, TrainingImages
 from ensembles import metrics
 from ensembles.calibration import fit_temperature, temper
 from search_spaces.hyperparameters import Value
-from search_spaces.portfolio import PORTFOLIO, fit_into
+from search_spaces.portfolio import BOLD, GENTLE, PORTFOLIO, fit_into
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import load_space
 
@@ -47,42 +47,16 @@ FIRST_SEED = 100
 PICKED_BY = {"macro_f1": 1, "log_loss": -1, "calibrated_log_loss": -1}
 """What a recipe may be picked by on val, and whether more of it is better or worse."""
 
-GENTLE: Mapping[str, Value] = {
-    "trainable_fraction": 0.5,
-    "learning_rate": 1e-3,
-    "dropout": 0.1,
-    "l2": 1e-5,
-    "label_smoothing": 0.05,
-    "augmentation": "light",
-    "schedule": "cosine",
-    "cosine/warmup": 0.0,
-}
-"""A recipe that changes the weights of ImageNet less."""
-
-BOLD: Mapping[str, Value] = {
-    "trainable_fraction": 0.5,
-    "learning_rate": 2e-3,
-    "dropout": 0.2,
-    "l2": 1e-6,
-    "label_smoothing": 0.1,
-    "augmentation": "medium",
-    "schedule": "cosine",
-    "cosine/warmup": 0.1,
-}
-"""A recipe that changes them more."""
-
 RECIPES: Mapping[str, Mapping[str, Value]] = {
-    **{f"portfolio {number}": entry for number, entry in enumerate(PORTFOLIO, 1)},
     "bold": BOLD,
-    "bold, half the rate": {**BOLD, "learning_rate": 1e-3},
     "gentle": GENTLE,
-    "gentle, 1.4e-3": {**GENTLE, "learning_rate": 1.4e-3},
+    "all blocks": PORTFOLIO[-1],
+    "bold, half the rate": {**BOLD, "learning_rate": 1e-3},
     "gentle, double rate": {**GENTLE, "learning_rate": 2e-3},
     "gentle, medium": {**GENTLE, "augmentation": "medium"},
-    "gentle, smoothing 0.1": {**GENTLE, "label_smoothing": 0.1},
     "gentle, all blocks": {**GENTLE, "trainable_fraction": 1.0, "learning_rate": 7e-4},
-    "gentle, a quarter of the blocks": {**GENTLE, "trainable_fraction": 0.25},
 }
+"""The portfolio's, and what lies between and beside them."""
 
 
 def make_recipe(entry: Mapping[str, Value], image_size: int) -> Recipe:

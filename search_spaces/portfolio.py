@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,27 +20,33 @@ from search_spaces.parameters import Choice, Domain, Range, unknown_name
 from search_spaces.schedules import SCHEDULES
 from search_spaces.spaces import PARAMETERS, Space
 
+BOLD: Mapping[str, Value] = {
+    "trainable_fraction": 0.5,
+    "learning_rate": 2e-3,
+    "dropout": 0.2,
+    "l2": 1e-6,
+    "label_smoothing": 0.1,
+    "augmentation": "medium",
+    "schedule": "cosine",
+    "cosine/warmup": 0.1,
+}
+"""Changes what the backbone has learnt a lot."""
+
+GENTLE: Mapping[str, Value] = {
+    "trainable_fraction": 0.5,
+    "learning_rate": 1e-3,
+    "dropout": 0.1,
+    "l2": 1e-5,
+    "label_smoothing": 0.05,
+    "augmentation": "light",
+    "schedule": "cosine",
+    "cosine/warmup": 0.0,
+}
+"""Changes it less."""
+
 PORTFOLIO: tuple[Mapping[str, Value], ...] = (
-    {
-        "trainable_fraction": 0.5,
-        "learning_rate": 2e-3,
-        "dropout": 0.2,
-        "l2": 1e-6,
-        "label_smoothing": 0.1,
-        "augmentation": "medium",
-        "schedule": "cosine",
-        "cosine/warmup": 0.1,
-    },
-    {
-        "trainable_fraction": 0.25,
-        "learning_rate": 2e-3,
-        "dropout": 0.2,
-        "l2": 1e-6,
-        "label_smoothing": 0.05,
-        "augmentation": "light",
-        "schedule": "cosine",
-        "cosine/warmup": 0.1,
-    },
+    BOLD,
+    GENTLE,
     {
         "trainable_fraction": 1.0,
         "learning_rate": 5e-4,
@@ -54,6 +61,10 @@ PORTFOLIO: tuple[Mapping[str, Value], ...] = (
 """The best first, but the one that trains all blocks, and so takes longest, last. What an entry
 does not name is the first value of the space."""
 
+GENTLE_FROM = 0.85
+"""Macro F1 on val of a head on frozen features from which the gentle recipe comes before the bold
+one: what tells the classes apart already needs little change (docs/benchmarks/portfolio.md)."""
+
 CHANGED_SHARE = 0.3
 """Share of the hyperparameters that a recipe near another one has changed."""
 
@@ -64,7 +75,9 @@ _STEP = 0.2
 """Typical move of a number, as a share of its range."""
 
 
-def first_recipes(space: Space, backbones: Sequence[str]) -> list[dict[str, Value]]:
+def first_recipes(
+    space: Space, backbones: Sequence[str], frozen: Mapping[str, float] = MappingProxyType({})
+) -> list[dict[str, Value]]:
     """Return the values of the recipes that a search of a space starts with.
 
     The whole portfolio for the first backbone, and its best entry for the others.
@@ -72,13 +85,21 @@ def first_recipes(space: Space, backbones: Sequence[str]) -> list[dict[str, Valu
     Args:
         space: What may be chosen.
         backbones: Those of the space, the most promising first.
+        frozen: For those that were probed, macro F1 of a head on frozen features.
 
     Returns:
         Values as on `hp`, with only the parameters of the schedule that each chooses.
     """
+
+    def ranked(backbone: str) -> list[dict[str, Value]]:
+        entries = list(PORTFOLIO)
+        if frozen.get(backbone, 0.0) >= GENTLE_FROM:
+            entries.sort(key=lambda entry: entry is not GENTLE)
+        return [{**entry, "backbone": backbone} for entry in entries]
+
     first, *others = backbones
-    wanted = [{**entry, "backbone": first} for entry in PORTFOLIO]
-    wanted[1:1] = [{**PORTFOLIO[0], "backbone": name} for name in others]
+    wanted = ranked(first)
+    wanted[1:1] = [ranked(name)[0] for name in others]
     return [fit_into(space, entry) for entry in wanted]
 
 

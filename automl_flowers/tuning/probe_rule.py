@@ -54,10 +54,16 @@ def choose_backbones(
     Those whose best probe is within `max_gap` of the best of all come first, best first. Then
     come those without a probe, as where memory did not suffice: nothing is known against them.
     """
-    best: dict[str, float] = {}
-    for one in probes:
-        best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
+    best = best_scores(probes)
     top = max(best.values(), default=0.0)
     ranked = sorted(best, key=lambda name: -best[name])
     near = [name for name in ranked if best[name] >= top - max_gap]
     return near + [name for name in backbones if name not in best]
+
+
+def best_scores(probes: Sequence[Probe]) -> dict[str, float]:
+    """Return the best macro F1 of each backbone that was probed, over image sizes."""
+    best: dict[str, float] = {}
+    for one in probes:
+        best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
+    return best

@@ -29,7 +29,7 @@ from automl_flowers.tuning.cost import Architecture, Costs, learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import ProbeFolder, probe_all
-from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
+from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, best_scores, choose_backbones
 from automl_flowers.tuning.search import Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import bank_of, make_trainer
@@ -189,10 +189,10 @@ def _look_first(
     config: RunConfig, data: ImageData, run: RunFolder, space: Space, reporter: Reporter
 ) -> tuple[Space, list[dict[str, Value]]]:
     """Probe the backbones; return the space of those worth searching, and what to begin with."""
-    backbones = [str(name) for name in space.choices("backbone")]
+    backbones, frozen = [str(name) for name in space.choices("backbone")], {}
     if config.probe != "off" and config.weights != NONE:
         probes = probe_all(space, data, config.weights, ProbeFolder(run.probes), reporter.probed)
-        worth = choose_backbones(backbones, probes)
+        worth, frozen = choose_backbones(backbones, probes), best_scores(probes)
         left_out = [name for name in backbones if name not in worth]
         if left_out and config.probe == "drop":
             reporter.say(
@@ -201,4 +201,4 @@ def _look_first(
             )
             space = space.restrict(backbone=worth)
         backbones = worth if config.probe == "drop" else [*worth, *left_out]
-    return space, [*enqueued(config, space), *first_recipes(space, backbones)]
+    return space, [*enqueued(config, space), *first_recipes(space, backbones, frozen)]

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from search_spaces.parameters import Choice, Range
 from search_spaces.portfolio import (
+    BOLD,
+    GENTLE,
     PORTFOLIO,
     first_recipes,
     fit_into,
@@ -97,6 +99,24 @@ def test_first_recipes_lie_in_every_preset_and_differ(preset):
 )
 def test_the_nearest_value_of_a_domain(domain, wanted, value):
     assert nearest(domain, wanted) == pytest.approx(value)
+
+
+def test_where_frozen_features_tell_the_classes_apart_the_gentle_recipe_comes_first():
+    space = load_space("petals")
+    first, second = space.choices("backbone")[:2]
+
+    def recipes(frozen):
+        return first_recipes(space, [first, second], frozen)
+
+    bold, gentle = ({**fit_into(space, {**entry, "backbone": first})} for entry in (BOLD, GENTLE))
+    assert recipes({})[0] == recipes({first: 0.84, second: 0.99})[0] == bold
+    assert recipes({first: 0.85})[0] == gentle
+    assert bold in recipes({first: 0.85})
+    assert gentle in recipes({})
+    assert recipes({second: 0.9})[1] == {**gentle, "backbone": second}
+    for frozen in ({}, {first: 0.9}, {first: 0.9, second: 0.9}):
+        made = recipes(frozen)
+        assert len({Recipe.from_values(values).identity for values in made}) == len(made)
 
 
 def test_values_of_the_space_stay_as_they_are():

@@ -230,7 +230,7 @@ class AfterSixTrials(Pace):
 def test_a_final_fit_is_a_trial_that_continues_another(toy, tmp_path):
     run, config = start_run(tmp_path / "run", toy.SPACE, time_budget=100)
     keep_all = {"worth_keeping": lambda trials: [trial.trial_id for trial in trials]}
-    search(toy, run, config, toy.train, pace=AfterSixTrials(), **keep_all)
+    search(toy, run, config, toy.train, make_pace=lambda _ledger: AfterSixTrials(), **keep_all)
 
     export_project(run, tmp_path / "project")
 

@@ -9,15 +9,20 @@ none, it was seen by running Keras Tuner 1.4.8.
 import contextlib
 import itertools
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import keras_tuner
 import pytest
 
 from automl_flowers.blending.pick import pick_members
+from automl_flowers.config import make_config
+from automl_flowers.durations import say_seconds
 from automl_flowers.errors import RunError
 from automl_flowers.tuning.hyperband import plan_brackets
 from automl_flowers.tuning.oracle import HyperbandOracle
+from automl_flowers.tuning.plans import describe_plan
 from automl_flowers.tuning.search import InfeasibleError, Listener
 from search_spaces.spaces import parse_space
 
@@ -250,6 +255,64 @@ def test_a_killed_trial_goes_on_from_its_last_epoch(toy, upstream, tmp_path):
     assert resumed[0] == (toy.NUM_EPOCHS, toy.NUM_EPOCHS - 1)
 
 
+def test_the_trial_of_a_worker_that_died_is_taken_up(toy, upstream, tmp_path, what_happened):
+    """keras-team/keras-tuner#915: the others wait for its trial for ever, and so does the chief."""
+    oracle = upstream()
+    lost = oracle.create_trial("worker 0")  # of which nobody hears again
+    alive = [oracle.create_trial("worker 1")]
+    while alive[-1].status == "RUNNING":
+        end(oracle, alive[-1])
+        alive.append(oracle.create_trial("worker 1"))
+    waiting = {oracle.create_trial("worker 1").status for _ in range(100)}
+    assert (waiting, oracle.trials[lost.trial_id].status) == ({"IDLE"}, "RUNNING")
+
+    class Die(Listener):
+        def trial_started(self, task, *, resumed_from):
+            if task.trial_id == "0003":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy.search(tmp_path / "ours", listener=Die())
+    undisturbed = toy.search(tmp_path / "undisturbed")
+    assert what_happened(toy.search(tmp_path / "ours")) == what_happened(undisturbed)
+
+
+def test_how_much_will_run_is_known_before(toy, upstream):
+    """keras-team/keras-tuner#320: "how many iterations does my hyperband algorithm run for?"."""
+    assert upstream().remaining_trials() is None
+
+    [cost, *rounds] = describe_plan(make_config({"max_epochs": 9}), 100, "toy", epoch_seconds=2.0)
+    trials = drive(ours(toy.SPACE))
+    recipes = len(trials) - len(promotions(trials))
+    epochs = sum(
+        values_of(trial)["tuner/epochs"] - values_of(trial)["tuner/initial_epoch"]
+        for trial in trials
+    )
+    assert f": {recipes} recipes in {len(rounds)} brackets, at most {epochs} epochs of " in cost
+    assert cost.endswith(f", about {say_seconds(2 * epochs)}")
+
+
+def test_fewer_recipes_than_asked_for_are_not_made_up(toy, upstream, tmp_path):
+    """Where too few trials have completed, upstream counts those that failed among the best."""
+    oracle = upstream()
+    for score in (by_learning_rate, lambda trial: None, lambda trial: None):
+        end(oracle, oracle.create_trial("tuner0"), score)
+    best = oracle.get_best_trials(3)
+    assert [trial.status for trial in best] == ["COMPLETED", "FAILED", "FAILED"]
+
+    count = itertools.count()
+
+    def only_the_first(recipe, *arguments):
+        if next(count):
+            raise InfeasibleError("out of memory")
+        return toy.train(recipe, *arguments)
+
+    records = toy.search(tmp_path / "ours", only_the_first)
+    assert [candidate.trial_id for candidate in pick_members(records, 1, OBJECTIVE)] == ["0000"]
+    with pytest.raises(RunError, match="Cannot blend the top 3 recipes: only one finished"):
+        pick_members(records, 3, OBJECTIVE)
+
+
 def test_the_best_are_distinct(toy, upstream, tmp_path):
     """A promoted trial and the one that it continues are both among upstream's best."""
     oracle = upstream()
@@ -296,3 +359,12 @@ def test_a_promotion_belongs_to_the_bracket_of_its_parent(toy, upstream):
 
     assert theirs != parent_of_theirs["tuner/bracket"]
     assert mine == parent_of_mine["tuner/bracket"]
+
+
+def test_the_page_lists_every_promise_with_its_test():
+    page = (Path(__file__).parents[2] / "docs" / "hyperband.md").read_text(encoding="utf-8")
+    _, table = page.split("| here | there | test |\n")
+
+    listed = re.findall(r"\| `(\w+)` \|$", table.partition("\n\n")[0], re.M)
+    here = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    assert sorted([*listed, "the_page_lists_every_promise_with_its_test"]) == sorted(here)

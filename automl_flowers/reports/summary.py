@@ -32,7 +32,7 @@ from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.hyperband import Entry
 from automl_flowers.tuning.plans import is_over, make_plan
-from automl_flowers.tuning.probe_rule import Probe, choose_backbones
+from automl_flowers.tuning.probe_rule import Probe, choose_backbones, comparable, read_skipped
 
 __all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
 
@@ -135,7 +135,7 @@ def collect(run: RunFolder) -> Facts:
         is_search_over=is_over,
         log_sampled=_log_sampled(run.path / "space.yaml"),
         probes=probes,
-        left_out=_left_out(probes) if config.probe == "drop" else (),
+        left_out=_left_out(run, probes) if config.probe == "drop" else (),
         data=read_json(run.data) or {},
         environment=read_json(run.path / "environment.json") or {},
         blend=blend,
@@ -151,9 +151,13 @@ def _probes(run: RunFolder) -> tuple[Probe, ...]:
     return tuple(sorted((Probe(**content) for content in read), key=lambda p: -p.macro_f1))
 
 
-def _left_out(probes: Sequence[Probe]) -> tuple[str, ...]:
+def _left_out(run: RunFolder, probes: Sequence[Probe]) -> tuple[str, ...]:
+    if not probes:
+        return ()
     names = dict.fromkeys(probe.backbone for probe in probes)
-    worth = choose_backbones(tuple(names), probes)
+    skipped = {size for _, size in read_skipped(run.probes)}
+    sizes = {probe.image_size for probe in probes} | skipped
+    worth = choose_backbones(tuple(names), comparable(probes, sorted(sizes), skipped))
     return tuple(name for name in names if name not in worth)
 
 

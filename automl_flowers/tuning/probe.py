@@ -8,24 +8,29 @@ backbones that are far behind are left out (`probe_rule.py`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import itertools
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.prepare import ImageData
-from automl_flowers.files import read_json, sha256_of, write_json
+from automl_flowers.files import read_json, sha256_of, write_json, write_text
 from automl_flowers.modeling import features
 from automl_flowers.modeling.features import START_STRENGTH, Head
 from automl_flowers.out_of_memory import is_out_of_memory
 from automl_flowers.starting_weights import IMAGENET, Weights, weights_of
 from automl_flowers.tuning.checkpoints import load_state, save_state
-from automl_flowers.tuning.probe_rule import Probe
+from automl_flowers.tuning.probe_rule import SKIPPED, Probe, comparable, fits, read_skipped
 from ensembles import metrics
 from search_spaces.spaces import Space
+
+Scope = Callable[[], contextlib.AbstractContextManager[Any]]
+"""Makes what variables are made within, as a `tf.distribute.Strategy.scope` does."""
 
 
 def probe(
@@ -36,6 +41,7 @@ def probe(
     val: Examples,
     num_classes: int,
     content: str,
+    scope: Scope = contextlib.nullcontext,
 ) -> tuple[Probe, Head]:
     """Score a linear head on frozen features of `train`, and fit another to start from.
 
@@ -47,12 +53,14 @@ def probe(
         val: Labelled examples; they are scored, and nothing is chosen by them.
         num_classes: Outputs of the head.
         content: Digits of all of this.
+        scope: Of the strategy that says on which devices the backbone lies.
 
     Returns:
         The scores of the one, and the other.
     """
     started = time.perf_counter()
-    encoder = features.build_encoder(backbone, image_size, weights)
+    with scope():
+        encoder = features.build_encoder(backbone, image_size, weights)
     of_val = features.extract(encoder, val)  # first, so that tracing is not counted below
     forward = time.perf_counter()
     of_train = features.extract(encoder, train)
@@ -80,8 +88,15 @@ def probe_all(
     weights: Weights,
     folder: ProbeFolder,
     on_probe: Callable[[Probe], None] = lambda made: None,
+    *,
+    scope: Scope = contextlib.nullcontext,
+    seconds: float = math.inf,
 ) -> list[Probe]:
     """Probe every backbone of a space at every image size; what was probed before is read.
+
+    Small images come first. When the next probe would take more time than there is, it and all
+    further ones are skipped, which the folder remembers: a search that goes on must not choose
+    its backbones anew.
 
     Args:
         space: Says which.
@@ -89,12 +104,26 @@ def probe_all(
         weights: What backbones start from.
         folder: Where probes lie.
         on_probe: Hears of each.
+        scope: Of the strategy that says on which devices backbones lie.
+        seconds: That all probes may take.
 
     Returns:
-        The probes, best first; without those that do not fit into memory.
+        The probes that backbones can be compared by, best first; without those that do not fit
+        into memory.
     """
-    pairs = itertools.product(space.choices("backbone"), space.choices("image_size"))
-    return probe_pairs([(str(n), int(s)) for n, s in pairs], data, weights, folder, on_probe)
+    sizes = sorted(int(size) for size in space.choices("image_size"))
+    pairs = [(str(name), size) for size in sizes for name in space.choices("backbone")]
+    skipped = folder.skipped()
+    probes: list[Probe] = []
+    for number, (name, size) in enumerate(pairs):
+        if (name, size) in skipped:
+            continue
+        if not folder.has(name, size) and not fits(probes, size, seconds):
+            skipped = pairs[number:]
+            folder.skip(skipped)
+            break
+        probes += probe_pairs([(name, size)], data, weights, folder, on_probe, scope)
+    return comparable(probes, sizes, {size for _, size in skipped})
 
 
 def probe_pairs(
@@ -103,11 +132,12 @@ def probe_pairs(
     weights: Weights,
     folder: ProbeFolder,
     on_probe: Callable[[Probe], None] = lambda made: None,
+    scope: Scope = contextlib.nullcontext,
 ) -> list[Probe]:
-    """Do what `probe_all` does for some backbones, each at an image size."""
+    """Do what `probe_all` does for some backbones, each at an image size, whatever it takes."""
     probes = []
     for name, size in pairs:
-        made = _probe_or_read(name, size, data, weights, folder)
+        made = _probe_or_read(name, size, data, weights, folder, scope)
         if made is not None:
             on_probe(made)
             probes.append(made)
@@ -115,7 +145,12 @@ def probe_pairs(
 
 
 def _probe_or_read(
-    backbone: str, image_size: int, data: ImageData, weights: Weights, folder: ProbeFolder
+    backbone: str,
+    image_size: int,
+    data: ImageData,
+    weights: Weights,
+    folder: ProbeFolder,
+    scope: Scope,
 ) -> Probe | None:
     start = weights_of(weights, backbone)
     content = _content(data, image_size, start)
@@ -125,7 +160,7 @@ def _probe_or_read(
     train, val = (data.examples(split, image_size) for split in ("train", "val"))
     try:
         made, head = probe(
-            backbone, image_size, start, train, val, data.manifest.num_classes, content
+            *(backbone, image_size, start, train, val, data.manifest.num_classes, content, scope)
         )
     except Exception as error:
         if not is_out_of_memory(error):
@@ -177,6 +212,14 @@ class ProbeFolder:
             return None
         state = load_state(self._head(found.name))
         return Head(state["kernel"], state["bias"], START_STRENGTH)
+
+    def skip(self, pairs: Sequence[tuple[str, int]]) -> None:
+        """Remember which backbones, each at an image size, are not probed for want of time."""
+        write_text(self._folder / SKIPPED, "".join(f"{name} {size}\n" for name, size in pairs))
+
+    def skipped(self) -> list[tuple[str, int]]:
+        """Return what `skip` was told last."""
+        return read_skipped(self._folder)
 
     def all(self) -> list[Probe]:
         """Return all probes, best first."""

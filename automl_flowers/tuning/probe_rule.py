@@ -1,4 +1,4 @@
-"""What probes decide: which backbones are worth a search.
+"""What probes decide: which backbones are worth a search. And how long probing may take.
 
 A backbone that is far behind is left out: no hyperparameter makes up for features that do not
 tell the classes apart.
@@ -6,12 +6,22 @@ tell the classes apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from automl_flowers.files import read_if_there
 
 MAX_GAP = 0.10
 """How far below the best probe, in macro F1 on `val`, a backbone's may be before it is left out.
 Fine-tuning gains most where features are poor, but rarely more than this on the best."""
+
+
+SHARE_OF_BUDGET = 0.2
+"""Share of a time budget that probes may take; what is not probed then is kept."""
+
+SKIPPED = "skipped.txt"
+"""File beside the probes that lists those that were not made, a line each."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +77,47 @@ def best_scores(probes: Sequence[Probe]) -> dict[str, float]:
     for one in probes:
         best[one.backbone] = max(best.get(one.backbone, 0.0), one.macro_f1)
     return best
+
+
+def fits(probes: Sequence[Probe], image_size: int, seconds: float) -> bool:
+    """Say whether another probe is predicted to fit into what all of them may take.
+
+    It is expected to take as long, a pixel, as the slowest so far. The first is made in any case.
+
+    Args:
+        probes: Made so far.
+        image_size: Of the next one.
+        seconds: That they may take.
+    """
+    if not probes:
+        return True
+    longest = max(one.seconds * (image_size / one.image_size) ** 2 for one in probes)
+    return sum(one.seconds for one in probes) + longest <= seconds
+
+
+def comparable(
+    probes: Sequence[Probe], sizes: Sequence[int], skipped: Collection[int]
+) -> list[Probe]:
+    """Return the probes that backbones can be compared by, best first.
+
+    A backbone gains by larger images, so a size counts only if every backbone had its chance, or
+    if it is the smallest, where the rest count as not probed.
+
+    Args:
+        probes: That were made.
+        sizes: Image sizes of the space.
+        skipped: Those at which backbones were not probed for want of time.
+    """
+    fair = [size for size in sizes if size not in skipped] or [min(sizes)]
+    chosen = [one for one in probes if one.image_size in fair]
+    return sorted(chosen, key=lambda one: (-one.macro_f1, one.name))
+
+
+def read_skipped(folder: Path) -> list[tuple[str, int]]:
+    """Return which backbones, each at an image size, a run did not probe for want of time.
+
+    Args:
+        folder: Of the run's probes.
+    """
+    lines = (line.split() for line in read_if_there(folder / SKIPPED).splitlines())
+    return [(name, int(size)) for name, size in lines]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from automl_flowers import run_setup
+from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending.pick import Candidate, in_order_of_picking
 from automl_flowers.config import (
     RunConfig,
@@ -29,7 +32,13 @@ from automl_flowers.tuning.cost import Architecture, Costs, learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import ProbeFolder, probe_all
-from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, best_scores, choose_backbones
+from automl_flowers.tuning.probe_rule import (
+    MAX_GAP,
+    SHARE_OF_BUDGET,
+    Probe,
+    best_scores,
+    choose_backbones,
+)
 from automl_flowers.tuning.search import Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import bank_of, make_trainer
@@ -71,7 +80,7 @@ def search(
         disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
         disk.make_room(run_setup.bytes_to_decode(space, data, run))
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
-        worth, first = _look_first(config, data, run, space, reporter)
+        worth, first = _look_first(config, data, run, space, accelerator, reporter)
         forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
         typical = Recipe.from_values(first[0])
         trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
@@ -186,12 +195,25 @@ def _probes(run: RunFolder) -> list[Probe]:
 
 
 def _look_first(
-    config: RunConfig, data: ImageData, run: RunFolder, space: Space, reporter: Reporter
+    config: RunConfig,
+    data: ImageData,
+    run: RunFolder,
+    space: Space,
+    accelerator: Accelerator,
+    reporter: Reporter,
 ) -> tuple[Space, list[dict[str, Value]]]:
     """Probe the backbones; return the space of those worth searching, and what to begin with."""
     backbones, frozen = [str(name) for name in space.choices("backbone")], {}
     if config.probe != "off" and config.weights != NONE:
-        probes = probe_all(space, data, config.weights, ProbeFolder(run.probes), reporter.probed)
+        is_new = config.time_budget and not run.config.exists()
+        probes = probe_all(
+            *(space, data, config.weights, ProbeFolder(run.probes), reporter.probed),
+            # Elsewhere one device is enough; on a TPU's host it would take hours.
+            scope=accelerator.strategy.scope if accelerator.kind == "tpu" else nullcontext,
+            seconds=SHARE_OF_BUDGET * (config.time_budget or 0) if is_new else math.inf,
+        )
+        if skipped := [f"{name} {size} px" for name, size in ProbeFolder(run.probes).skipped()]:
+            reporter.say(f"not probed, for want of time, and kept: {', '.join(skipped)}")
         worth, frozen = choose_backbones(backbones, probes), best_scores(probes)
         left_out = [name for name in backbones if name not in worth]
         if left_out and config.probe == "drop":

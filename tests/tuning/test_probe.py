@@ -1,6 +1,7 @@
 """Tests for probes: what frozen features say before anything is fine-tuned."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from automl_flowers.errors import RunError
 from automl_flowers.modeling.features import START_STRENGTH, Head
 from automl_flowers.tuning.probe import ProbeFolder
-from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones
+from automl_flowers.tuning.probe_rule import MAX_GAP, Probe, choose_backbones, comparable, fits
 
 
 def make_probe(backbone="vgg16", image_size=96, macro_f1=0.8, content="digits"):
@@ -96,3 +97,50 @@ def test_a_damaged_probe_is_named(tmp_path):
 
     with pytest.raises(RunError, match=r"vgg16-96\.json` is damaged"):
         folder.find("vgg16", 96)
+
+
+def test_another_probe_is_made_while_it_is_predicted_to_fit():
+    """The one that is there took 3 s at 96 pixels."""
+    assert fits([], 96, 0.0), "the first is made whatever it takes"
+    assert fits([make_probe()], 96, 6.0)
+    assert not fits([make_probe()], 96, 5.9)
+    assert fits([make_probe()], 192, 15.0)
+    assert not fits([make_probe()], 192, 14.9)
+
+
+@given(st.lists(st.sampled_from([96, 128, 192, 224]), min_size=1, max_size=12), st.floats(3, 500))
+def test_probes_keep_their_share_where_pixels_decide_what_they_take(sizes, seconds):
+    made = []
+    for size in sizes:
+        if not fits(made, size, seconds):
+            break
+        made.append(replace(make_probe(image_size=size), seconds=3.0 * (size / 96) ** 2))
+
+    assert sum(probe.seconds for probe in made[1:]) <= seconds
+
+
+def test_a_size_that_not_every_backbone_was_probed_at_compares_nobody():
+    small = [make_probe("vgg16", 96, 0.6), make_probe("xception", 96, 0.65)]
+    large = make_probe("vgg16", 160, 0.8)
+
+    assert comparable([*small, large], [96, 160], set()) == [large, small[1], small[0]]
+    fair = comparable([*small, large], [96, 160], {160})
+    assert fair == [small[1], small[0]]
+    assert choose_backbones(["vgg16", "xception"], fair) == ["xception", "vgg16"]
+
+
+def test_who_was_not_probed_at_the_smallest_size_either_is_kept():
+    fair = comparable([make_probe("vgg16", 96, 0.6)], [96, 160], {96, 160})
+
+    assert choose_backbones(["vgg16", "xception"], fair) == ["vgg16", "xception"]
+
+
+def test_what_was_skipped_is_remembered(tmp_path):
+    folder = ProbeFolder(tmp_path)
+    assert folder.skipped() == []
+
+    folder.save(make_probe(), HEAD)
+    folder.skip([("vgg16", 160), ("xception", 160)])
+
+    assert ProbeFolder(tmp_path).skipped() == [("vgg16", 160), ("xception", 160)]
+    assert folder.all() == [make_probe()]

@@ -25,6 +25,7 @@ import pandas as pd
 
 from automl_flowers.data.caching import AUTO, Caching, ImageStore
 from automl_flowers.data.manifest import Problem
+from automl_flowers.data.sources import storage
 from automl_flowers.data.sources.images import decode_image, read_image_bytes
 from automl_flowers.data.streaming import StreamedImages
 from automl_flowers.errors import DataError, RunError
@@ -202,23 +203,15 @@ def _path(folder: Path, name: str, rows: pd.DataFrame, suffix: str) -> Path:
 
 
 def cache_key(rows: pd.DataFrame, how: str) -> str:
-    """Return digits that change with the rows, their files or `how` they are decoded."""
+    """Return digits that change with the rows, their files or `how` they are decoded.
+
+    A file's size and times of change stand for its content (`storage.stamps`).
+    """
     digest = hashlib.sha256(how.encode())
-    stamps = {path: _stamp(path) for path in rows["path"].unique()}
+    stamps = storage.stamps(rows["path"].unique().tolist())
     for row in rows[["id", "path", "offset", "length", "feature"]].itertuples(index=False):
-        digest.update(repr((*row, stamps[row.path])).encode())
+        digest.update(repr((*row, stamps[str(row.path)])).encode())
     return digest.hexdigest()[:16]
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    """Return size and time of change, for remote files zero: their names are trusted."""
-    if "://" in path:
-        return (0, 0)
-    try:
-        status = os.stat(path)  # noqa: PTH116 - paths from a manifest stay strings
-    except OSError:  # decoding will say so
-        return (-1, -1)
-    return (status.st_size, status.st_mtime_ns)
 
 
 def _decode_all(

@@ -6,15 +6,17 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_flowers.data import cache as cache_module
-from automl_flowers.data.cache import content_hash, load_pictures
+from automl_flowers.data.cache import cache_key, content_hash, load_pictures
 from automl_flowers.data.convert import convert
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.images import decode_image
@@ -332,3 +334,42 @@ def test_the_index_is_plain_json(tmp_path, garden):
     assert content["ids"] == list(GARDEN)
     assert content["problems"] == []
     assert not any(name.endswith(".tmp") for name in names_in(tmp_path / "cache"))
+
+
+def replace_unnoticed(path):
+    """Change one byte of a file, and set its size and time of change back."""
+    before = path.stat()
+    time.sleep(0.05)  # the file system's clock has moved on
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def test_another_content_changes_the_key_even_at_the_same_size_and_time(garden):
+    rows = open_data(str(garden)).rows
+    before = cache_key(rows, "how")
+    assert cache_key(rows, "how") == before
+
+    replace_unnoticed(Path(rows["path"][0]))
+
+    assert cache_key(rows, "how") != before
+
+
+def test_a_remote_file_that_is_written_anew_changes_the_key(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(1, 10**9))
+    rows = pd.DataFrame(
+        {"id": ["a"], "path": [f"file://{path}"], "offset": [-1], "length": [-1], "feature": [""]}
+    )
+    before = cache_key(rows, "how")
+    assert cache_key(rows, "how") == before
+
+    path.write_bytes(b"two")
+    os.utime(path, ns=(1, 3 * 10**9))
+    later = cache_key(rows, "how")
+    path.unlink()
+
+    assert len({before, later, cache_key(rows, "how")}) == 3

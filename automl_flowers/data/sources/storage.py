@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from automl_flowers.errors import DataError
 from automl_flowers.tensorflow_import import import_tensorflow
+
+_REQUESTS_AT_ONCE = 32
 
 
 def is_remote(path: str) -> bool:
@@ -69,6 +72,42 @@ def num_bytes(path: str) -> int:
     """Return the size of a file."""
     with reading(path):
         return int(_gfile().stat(path).length if is_remote(path) else Path(path).stat().st_size)
+
+
+def stamps(paths: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return for each file numbers that change whenever its content does.
+
+    These are its size, its time of change and, of a local file, the time of change of its entry,
+    which no copying program sets back. Of a remote file the object store sets the time itself.
+
+    Args:
+        paths: Local and remote ones; the remote ones are asked for side by side.
+
+    Returns:
+        Numbers by path; those of a file that is not there are -1.
+    """
+    here = {path: _stamp(path) for path in paths if not is_remote(path)}
+    far = [path for path in paths if is_remote(path)]
+    if not far:
+        return here
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        return here | dict(zip(far, pool.map(_remote_stamp, far), strict=True))
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - paths from a manifest stay strings
+    except OSError:  # reading will say so
+        return (-1,)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _remote_stamp(path: str) -> tuple[int, ...]:
+    try:
+        status = _gfile().stat(path)
+    except _access_errors(path):  # reading will say so
+        return (-1,)
+    return (int(status.length), int(status.mtime_nsec))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Which recipe a search should begin with.
 
-    python benchmarks/portfolio.py --data DIR [DIR ...] [--image-size 128] [--epochs 10] \
+    python benchmarks/portfolio.py --data DIR@PIXELS [DIR@PIXELS ...] [--epochs 10] \
         [--divisions 3] --out FILE.json
 
 Fine-tunes the entries of the portfolio and recipes between them on several data sets, each
@@ -12,6 +12,7 @@ again, so the command can be stopped, and more data sets or divisions asked for 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -26,6 +27,7 @@ from search_vs_keras_tuner import splits
 from automl_flowers.accelerators import set_up
 from automl_flowers.data import prepare
 from automl_flowers.data.pipeline import Examples
+from automl_flowers.environment import describe_environment
 from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.modeling import features
@@ -57,6 +59,12 @@ RECIPES: Mapping[str, Mapping[str, Value]] = {
     "gentle, all blocks": {**GENTLE, "trainable_fraction": 1.0, "learning_rate": 7e-4},
 }
 """The portfolio's, and what lies between and beside them."""
+
+
+def address_and_size(text: str) -> tuple[str, int]:
+    """Return the folder and the pixels of `DIR@PIXELS`."""
+    address, _, size = text.rpartition("@")
+    return address, int(size)
 
 
 def make_recipe(entry: Mapping[str, Value], image_size: int) -> Recipe:
@@ -171,19 +179,21 @@ def summarise(runs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, 
         runs: By data set, division and recipe. A recipe that lacks a division is left out.
     """
     every = [scores for divisions in runs.values() for scores in divisions.values()]
-    complete = [name for name in RECIPES if every and all(name in scores for scores in every)]
-    val = {
-        name: {
-            metric: {
-                dataset: round(
-                    statistics.mean(s[name]["val"][metric] for s in divisions.values()), 4
-                )
-                for dataset, divisions in runs.items()
-            }
-            for metric in PICKED_BY
+    complete = [name for name in RECIPES if all(name in scores for scores in every)]
+    if not complete:
+        return {}
+
+    def mean(name: str, split: str, metric: str) -> dict[str, float]:
+        return {
+            dataset: round(statistics.mean(s[name][split][metric] for s in of.values()), 4)
+            for dataset, of in runs.items()
         }
-        for name in complete
+
+    val = {
+        name: {metric: mean(name, "val", metric) for metric in PICKED_BY}
+        for name in ("frozen features", *complete)
     }
+    test = {name: mean(name, "test", "macro_f1") for name in complete}
     picked = {
         metric: {
             dataset: round(
@@ -193,7 +203,7 @@ def summarise(runs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, 
         }
         for metric in PICKED_BY
     }
-    return {"val": val, "test_macro_f1_of_picked": picked} if complete else {}
+    return {"val": val, "test_macro_f1": test, "test_macro_f1_of_picked": picked}
 
 
 def picked_score(scores: Mapping[str, Any], names: Sequence[str], metric: str) -> float:
@@ -206,28 +216,34 @@ def picked_score(scores: Mapping[str, Any], names: Sequence[str], metric: str) -
 def main() -> None:
     """Run what has not been run yet, and write all scores after every division."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", required=True)
-    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--data", nargs="+", required=True, type=address_and_size)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--divisions", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    recipes = {name: make_recipe(RECIPES[name], given.image_size) for name in given.recipes}
     runs: dict[str, Any] = read_json(given.out)["runs"] if given.out.exists() else {}
     with tempfile.TemporaryDirectory() as scratch:
-        for number in range(given.divisions):
-            for address in given.data:
-                name = f"{Path(address).name} at {given.image_size} px"
-                scores = runs.setdefault(name, {}).setdefault(str(number), {})
-                missing = {key: recipes[key] for key in recipes if key not in scores}
-                if missing:
-                    division = divide(address, number, given.image_size, Path(scratch))
-                    run_division(division, missing, given.epochs, scores)
-                write_json(
-                    given.out,
-                    {"epochs": given.epochs, "mean": summarise(runs), "runs": runs},
-                )
+        for number, (address, size) in itertools.product(range(given.divisions), given.data):
+            divisions = runs.setdefault(f"{Path(address).name} at {size} px", {})
+            scores = divisions.setdefault(str(number), {})
+            missing = {
+                name: make_recipe(RECIPES[name], size)
+                for name in given.recipes
+                if name not in scores
+            }
+            if missing:
+                division = divide(address, number, size, Path(scratch))
+                run_division(division, missing, given.epochs, scores)
+            write_json(
+                given.out,
+                {
+                    "environment": describe_environment(),
+                    "epochs": given.epochs,
+                    "mean": summarise(runs),
+                    "runs": runs,
+                },
+            )
     print(json.dumps(summarise(runs), indent=2))
 
 

@@ -50,7 +50,7 @@ def try_views(
     split = decided_on(member, material)
     several = replace(member, num_views=num_views)
     one, many = (
-        score_member(trainer, each, material, split, members_folder, folder)
+        scores_of(predict_member(trainer, each, material, split, members_folder, folder))
         for each in (member, several)
     )
     tried = TriedViews(num_views, split, without=one, with_views=many)
@@ -63,25 +63,8 @@ def decided_on(member: Member, material: Material) -> str:
     return next(split for split in SPLITS if _predicted_by(member, material, split))
 
 
-def score_member(
-    trainer: Trainer,
-    member: Member,
-    material: Material,
-    split: str,
-    members_folder: Path,
-    folder: Path,
-) -> dict[str, float]:
-    """Return macro F1 and log loss of a member on a split.
-
-    Args:
-        trainer: On the run's data.
-        member: A retrained model.
-        material: What it was made of.
-        split: One with labels.
-        members_folder: Where weights lie.
-        folder: Where predictions are written.
-    """
-    predicted = _predict(trainer, member, material, split, members_folder, folder)
+def scores_of(predicted: Predictions) -> dict[str, float]:
+    """Return macro F1 and log loss of what a member predicts of labelled images."""
     return {
         "macro_f1": metrics.macro_f1(predicted.labels, predicted.probabilities),
         "log_loss": metrics.log_loss(predicted.labels, predicted.probabilities),
@@ -116,7 +99,10 @@ def predict_members(
     splits = [split for split in SPLITS if _predicted_by(members[0], material, split)]
     aligned = {}
     for split in splits:
-        each = [_predict(trainer, m, material, split, members_folder, folder) for m in members]
+        each = [
+            predict_member(trainer, member, material, split, members_folder, folder)
+            for member in members
+        ]
         try:
             aligned[split] = predictions.align(each)
         except ValueError as error:
@@ -158,7 +144,7 @@ def _content(member: Member, material: Material, split: str) -> str:
     return shown[0] if len(shown) == 1 else digits("+".join(shown))
 
 
-def _predict(
+def predict_member(
     trainer: Trainer,
     member: Member,
     material: Material,
@@ -166,6 +152,16 @@ def _predict(
     members_folder: Path,
     folder: Path,
 ) -> Predictions:
+    """Predict a split with a member and write the file, or read it.
+
+    Args:
+        trainer: On the run's data.
+        member: A retrained model.
+        material: What it was made of.
+        split: One that has images.
+        members_folder: Where weights lie.
+        folder: Where predictions are written.
+    """
     path = folder / predictions_file(member, material, split)
     class_names = trainer.data.manifest.class_names
     before = _made_before(path, member, material, split, class_names)

@@ -9,11 +9,11 @@ training with them that diverges or does not fit into memory leaves the member w
 
 So do test images that a first ensemble has labelled, which are asked for by themselves.
 
-Several fits that differ in their seed count as one member: the mean of their weights or of their
-probabilities.
-Where our images are dealt into folds, a member has fits of its own on each; what joins them is
-decided on the first. A final fit trains on the evaluation images, too: it predicts new images,
-and the scores are those of the fits before it, which have not seen what they are scored on.
+Several fits that differ in their seed count as one member: the mean of their weights
+(`automl_flowers.blending.soup`) or of their probabilities. Where our images are dealt into folds, a
+member has fits of its own on each; what joins them is decided on the first. A final fit trains on
+the evaluation images, too: it predicts new images, and the scores are those of the fits before it,
+which have not seen what they are scored on.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 
 from automl_flowers.blending.fits import Fit, load_weights, save_fit
 from automl_flowers.blending.material import Material
-from automl_flowers.blending.predict_members import decided_on, score_member
+from automl_flowers.blending.predict_members import decided_on, predict_member, scores_of
 from automl_flowers.blending.retrain import Member, TriedSoup, digits_of
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.trainer import Trainer
@@ -44,7 +44,7 @@ def try_soup(
     soups = tuple((make_soup(fits, members_folder),) for fits in member.fits)
     one_model = replace(member, fits=soups, final_fits=tuple(itertools.chain.from_iterable(soups)))
     by_probabilities, by_weights = (
-        score_member(trainer, each, material, split, members_folder, folder)
+        scores_of(predict_member(trainer, each, material, split, members_folder, folder))
         for each in (member, one_model)
     )
     tried = TriedSoup(split, probabilities=by_probabilities, weights=by_weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -151,19 +152,9 @@ def make_ensemble(
         heads_of_fold=make_heads_of_fold(data, config.weights, ProbeFolder(run.probes).has),
     )
 
-    def blend_members(material: Material) -> _Blended:
-        members, left_out = _retrain_all(
-            recipes, so_far, trainer, run, material, config.seeds, reporter
-        )
-        folders = run.members, run.predictions
-        members = [try_soup(trainer, member, material, *folders) for member in members]
-        members = [
-            try_views(trainer, member, material, config.test_views, *folders) for member in members
-        ]
-        aligned = predict_members(trainer, members, material, *folders)
-        choice = blending.weigh(aligned, config.blend_weights)
-        return _Blended(material, members, left_out, aligned, choice)
-
+    blend_members = functools.partial(
+        _blend_members, config, run, trainer, recipes, so_far, reporter=reporter
+    )
     made = blend_members(material)
     if config.pseudo_labels is not None:
         sure = _pseudo_labelled(data, made, config.pseudo_labels, scored_on, reporter)
@@ -215,6 +206,30 @@ class _Blended:
     left_out: list[dict[str, str]]
     aligned: dict[str, AlignedPredictions]
     choice: Choice
+
+
+def _blend_members(
+    config: RunConfig,
+    run: RunFolder,
+    trainer: Trainer,
+    recipes: Sequence[Recipe],
+    so_far: Sequence[Progress | None],
+    material: Material,
+    *,
+    reporter: Reporter,
+) -> _Blended:
+    """Train the members, predict with them, and weigh them."""
+    members, left_out = _retrain_all(
+        recipes, so_far, trainer, run, material, config.seeds, reporter
+    )
+    folders = run.members, run.predictions
+    members = [try_soup(trainer, member, material, *folders) for member in members]
+    members = [
+        try_views(trainer, member, material, config.test_views, *folders) for member in members
+    ]
+    aligned = predict_members(trainer, members, material, *folders)
+    choice = blending.weigh(aligned, config.blend_weights)
+    return _Blended(material, members, left_out, aligned, choice)
 
 
 def _pseudo_labelled(

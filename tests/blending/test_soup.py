@@ -1,5 +1,6 @@
 """Tests for averaging the weights of fits into one model."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from automl_flowers.blending.fits import load_weights, weights_path
 from automl_flowers.blending.material import collect
-from automl_flowers.blending.predict_members import predict_members, score_member
+from automl_flowers.blending.predict_members import predictions_file
 from automl_flowers.blending.retrain import retrain
 from automl_flowers.blending.soup import make_soup, mean_state, try_soup
 from automl_flowers.tuning.checkpoints import save_state
@@ -60,34 +61,46 @@ def test_a_soup_is_one_model_of_mean_weights_where_it_predicts_no_worse(
     assert replace(tried, fits=member.fits, final_fits=member.final_fits, tried_soup=None) == member
 
 
-def test_the_better_of_weights_and_probabilities_is_kept(trainer, member, material, folders):
-    """With weights far apart, their mean is no model; with the same ones, it is that model."""
-    members_folder, predictions = folders
-    one = member.fits[0][0]
-    apart = replace(one, name="apart", trained_on="apart")
-    shuffled = {
-        name: np.random.default_rng(0).permutation(value.ravel()).reshape(value.shape)
-        for name, value in load_weights(members_folder, one.name).items()
-    }
-    save_state(weights_path(members_folder, "apart"), shuffled)
-    twin = replace(one, name="twin", trained_on="twin")
-    weights_path(members_folder, "twin").write_bytes(
-        weights_path(members_folder, one.name).read_bytes()
+def pair_of(member, folder, **weights):
+    """Return a member whose two fits have some weights."""
+    for name, state in weights.items():
+        save_state(weights_path(folder, name), state)
+    first = member.fits[0][0]
+    fits = tuple(replace(first, name=name, trained_on=name) for name in weights)
+    return replace(member, name="+".join(weights), fits=(fits,), final_fits=fits)
+
+
+def test_fits_with_the_same_weights_are_that_model(trainer, member, material, folders):
+    weights = load_weights(folders[0], member.fits[0][0].name)
+    twins = pair_of(member, folders[0], one=weights, twin=weights)
+
+    tried = try_soup(trainer, twins, replace(material, everything=None), *folders)
+
+    assert [fit.name for fit in tried.all_fits] == ["one.soup2"]
+    assert tried.final_fits == tried.all_fits
+    assert tried.tried_soup.weights == pytest.approx(tried.tried_soup.probabilities)
+
+
+def test_where_the_mean_of_the_weights_predicts_worse_the_probabilities_are_kept(
+    trainer, member, material, folders
+):
+    """One fit is far too sure, the other says nothing; half of too sure is still too sure."""
+    weights = load_weights(folders[0], member.fits[0][0].name)
+    num_classes = trainer.data.manifest.num_classes
+    head = [n for n, v in weights.items() if v.ndim in (1, 2) and v.shape[-1] == num_classes]
+    assert len(head) == 2  # its kernel and its bias
+    pair = pair_of(
+        member,
+        folders[0],
+        too_sure={name: 1000 * value if name in head else value for name, value in weights.items()},
+        silent={name: 0 * value if name in head else value for name, value in weights.items()},
     )
 
-    def tried(other):
-        pair = replace(member, name=other.name, fits=((one, other),))
-        return try_soup(trainer, pair, replace(material, everything=None), *folders)
+    tried = try_soup(trainer, pair, material, *folders)
 
-    same = tried(twin)
-    assert [fit.name for fit in same.all_fits] == [f"{one.name}.soup2"]
-    assert same.final_fits == same.all_fits
-    assert same.tried_soup.weights == pytest.approx(same.tried_soup.probabilities)
-    far = tried(apart)
-    kept = far.tried_soup.weights["log_loss"] <= far.tried_soup.probabilities["log_loss"]
-    assert len(far.all_fits) == (1 if kept else 2)
-    predicted = predict_members(trainer, [same, far], material, members_folder, predictions)
-    assert predicted["val"].probabilities.shape[0] == 2
+    assert tried.tried_soup.probabilities["log_loss"] <= math.log(2 * num_classes)
+    assert tried.tried_soup.weights["log_loss"] > tried.tried_soup.probabilities["log_loss"]
+    assert replace(tried, tried_soup=None) == pair
 
 
 def test_what_predicts_new_images_is_one_model_too(trainer, member, material, folders):
@@ -108,15 +121,14 @@ def test_a_member_of_one_fit_is_left_alone(member):
     assert try_soup(None, one, None, None, None) is one
 
 
-def test_a_soup_of_other_fits_has_other_predictions(trainer, member, material, folders):
-    soups = [make_soup(fits, folders[0]) for fits in (member.fits[0], member.fits[0][::-1])]
+def test_predictions_of_a_soup_are_not_those_of_one_of_other_fits(member, material, folders):
+    first, second = member.fits[0]
+    retrained = replace(second, trained_on="other images")
+    soups = [make_soup(fits, folders[0]) for fits in ((first, second), (first, retrained))]
 
-    assert soups[0].trained_on != soups[1].trained_on
-    scores = [
-        score_member(trainer, replace(member, fits=((soup,),)), material, "val", *folders)
-        for soup in (soups[0], soups[0])
-    ]
-    assert scores[0] == scores[1]
+    assert soups[0].name == soups[1].name
+    files = {predictions_file(replace(member, fits=((soup,),)), material, "val") for soup in soups}
+    assert len(files) == 2
 
 
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=6))

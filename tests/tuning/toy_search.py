@@ -231,16 +231,26 @@ def make_pace(run, budget, ledger):
     return TimedPace(seconds, NUM_EPOCHS, {}, pick, has_state, ledger)
 
 
-def search_and_die(run, point, call, budget=None):
-    """Run a search that kills itself when it passes a point for the `call`th time."""
-    calls, clock, is_final_fit = 0, Clock(), False
+class Killer:
+    """Kills this process when it passes a point for the `call`th time.
 
-    def reach(passed):
-        nonlocal calls
-        is_there = point in (passed, f"final fit: {passed}" if is_final_fit else None)
-        calls += is_there
-        if is_there and calls == call:
+    Attributes:
+        is_final_fit: Whether a final fit is being trained, whose points have names of their own.
+    """
+
+    def __init__(self, point, call):
+        self._point, self._call, self._calls = point, call, 0
+        self.is_final_fit = False
+
+    def __call__(self, passed):
+        is_there = self._point in (passed, f"final fit: {passed}" if self.is_final_fit else None)
+        self._calls += is_there
+        if is_there and self._calls == self._call:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mortal_folders(reach):
+    """Return the folders of states and of the best model, which reach points as they are used."""
 
     class Fatal:
         """An array that is reached in the middle of writing a checkpoint."""
@@ -271,10 +281,15 @@ def search_and_die(run, point, call, budget=None):
             reach("best model written")
             return file
 
+    return {"checkpoints": MortalFolder, "best": MortalBest}
+
+
+def mortal_ledger(reach):
+    """Return a ledger that reaches points as it is written."""
+
     class MortalLedger(Ledger):
         def start_trial(self, record):
-            nonlocal is_final_fit
-            is_final_fit = record.bracket == FINAL
+            reach.is_final_fit = record.bracket == FINAL
             reach("trial starting")
             super().start_trial(record)
             reach("trial started")
@@ -296,7 +311,13 @@ def search_and_die(run, point, call, budget=None):
             super().choose_final_fits(seconds, trial_ids)
             reach("final fits chosen")
 
-    def mortal_train(recipe, first_epoch, last_epoch, state, on_epoch):
+    return MortalLedger
+
+
+def mortal_train(run, reach):
+    """Return a trainer that reaches points, and notes in the run which epochs it trains."""
+
+    def mortal(recipe, first_epoch, last_epoch, state, on_epoch):
         def on_mortal_epoch(record, get_state):
             with (run / "trained.txt").open("a") as file:
                 file.write(f"{recipe.identity} {record.epoch}\n")
@@ -307,15 +328,21 @@ def search_and_die(run, point, call, budget=None):
         reach("all epochs trained")
         return size
 
-    folders = {"checkpoints": MortalFolder, "best": MortalBest}
+    return mortal
+
+
+def search_and_die(run, point, call, budget=None):
+    """Run a search that kills itself when it passes a point for the `call`th time."""
+    clock, reach = Clock(), Killer(point, call)
+    ledger, trainer, folders = mortal_ledger(reach), mortal_train(run, reach), mortal_folders(reach)
     if budget is None:
-        search(run, mortal_train, ledger=MortalLedger, **folders)
+        search(run, trainer, ledger=ledger, **folders)
         return
     search(
         run,
-        taking_time(mortal_train, clock),
+        taking_time(trainer, clock),
         oracle=make_oracle(plan=TIMED_PLAN),
-        ledger=functools.partial(MortalLedger, clock=clock),
+        ledger=functools.partial(ledger, clock=clock),
         make_pace=functools.partial(make_pace, run, budget),
         worth_keeping=lambda trials: [candidate.trial_id for candidate in pick(trials)],
         **folders,

@@ -158,9 +158,13 @@ def fit(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
+    num_seeds: int = 1,
     progress: Progress | None = None,
 ) -> Fit:
     """Train a recipe to its full horizon, or return what was trained before.
+
+    The record of what was trained before is enough where its weights have gone into a soup of as
+    many fits as are wanted now.
 
     Args:
         trainer: Of the run.
@@ -169,21 +173,22 @@ def fit(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
+        num_seeds: How many these are.
         progress: What the search has trained of it, on these images, without an average.
 
     Raises:
         DivergedError: If the recipe diverges.
         InfeasibleError: If the recipe does not fit into memory.
     """
-    seed_suffix = f".seed{seed_number}" if seed_number else ""
-    name = f"{recipe.name}{training_set.suffix}{training_set.part}{seed_suffix}"
+    first_name = f"{recipe.name}{training_set.suffix}{training_set.part}"
+    name = f"{first_name}.seed{seed_number}" if seed_number else first_name
     start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
     trained_on = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
     if trainer.ema:
         trained_on, progress = f"{trained_on}:ema {trainer.ema}", None  # the search averages none
-    record_path = folder / f"{name}.json"
-    known = _read(record_path, weights_path(folder, name), name)
-    if known is not None and known.trained_on == trained_on:
+    known = read_fit(folder, name)
+    files = (weights_path(folder, each) for each in (name, soup_name(first_name, num_seeds)))
+    if known is not None and known.trained_on == trained_on and any(f.exists() for f in files):
         return known
     epochs = list(progress.epochs) if progress else []
     state = progress.state if progress else None
@@ -222,11 +227,16 @@ def save_fit(folder: Path, fit: Fit, weights: State, **notes: Any) -> None:
         weights: What predicts.
         **notes: Further plain data of the record.
     """
-    record_path = folder / f"{fit.name}.json"
+    record_path = _record_path(folder, fit.name)
     record_path.unlink(missing_ok=True)  # until the end, no record speaks for these weights
     save_state(weights_path(folder, fit.name), weights)
     record = {**asdict(fit), "epochs": [_without_nan(epoch) for epoch in fit.epochs]}
     write_json(record_path, {**record, **notes})
+
+
+def note_in_record(folder: Path, name: str, **notes: Any) -> None:
+    """Add plain data to the record of a fit."""
+    write_json(_record_path(folder, name), {**(read_record(folder, name) or {}), **notes})
 
 
 def weights_path(folder: Path, name: str) -> Path:
@@ -239,12 +249,38 @@ def load_weights(folder: Path, name: str) -> dict[str, Any]:
     return load_state(weights_path(folder, name))
 
 
-def _read(record_path: Path, weights: Path, name: str) -> Fit | None:
-    if not (record_path.exists() and weights.exists()):
+def read_fit(folder: Path, name: str) -> Fit | None:
+    """Return what the record of a fit says, or None if there is none."""
+    record = read_record(folder, name)
+    if record is None:
         return None
-    record = read_json(record_path)
     epochs = tuple(EpochRecord(**_with_nan(epoch)) for epoch in record["epochs"])
     return Fit(name, record["trained_on"], record["size"], epochs)
+
+
+def read_record(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return the record of a fit with its notes, or None if there is none."""
+    path = _record_path(folder, name)
+    return read_json(path) if path.exists() else None
+
+
+def soup_name(first: str, num_fits: int) -> str:
+    """Return the name of the soup of some fits.
+
+    Args:
+        first: Name of the first of them.
+        num_fits: How many they are.
+    """
+    return f"{first}.soup{num_fits}"
+
+
+def remove_weights(folder: Path, name: str) -> None:
+    """Remove the weights of a fit; its record stays."""
+    weights_path(folder, name).unlink(missing_ok=True)
+
+
+def _record_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
 
 
 def _without_nan(epoch: EpochRecord) -> dict[str, float | None]:

@@ -151,7 +151,14 @@ def retrain(
 
     def train(training_set: TrainingSet, number: int = 0, so_far: Progress | None = None) -> Fit:
         return fit(
-            trainer, recipe, training_set, folder, on_epoch, seed_number=number, progress=so_far
+            trainer,
+            recipe,
+            training_set,
+            folder,
+            on_epoch,
+            seed_number=number,
+            num_seeds=num_seeds,
+            progress=so_far,
         )
 
     def fits_of(training_set: TrainingSet) -> tuple[Fit, ...]:

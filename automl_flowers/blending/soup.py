@@ -11,12 +11,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from automl_flowers.blending.fits import Fit, load_weights, save_fit
+from automl_flowers.blending.fits import (
+    Fit,
+    load_weights,
+    note_in_record,
+    read_fit,
+    read_record,
+    remove_weights,
+    save_fit,
+    soup_name,
+    weights_path,
+)
 from automl_flowers.blending.material import Material
 from automl_flowers.blending.predict_members import decided_on, predict_member, scores_of
 from automl_flowers.blending.retrain import Member, TriedSoup, digits_of
@@ -40,23 +50,69 @@ def try_soup(
     """
     if all(len(fits) == 1 for fits in member.fits):
         return member
-    split = decided_on(member, material)
+    before = _read_tried(member, members_folder)
     soups = tuple((make_soup(fits, members_folder),) for fits in member.fits)
     one_model = replace(member, fits=soups, final_fits=tuple(itertools.chain.from_iterable(soups)))
+    tried = before or _compare(trainer, member, one_model, material, members_folder, folder)
+    if tried.weights["log_loss"] > tried.probabilities["log_loss"]:
+        for soup in one_model.all_fits:
+            remove_weights(members_folder, soup.name)
+        return replace(member, tried_soup=tried)
+    if material.everything is not None:
+        one_model = replace(one_model, final_fits=(make_soup(member.final_fits, members_folder),))
+    first = soups[0][0]
+    note_in_record(
+        members_folder, first.name, tried=asdict(tried), tried_with=digits_of(member.all_fits)
+    )
+    return replace(one_model, tried_soup=tried)
+
+
+def remove_spent(members: Sequence[Member], folder: Path) -> None:
+    """Remove the weights of the fits whose soups the members are.
+
+    For when nothing that was written before speaks of these fits any longer.
+
+    Args:
+        members: As they predict.
+        folder: Where weights lie.
+    """
+    for member in members:
+        for fit in (*member.all_fits, *member.final_fits):
+            for name in (read_record(folder, fit.name) or {}).get("made_of", ()):
+                remove_weights(folder, name)
+
+
+def _compare(
+    trainer: Trainer,
+    member: Member,
+    one_model: Member,
+    material: Material,
+    members_folder: Path,
+    folder: Path,
+) -> TriedSoup:
+    split = decided_on(member, material)
     by_probabilities, by_weights = (
         scores_of(predict_member(trainer, each, material, split, members_folder, folder))
         for each in (member, one_model)
     )
-    tried = TriedSoup(split, probabilities=by_probabilities, weights=by_weights)
-    if by_weights["log_loss"] > by_probabilities["log_loss"]:
-        return replace(member, tried_soup=tried)
-    if material.everything is not None:
-        one_model = replace(one_model, final_fits=(make_soup(member.final_fits, members_folder),))
-    return replace(one_model, tried_soup=tried)
+    return TriedSoup(split, probabilities=by_probabilities, weights=by_weights)
+
+
+def _read_tried(member: Member, folder: Path) -> TriedSoup | None:
+    """Return what was noted when the soups of exactly these fits were kept.
+
+    Their weights may be gone, so they could not be compared again.
+    """
+    first = member.fits[0]
+    record = read_record(folder, soup_name(first[0].name, len(first))) or {}
+    is_theirs = record.get("tried_with") == digits_of(member.all_fits)
+    return TriedSoup(**record["tried"]) if is_theirs else None
 
 
 def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
     """Return the fit whose weights are the mean of some fits', written beside theirs.
+
+    One that is there already is not made again: their weights may be gone.
 
     Args:
         fits: Of one recipe on the same images, the first one's name is that of the soup.
@@ -64,9 +120,15 @@ def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
     """
     first = fits[0]
     soup = replace(
-        first, name=f"{first.name}.soup{len(fits)}", trained_on=f"soup:{digits_of(tuple(fits))}"
+        first,
+        name=soup_name(first.name, len(fits)),
+        trained_on=f"soup:{digits_of(tuple(fits))}",
     )
-    save_fit(folder, soup, mean_state(load_weights(folder, fit.name) for fit in fits))
+    known = read_fit(folder, soup.name)
+    is_there = known is not None and weights_path(folder, soup.name).exists()
+    if not is_there or known.trained_on != soup.trained_on:
+        mean = mean_state(load_weights(folder, fit.name) for fit in fits)
+        save_fit(folder, soup, mean, made_of=[fit.name for fit in fits])
     return soup
 
 

@@ -31,7 +31,7 @@ from automl_flowers.blending.predict_members import (
 )
 from automl_flowers.blending.recipe_file import write_recipe_file
 from automl_flowers.blending.retrain import FAILURES, Member, retrain
-from automl_flowers.blending.soup import try_soup
+from automl_flowers.blending.soup import remove_spent, try_soup
 from automl_flowers.blending.submission import (
     submission_order,
     write_probabilities,
@@ -180,6 +180,7 @@ def make_ensemble(
     searched = parse_config(read_yaml(run.config))
     images = read_json(run.data)["content"]
     write_recipe_file(run.recipe, searched, config, images, summary["members"], summary["scores"])
+    remove_spent(members, run.members)
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 

@@ -1,6 +1,7 @@
 """Tests for averaging the weights of fits into one model."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from automl_flowers.blending.fits import load_weights, weights_path
 from automl_flowers.blending.material import collect
 from automl_flowers.blending.predict_members import predictions_file
 from automl_flowers.blending.retrain import retrain
-from automl_flowers.blending.soup import make_soup, mean_state, try_soup
+from automl_flowers.blending.soup import make_soup, mean_state, remove_spent, try_soup
 from automl_flowers.tuning.checkpoints import save_state
 
 NUM_SEEDS = 2
@@ -50,15 +51,20 @@ def test_a_soup_is_one_model_of_mean_weights_where_it_predicts_no_worse(
     assert result.split == "val"
     is_kept = result.weights["log_loss"] <= result.probabilities["log_loss"]
     assert len(tried.all_fits) == len(tried.final_fits) == (1 if is_kept else NUM_SEEDS)
+    assert weights_path(folders[0], f"{member.name}.soup{NUM_SEEDS}").exists() == is_kept
+    assert replace(tried, fits=member.fits, final_fits=member.final_fits, tried_soup=None) == member
+
+
+def test_the_weights_of_a_soup_are_the_mean(member, folders):
     first, second = states_of(member, folders[0])
-    soup = load_weights(folders[0], f"{member.name}.soup{NUM_SEEDS}")
+    soup = load_weights(folders[0], make_soup(member.fits[0], folders[0]).name)
+
     assert soup.keys() == first.keys()
     for name, value in soup.items():
         if np.issubdtype(value.dtype, np.floating):
             np.testing.assert_allclose(value, (first[name] + second[name]) / 2, rtol=1e-5)
         else:
             np.testing.assert_array_equal(value, first[name])
-    assert replace(tried, fits=member.fits, final_fits=member.final_fits, tried_soup=None) == member
 
 
 def pair_of(member, folder, **weights):
@@ -129,6 +135,43 @@ def test_predictions_of_a_soup_are_not_those_of_one_of_other_fits(member, materi
     assert soups[0].name == soups[1].name
     files = {predictions_file(replace(member, fits=((soup,),)), material, "val") for soup in soups}
     assert len(files) == 2
+
+
+def test_weights_that_are_in_a_soup_are_not_kept_beside_it(
+    trainer, recipe, material, tmp_path, monkeypatch
+):
+    """A soup of the same fit twice is always kept; again, nothing is trained or compared."""
+    members, predictions = tmp_path / "members", tmp_path / "predictions"
+    monkeypatch.setattr(trainer, "seed_of", lambda recipe, number=0: 1)
+
+    def make(trainer):
+        member = retrain(trainer, recipe, members, material, num_seeds=NUM_SEEDS)
+        return try_soup(trainer, member, material, members, predictions)
+
+    first = make(trainer)
+    files = {path.name for path in members.glob("*.npz")}
+    remove_spent([first], members)
+    left = {path.name for path in members.glob("*.npz")}
+
+    soups = (*first.all_fits, *first.final_fits)
+    assert left == {weights_path(members, soup.name).name for soup in soups}
+    assert len(files) == len(left) * (NUM_SEEDS + 1)
+    shutil.rmtree(predictions)
+    with monkeypatch.context() as without_training:
+        for name in ("train", "predict"):
+            without_training.setattr(trainer, name, None)
+        again = make(trainer)
+    assert repr(again) == repr(first)  # NaN scores of final fits are not equal to themselves
+    fewer = retrain(trainer, recipe, members, material, num_seeds=1)
+    assert load_weights(members, fewer.fits[0][0].name)
+
+
+def test_a_soup_that_is_not_kept_leaves_all_weights_there(trainer, member, folders):
+    before = {path.name for path in folders[0].glob("*.npz")}
+
+    remove_spent([member], folders[0])
+
+    assert {path.name for path in folders[0].glob("*.npz")} == before
 
 
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=6))

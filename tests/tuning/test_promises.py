@@ -13,6 +13,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import keras_tuner
 import pytest
 
@@ -359,6 +360,41 @@ def test_a_promotion_belongs_to_the_bracket_of_its_parent(toy, upstream):
 
     assert theirs != parent_of_theirs["tuner/bracket"]
     assert mine == parent_of_mine["tuner/bracket"]
+
+
+def test_weights_of_trials_that_are_out_are_not_kept(toy, tmp_path):
+    """keras-team/keras-tuner#288, #172, #481: the weights of all trials fill the disk."""
+
+    def build(hp):
+        inputs = keras.Input((toy.TRAIN[0].shape[1],))
+        model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
+        rate = hp.Float("learning_rate", 1e-3, 1.0, sampling="log")
+        model.compile(
+            keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+        return model
+
+    tuner = keras_tuner.Hyperband(
+        build, "val_accuracy", max_epochs=4, factor=2, seed=1, directory=tmp_path
+    )
+    tuner.search(*toy.TRAIN, validation_data=toy.VAL, verbose=0)
+    theirs = list(tmp_path.rglob("*.weights.h5"))
+    assert len(theirs) == len(tuner.oracle.trials) > 10
+
+    run, states = tmp_path / "ours", []
+
+    class CountStates(Listener):
+        def trial_ended(self, task, record):
+            states.append(len(list((run / "checkpoints").iterdir())))
+
+    trials = toy.search(
+        run,
+        listener=CountStates(),
+        worth_keeping=lambda known: {c.trial_id for c in toy.pick(known)},
+    )
+    widest = max(bracket[0].size for bracket in toy.PLAN)
+    assert max(states) <= widest + toy.TOP < len(trials)
+    assert len(list(run.rglob("*.npz"))) <= toy.TOP + 1  # those to be picked, and the best epoch's
 
 
 def test_the_page_lists_every_promise_with_its_test():

@@ -5,6 +5,7 @@ Results go to stdout and are not this module's business.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any
@@ -162,7 +163,9 @@ def progress_bars(*, quiet: bool = False) -> Reporter:
 
 
 def _epoch_line(record: EpochRecord) -> str:
+    is_scored = not math.isnan(record.macro_f1)
+    score = f"val macro F1 {record.macro_f1:.4f}, " if is_scored else ""
     return (
-        f"  epoch {record.epoch + 1}: loss {record.loss:.3f}, val macro F1 {record.macro_f1:.4f}, "
+        f"  epoch {record.epoch + 1}: loss {record.loss:.3f}, {score}"
         f"learning rate {record.learning_rate:.2e}, {record.seconds:.1f} s"
     )

@@ -11,20 +11,14 @@ and of the long training. What is in the file already is not run again.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from portfolio import RECIPES, Division, divide, make_recipe, train_to_end
+from divisions import run_missing
+from portfolio import Division, train_to_end
 
 from automl_flowers.blending.soup import mean_state
-from automl_flowers.environment import describe_environment
-from automl_flowers.files import read_json, write_json
 from ensembles import metrics
 from search_spaces.recipe import Recipe
 
@@ -54,55 +48,9 @@ def _score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     }
 
 
-def summarise(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean over divisions of each way's scores, for every data set and recipe."""
-    return {
-        what: {
-            way: {
-                key: round(statistics.mean(scores[way][key] for scores in divisions.values()), 4)
-                for key in ("macro_f1", "log_loss")
-            }
-            for way in WAYS
-        }
-        for what, divisions in runs.items()
-    }
-
-
 def main() -> None:
-    """Run what has not been run yet, and write all scores after every division."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", required=True)
-    parser.add_argument("--image-size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--divisions", type=int, default=3)
-    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=["gentle", "bold"])
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
-    runs: dict[str, Any] = read_json(given.out)["runs"] if given.out.exists() else {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for number in range(given.divisions):
-            for address in given.data:
-                for name in given.recipes:
-                    what = f"{Path(address).name} at {given.image_size} px, {name}"
-                    divisions = runs.setdefault(what, {})
-                    if str(number) in divisions:
-                        continue
-                    division = divide(address, number, given.image_size, Path(scratch))
-                    recipe = make_recipe(RECIPES[name], given.image_size)
-                    divisions[str(number)] = run(division, recipe, given.epochs, given.seeds)
-                    print(division.name, name, divisions[str(number)], flush=True)
-                    write_json(
-                        given.out,
-                        {
-                            "environment": describe_environment(),
-                            "epochs": given.epochs,
-                            "seeds": given.seeds,
-                            "mean": summarise({w: d for w, d in runs.items() if d}),
-                            "runs": runs,
-                        },
-                    )
-    print(json.dumps(summarise(runs), indent=2))
+    """Compare the ways on every division."""
+    run_missing(__doc__.splitlines()[0], run, WAYS, epochs=8)
 
 
 if __name__ == "__main__":

@@ -158,13 +158,12 @@ def fit(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    num_seeds: int = 1,
+    stand_ins: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Fit:
     """Train a recipe to its full horizon, or return what was trained before.
 
-    The record of what was trained before is enough where its weights have gone into a soup of as
-    many fits as are wanted now.
+    The record of what was trained before is enough where other weights stand in for its own.
 
     Args:
         trainer: Of the run.
@@ -173,49 +172,118 @@ def fit(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
-        num_seeds: How many these are.
+        stand_ins: Names of all that was made of its weights, which are not needed once all of it
+            is there.
         progress: What the search has trained of it, on these images, without an average.
 
     Raises:
         DivergedError: If the recipe diverges.
         InfeasibleError: If the recipe does not fit into memory.
     """
-    first_name = f"{recipe.name}{training_set.suffix}{training_set.part}"
-    name = f"{first_name}.seed{seed_number}" if seed_number else first_name
+    name = fit_name(recipe, training_set, seed_number)
     start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
     trained_on = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
     if trainer.ema:
         trained_on, progress = f"{trained_on}:ema {trainer.ema}", None  # the search averages none
-    known = read_fit(folder, name)
-    files = (weights_path(folder, each) for each in (name, soup_name(first_name, num_seeds)))
-    if known is not None and known.trained_on == trained_on and any(f.exists() for f in files):
+    if known := _read_known(folder, name, trained_on, stand_ins):
         return known
-    epochs = list(progress.epochs) if progress else []
+    curve = _Curve(name, trainer.num_epochs, on_epoch, list(progress.epochs) if progress else [])
     state = progress.state if progress else None
-
-    def hear(record: EpochRecord, get_state: Callable[[], State]) -> None:
-        nonlocal state
-        epochs.append(record)
-        if len(epochs) == trainer.num_epochs:
-            state = get_state()
-        on_epoch(name, record)
-
-    if progress and len(epochs) == trainer.num_epochs:
+    if progress and len(curve.epochs) == trainer.num_epochs:
         size = progress.size
     else:
         size = trainer.train(
             recipe,
-            len(epochs),
+            len(curve.epochs),
             trainer.num_epochs,
             state,
-            hear,
+            curve.hear,
             images=training_set.at(recipe.image_size),
             name=name,
             seed_number=seed_number,
         )
-    done = Fit(name, trained_on, size, tuple(epochs))
-    save_fit(folder, done, model_part(state or {}), recipe=recipe.to_dict())
+    done = Fit(name, trained_on, size, tuple(curve.epochs))
+    save_fit(folder, done, model_part(curve.state or state or {}), recipe=recipe.to_dict())
     return done
+
+
+def fit_further(
+    trainer: Trainer,
+    recipe: Recipe,
+    training_set: TrainingSet,
+    start: Fit,
+    folder: Path,
+    on_epoch: OnEpoch = lambda name, record: None,
+    *,
+    seed_number: int = 0,
+    stand_ins: Sequence[str] = (),
+) -> Fit:
+    """Train a fit further, on more images, or return what was trained before.
+
+    Args:
+        trainer: Of the run.
+        recipe: Of both fits.
+        training_set: On which images, those of the start among them.
+        start: What it goes on from; its weights are read only if there is something to train.
+        folder: Where the two files are written.
+        on_epoch: Hears of every epoch.
+        seed_number: Of several fits of a recipe that differ in their seed.
+        stand_ins: As in `fit`.
+
+    Raises:
+        DivergedError: If the recipe diverges.
+        InfeasibleError: If the recipe does not fit into memory.
+    """
+    name = fit_name(recipe, training_set, seed_number)
+    trained_on = f"{training_set.content}:further {trainer.num_further_epochs}:{start.trained_on}"
+    if known := _read_known(folder, name, trained_on, stand_ins):
+        return known
+    curve = _Curve(name, trainer.num_further_epochs, on_epoch, [])
+    size = trainer.train_further(
+        recipe,
+        load_weights(folder, start.name),
+        curve.hear,
+        images=training_set.at(recipe.image_size),
+        name=name,
+        seed_number=seed_number,
+    )
+    done = Fit(name, trained_on, size, tuple(curve.epochs))
+    save_fit(folder, done, model_part(curve.state or {}), recipe=recipe.to_dict())
+    return done
+
+
+@dataclass
+class _Curve:
+    """Hears of the epochs of a fit, and keeps the state after the last."""
+
+    name: str
+    num_epochs: int
+    on_epoch: OnEpoch
+    epochs: list[EpochRecord]
+    state: State | None = None
+
+    def hear(self, record: EpochRecord, get_state: Callable[[], State]) -> None:
+        self.epochs.append(record)
+        if len(self.epochs) == self.num_epochs:
+            self.state = get_state()
+        self.on_epoch(self.name, record)
+
+
+def fit_name(recipe: Recipe, training_set: TrainingSet, seed_number: int = 0) -> str:
+    """Return the name of a fit's files."""
+    seed = f".seed{seed_number}" if seed_number else ""
+    return f"{recipe.name}{training_set.suffix}{training_set.part}{seed}"
+
+
+def _read_known(folder: Path, name: str, trained_on: str, stand_ins: Sequence[str]) -> Fit | None:
+    """Return a fit that was trained before on just that, if its weights need not be made again."""
+    known = read_fit(folder, name)
+    if known is None or known.trained_on != trained_on:
+        return None
+    own, others = (
+        all(weights_path(folder, each).exists() for each in names) for names in ([name], stand_ins)
+    )
+    return known if own or (stand_ins and others) else None
 
 
 def save_fit(folder: Path, fit: Fit, weights: State, **notes: Any) -> None:

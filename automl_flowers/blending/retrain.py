@@ -11,9 +11,9 @@ So do test images that a first ensemble has labelled, which are asked for by the
 
 Several fits that differ in their seed count as one member: the mean of their weights
 (`automl_flowers.blending.soup`) or of their probabilities. Where our images are dealt into folds, a
-member has fits of its own on each; what joins them is decided on the first. A final fit trains on
-the evaluation images, too: it predicts new images, and the scores are those of the fits before it,
-which have not seen what they are scored on.
+member has fits of its own on each; what joins them is decided on the first. A final fit goes on
+from one of them on all images, the evaluation images among them: it predicts new images, and the
+scores are those of the fits before it, which have not seen what they are scored on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from automl_flowers.blending.fits import Fit, Images, OnEpoch, Progress, TrainingSet, fit, join
+from automl_flowers.blending.fits import (
+    Fit,
+    Images,
+    OnEpoch,
+    Progress,
+    TrainingSet,
+    fit,
+    fit_further,
+    fit_name,
+    join,
+    soup_name,
+)
 from automl_flowers.blending.material import Material, Part
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import DivergedError, InfeasibleError
@@ -65,6 +76,11 @@ class TriedSoup:
     split: str
     probabilities: dict[str, float]
     weights: dict[str, float]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the one model takes the place of the fits: where its log loss is not higher."""
+        return self.weights["log_loss"] <= self.probabilities["log_loss"]
 
 
 @dataclass(frozen=True)
@@ -148,41 +164,23 @@ def retrain(
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
     first_part, *others = material.parts
-
-    def train(training_set: TrainingSet, number: int = 0, so_far: Progress | None = None) -> Fit:
-        return fit(
-            trainer,
-            recipe,
-            training_set,
-            folder,
-            on_epoch,
-            seed_number=number,
-            num_seeds=num_seeds,
-            progress=so_far,
-        )
-
-    def fits_of(training_set: TrainingSet) -> tuple[Fit, ...]:
-        return tuple(train(training_set, number) for number in range(num_seeds))
-
+    fitter = _Fitter(trainer, recipe, folder, on_epoch, material.everything, num_seeds)
     plain = _training_set(first_part)
-    without = train(plain, 0, None if others else progress)  # folds divide otherwise
+    without = fitter.fit(plain, 0, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
-        best, added, failure = _judge(best, material.external, "+external", train)
+        best, added, failure = _judge(best, material.external, "+external", fitter.fit)
     labelled = None
     if material.pseudo is not None:
-        best, labelled, _ = _judge(best, material.pseudo, "+pseudo", train)
+        best, labelled, _ = _judge(best, material.pseudo, "+pseudo", fitter.fit)
     chosen, first = best.training_set, best.fit
-    fits: tuple[tuple[Fit, ...], ...] = (
-        (first, *(train(chosen, number) for number in range(1, num_seeds))),
+    fits = tuple(
+        fitter.fit_all(_training_set(part, chosen.external, chosen.suffix))
+        for part in material.parts
     )
-    fits += tuple(fits_of(_training_set(part, chosen.external, chosen.suffix)) for part in others)
     final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:
-        suffix = f"{chosen.suffix}+evaluation"
-        final_fits = fits_of(
-            TrainingSet(material.everything, None, external=chosen.external, suffix=suffix)
-        )
+        final_fits = fitter.fit_finally(chosen, material.everything, fits[0])
     last = first.epochs[-1]
     return Member(
         name=f"{recipe.name}{chosen.suffix}",
@@ -201,6 +199,70 @@ def retrain(
         fits=fits,
         final_fits=final_fits,
     )
+
+
+@dataclass(frozen=True)
+class _Fitter:
+    """Trains the fits of one recipe.
+
+    Attributes:
+        trainer: Of the run.
+        recipe: What to train.
+        folder: Where fits are written.
+        on_epoch: Hears of every epoch.
+        everything: What final fits are trained on, if there are to be any.
+        num_seeds: Fits that differ in their seed, which may have become one model.
+    """
+
+    trainer: Trainer
+    recipe: Recipe
+    folder: Path
+    on_epoch: OnEpoch
+    everything: Images | None
+    num_seeds: int
+
+    def fit(
+        self, training_set: TrainingSet, number: int = 0, progress: Progress | None = None
+    ) -> Fit:
+        """Return the fit on a training set with one of the seeds.
+
+        Without its weights where both soups that they are in are there.
+        """
+        sets = [training_set]
+        if self.everything is not None:
+            sets.append(_finally(training_set, self.everything))
+        return fit(
+            *(self.trainer, self.recipe, training_set, self.folder, self.on_epoch),
+            seed_number=number,
+            stand_ins=[self._soup_of(each) for each in sets],
+            progress=progress,
+        )
+
+    def fit_all(self, training_set: TrainingSet) -> tuple[Fit, ...]:
+        """Return the fits on a training set with all seeds."""
+        return tuple(self.fit(training_set, number) for number in range(self.num_seeds))
+
+    def fit_finally(
+        self, chosen: TrainingSet, everything: Images, starts: tuple[Fit, ...]
+    ) -> tuple[Fit, ...]:
+        """Return what fits with all seeds become on all of our images."""
+        final = _finally(chosen, everything)
+        return tuple(
+            fit_further(
+                *(self.trainer, self.recipe, final, start, self.folder, self.on_epoch),
+                seed_number=number,
+                stand_ins=[self._soup_of(final)],
+            )
+            for number, start in enumerate(starts)
+        )
+
+    def _soup_of(self, training_set: TrainingSet) -> str:
+        return soup_name(fit_name(self.recipe, training_set), self.num_seeds)
+
+
+def _finally(chosen: TrainingSet, everything: Images) -> TrainingSet:
+    suffix = f"{chosen.suffix}+evaluation"
+    return TrainingSet(everything, None, external=chosen.external, suffix=suffix)
 
 
 def _training_set(part: Part, external: Images | None = None, suffix: str = "") -> TrainingSet:

@@ -54,7 +54,7 @@ def try_soup(
     soups = tuple((make_soup(fits, members_folder),) for fits in member.fits)
     one_model = replace(member, fits=soups, final_fits=tuple(itertools.chain.from_iterable(soups)))
     tried = before or _compare(trainer, member, one_model, material, members_folder, folder)
-    if tried.weights["log_loss"] > tried.probabilities["log_loss"]:
+    if not tried.is_kept:
         for soup in one_model.all_fits:
             remove_weights(members_folder, soup.name)
         return replace(member, tried_soup=tried)
@@ -125,8 +125,8 @@ def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
         trained_on=f"soup:{digits_of(tuple(fits))}",
     )
     known = read_fit(folder, soup.name)
-    is_there = known is not None and weights_path(folder, soup.name).exists()
-    if not is_there or known.trained_on != soup.trained_on:
+    is_known = known is not None and known.trained_on == soup.trained_on
+    if not (is_known and weights_path(folder, soup.name).exists()):
         mean = mean_state(load_weights(folder, fit.name) for fit in fits)
         save_fit(folder, soup, mean, made_of=[fit.name for fit in fits])
     return soup

@@ -34,6 +34,7 @@ from automl_flowers.tuning.callbacks import (
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.cost import PROGRAMS_ALIVE
 from automl_flowers.tuning.fitting import FittingBatches
+from automl_flowers.tuning.further import further_epochs, with_lower_rate
 from automl_flowers.tuning.search import OnEpoch
 from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
@@ -170,6 +171,43 @@ class Trainer:
 
         return self._batches.train(recipe, attempt, on_epoch, free=self._programs.clear)
 
+    @property
+    def num_further_epochs(self) -> int:
+        """Epochs of `train_further`."""
+        return further_epochs(self.num_epochs)
+
+    def train_further(
+        self,
+        recipe: Recipe,
+        weights: State,
+        on_epoch: OnEpoch,
+        *,
+        images: TrainingImages,
+        name: str,
+        seed_number: int = 0,
+    ) -> dict[str, int]:
+        """Go on on more images (`automl_flowers.tuning.further`), and return the model's size.
+
+        Args:
+            recipe: What was trained to its end.
+            weights: What came of it.
+            on_epoch: Called after every epoch.
+            images: What to train on, the former images among them.
+            name: Of the training's logs.
+            seed_number: Of several trainings of a recipe that differ in their seed.
+
+        Raises:
+            InfeasibleError: If memory does not suffice.
+        """
+        num_epochs = self.num_further_epochs
+        slower = with_lower_rate(recipe)
+        plan = self._plan(recipe, 0, num_epochs, seed_number, num_epochs)
+
+        def attempt(hear: OnEpoch) -> dict[str, int]:
+            return self._train(slower, plan, None, hear, images, name, weights)
+
+        return self._batches.train(slower, attempt, on_epoch, free=self._programs.clear)
+
     def rehearse(self, recipe: Recipe) -> Timing | None:
         """Time what training a recipe takes, on a part of the images; its program stays alive.
 
@@ -214,6 +252,7 @@ class Trainer:
         on_epoch: OnEpoch,
         images: TrainingImages,
         name: str,
+        weights: State | None = None,
     ) -> dict[str, int]:
         fitting = self._batches.of(recipe)
         program = self._program(recipe, len(images.train))
@@ -224,6 +263,7 @@ class Trainer:
             images.train,
             images.val,
             state=state,
+            weights=weights,
             head=(images.heads or self._heads)(recipe.backbone, recipe.image_size),
             on_epoch=on_epoch,
             callbacks=self._make_callbacks(name),
@@ -266,12 +306,17 @@ class Trainer:
         return weights if weights in (IMAGENET, NONE) else sha256_of(Path(weights))
 
     def _plan(
-        self, recipe: Recipe, first_epoch: int, last_epoch: int, seed_number: int
+        self,
+        recipe: Recipe,
+        first_epoch: int,
+        last_epoch: int,
+        seed_number: int,
+        num_epochs: int | None = None,
     ) -> trial.Plan:
         return trial.Plan(
             first_epoch,
             last_epoch,
-            self.num_epochs,
+            num_epochs or self.num_epochs,
             seed=self.seed_of(recipe, seed_number),
             view_seed=_digest(f"{self._seed}:views"),
         )

@@ -66,6 +66,7 @@ def train(
     val: Examples | None,
     *,
     state: Mapping[str, np.ndarray] | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
     head: Head | None = None,
     on_epoch: OnEpoch = lambda record, get_state: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -80,6 +81,7 @@ def train(
         examples: The training set.
         val: What to score every epoch on; None to score none, which records NaN.
         state: From `Program.get_state` after `plan.first_epoch` epochs; None at the start.
+        weights: From `Program.model_state`, to start from instead of the backbone's and the head's.
         head: What the head starts from; None for random numbers.
         on_epoch: Called after every epoch.
         callbacks: Fresh ones. In `logs` of an epoch's end they find `loss`, `learning_rate`,
@@ -97,10 +99,12 @@ def train(
     steps = count_steps(len(examples), program.architecture.batch_size)
     rates = learning_rate_table(recipe.schedule, steps_per_epoch=steps, num_epochs=plan.num_epochs)
     program.start(recipe, rates, plan.seed, head)
+    if weights is not None:
+        program.set_model_state(weights)
     if state is not None:
         program.set_state(state)
         program.set_step(plan.first_epoch * steps)
-        program.set_hyperparameters(recipe, rates)
+    program.set_hyperparameters(recipe, rates)  # they are in weights and state, too
     batches = training_batches(
         examples,
         recipe,

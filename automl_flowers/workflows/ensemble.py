@@ -228,9 +228,29 @@ def _blend_members(
     members = [
         try_views(trainer, member, material, config.test_views, *folders) for member in members
     ]
+    for member in members:
+        _say_tried(member, reporter)
     aligned = predict_members(trainer, members, material, *folders)
     choice = blending.weigh(aligned, config.blend_weights)
     return _Blended(material, members, left_out, aligned, choice)
+
+
+def _say_tried(member: Member, reporter: Reporter) -> None:
+    """Say what became of several fits and of several views."""
+    if soup := member.tried_soup:
+        became = "one model of mean weights" if soup.is_kept else "the mean of their probabilities"
+        weights, probabilities = soup.weights["log_loss"], soup.probabilities["log_loss"]
+        reporter.say(
+            f"{member.name}: its fits count as {became}; log loss on {soup.split} "
+            f"{weights:.3f} by weights, {probabilities:.3f} by probabilities"
+        )
+    if views := member.tried_views:
+        kept = f"{member.num_views} views of each image" if member.num_views > 1 else "one view"
+        before, after = views.without["log_loss"], views.with_views["log_loss"]
+        reporter.say(
+            f"{member.name}: it predicts from {kept}; log loss on {views.split} {before:.3f} "
+            f"with one, {after:.3f} with {views.num_views}"
+        )
 
 
 def _pseudo_labelled(

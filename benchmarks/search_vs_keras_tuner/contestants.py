@@ -76,8 +76,8 @@ def run_ours_tenth(repeat: Repeat) -> Outcome:
 
 
 def run_ours_equal(repeat: Repeat) -> Outcome:
-    """This project in the peer's seconds, a final fit among them."""
-    return _run_ours(repeat, "ours_equal", repeat.peer_seconds, final_fit=True)
+    """This project in the peer's seconds."""
+    return _run_ours(repeat, "ours_equal", repeat.peer_seconds)
 
 
 def run_ours_blend(repeat: Repeat) -> Outcome:
@@ -87,7 +87,7 @@ def run_ours_blend(repeat: Repeat) -> Outcome:
     top = min(TOP, ours.count_recipes(run.path))
     for folder in (run.members, run.predictions):  # of the single best; this blend is the first
         shutil.rmtree(folder, ignore_errors=True)
-    job = _job(repeat, run.path, budget_seconds=0.0, top=top, final_fit=True)
+    job = _job(repeat, run.path, budget_seconds=0.0, top=top)
     measured = _run(job, "ours", "ours_blend")
     parts = {**_parts(job, measured), "search": before.parts["search"]}
     return _outcome(
@@ -133,15 +133,8 @@ def _run_plain(repeat: Repeat, name: str, *, budget_seconds: float) -> Outcome:
     )
 
 
-def _run_ours(
-    repeat: Repeat, name: str, budget_seconds: float, *, final_fit: bool = False
-) -> Outcome:
-    job = _job(
-        repeat,
-        _fresh_folder(repeat, name),
-        budget_seconds=budget_seconds,
-        final_fit=final_fit,
-    )
+def _run_ours(repeat: Repeat, name: str, budget_seconds: float) -> Outcome:
+    job = _job(repeat, _fresh_folder(repeat, name), budget_seconds=budget_seconds)
     measured = _run(job, "ours", name)
     curve = ours.read_curve(job.project, job.started)
     return _outcome(
@@ -164,7 +157,6 @@ def _job(
     *,
     budget_seconds: float,
     top: int = 1,
-    final_fit: bool = False,
 ) -> Job:
     settings = repeat.settings
     return Job(
@@ -178,7 +170,6 @@ def _job(
         started=time.time(),
         budget_seconds=budget_seconds,
         top=top,
-        final_fit=final_fit,
     )
 
 

@@ -29,7 +29,6 @@ class Job:
         started: When the process was started, in seconds since 1970.
         budget_seconds: How long it may take, if it asks.
         top: Members of the ensemble, for this project.
-        final_fit: Whether it trains the best again on all of train and val, for this project.
     """
 
     repeat: Path
@@ -42,7 +41,6 @@ class Job:
     started: float
     budget_seconds: float
     top: int = 1
-    final_fit: bool = False
 
     @property
     def space(self) -> Space:

@@ -16,6 +16,7 @@ from automl_flowers.config import read_yaml
 from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RunFolder
+from automl_flowers.tuning.further import further_epochs
 
 from . import splits
 from .job import Job, job_from_arguments
@@ -23,16 +24,16 @@ from .job import Job, job_from_arguments
 PRECISION = "float32"
 """That of the others, on every device."""
 
-HAND_OVER_SECONDS = 10.0
+HAND_OVER_SECONDS = 8.0
 """Of the budget, kept for what comes after the search: taking over the best, and predicting."""
 
-FINAL_FITS_SHARE = 0.4
-"""Of the budget, kept for what follows the search where final fits are asked for."""
+FINAL_FITS_SHARE = 0.25
+"""Of the budget, kept for what follows the search."""
 
-MOST_SEEDS = 3
+MOST_SEEDS = 5
 """Fits of the best recipe whose weights become one model, if there is time for as many."""
 
-TIME_FOR_FITS = 0.9
+TIME_FOR_FITS = 0.95
 """Share of what is left after the search that the fits may be expected to take."""
 
 
@@ -53,12 +54,12 @@ def contest(job: Job) -> None:
             quiet=True,
         )
     ended["search"] = time.time()
-    seeds = count_seeds(job, ended["search"]) if job.budget_seconds and job.final_fit else 1
+    seeds = count_seeds(job, ended["search"]) if job.budget_seconds else 1
     automl_flowers.ensemble(
         run=job.project,
         top=job.top,
         seeds=max(seeds, 1),
-        final_fit=job.final_fit and seeds > 0,
+        final_fit=seeds > 0,
         precision=PRECISION,
         quiet=True,
     )
@@ -72,8 +73,7 @@ def contest(job: Job) -> None:
 
 def seconds_for_search(job: Job, now: float) -> float:
     """Return what is left of a job's budget for the search; a second at least."""
-    for_final_fits = FINAL_FITS_SHARE * job.budget_seconds if job.final_fit else 0.0
-    return max(_seconds_left(job, now) - for_final_fits, 1.0)
+    return max(_seconds_left(job, now) - FINAL_FITS_SHARE * job.budget_seconds, 1.0)
 
 
 def _seconds_left(job: Job, now: float) -> float:
@@ -83,7 +83,8 @@ def _seconds_left(job: Job, now: float) -> float:
 def count_seeds(job: Job, now: float) -> int:
     """Return with how many seeds there is time to fit the best recipe, 0 if not even with one.
 
-    With each, it is trained on train, where the first is the search's own, and on all images.
+    With each, it is trained on train, where the first is the search's own, and further on all
+    images.
 
     Args:
         job: Whose search is over.
@@ -93,9 +94,10 @@ def count_seeds(job: Job, now: float) -> int:
         trials = ledger.trials()
     best = candidates(trials, maximise=True)[0].trial_id
     spent = [epoch.seconds for t in trials if t.trial_id == best for epoch in t.epochs]
-    training = chosen_epochs(job.project) * statistics.median(spent)
+    num_epochs, epoch = chosen_epochs(job.project), statistics.median(spent)
     rows = splits.read(job.repeat)["split"].value_counts()
-    on_all = training * (rows["train"] + rows["val"]) / rows["train"]
+    training = num_epochs * epoch
+    on_all = further_epochs(num_epochs) * epoch * (rows["train"] + rows["val"]) / rows["train"]
     left = TIME_FOR_FITS * _seconds_left(job, now)
     return next(
         (

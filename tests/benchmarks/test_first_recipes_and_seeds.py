@@ -55,3 +55,17 @@ def test_several_seeds_are_compared_with_one_long_training(run, pictures):
     assert set(found["mean"][what]) == {
         "one seed", "mean of probabilities", "mean of weights", "one long training"
     }  # fmt: skip
+
+
+def test_final_fits_go_on_or_start_anew(run, pictures):
+    found = run("final_fits", str(pictures), "--image-size", "32", "--seeds", "2")
+
+    [(what, divisions)] = found["runs"].items()
+    ways = divisions["0"]
+    assert set(ways) == set(found["mean"][what]) == {
+        "on train", "on from there, on all", "anew, on all"
+    }  # fmt: skip
+    for scores in ways.values():
+        assert 0 <= scores["soup_macro_f1"] <= 1
+        assert scores["seconds"] > 0
+    assert ways["on train"]["log_loss"] != ways["anew, on all"]["log_loss"]

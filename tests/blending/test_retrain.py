@@ -33,7 +33,9 @@ class Learner:
     ):
         self.score, self.with_external = score, with_external
         self.start, self.seed, self.num_epochs = start, seed, num_epochs
+        self.num_further_epochs = 1
         self.trained = []
+        self.gone_on_from = []
         self.ema = 0.0
         self.with_pseudo = 0.5
 
@@ -46,6 +48,13 @@ class Learner:
     def train(self, recipe, first_epoch, last_epoch, state, on_epoch, *, images, name, seed_number):
         assert last_epoch == self.num_epochs
         assert (state is None) == (first_epoch == 0)
+        return self._train(first_epoch, last_epoch, on_epoch, images, name, seed_number)
+
+    def train_further(self, recipe, weights, on_epoch, *, images, name, seed_number):
+        self.gone_on_from.append(weights["model/0000"].tolist())
+        return self._train(0, self.num_further_epochs, on_epoch, images, name, seed_number)
+
+    def _train(self, first_epoch, last_epoch, on_epoch, images, name, seed_number):
         self.trained.append((name, len(images.train), seed_number))
         self.first_epoch = first_epoch
         final = self.with_external if "+external" in name else self.score
@@ -394,6 +403,8 @@ def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
     final = f"{recipe.name}+external+evaluation"
     assert learner.trained[2:] == [(final, 20, 0)]
     assert [fit.name for fit in member.all_fits] == [f"{recipe.name}+external"]
+    assert learner.gone_on_from == [[2, 14]]  # the second training, which was on 14 images
+    assert len(member.final_fits[0].epochs) == learner.num_further_epochs
     assert [fit.name for fit in member.final_fits] == [final]
     assert member.scores["macro_f1"] == 0.6
     assert all(math.isnan(epoch.macro_f1) for epoch in member.final_fits[0].epochs)
@@ -401,6 +412,52 @@ def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
     assert len(learner.trained) == 3
     assert math.isnan(again.final_fits[0].macro_f1)
     assert digits_of(again.final_fits) == digits_of(member.final_fits)
+
+
+def test_every_seed_has_a_final_fit_of_its_own(recipe, folder):
+    learner = Learner()
+
+    member = retrain(learner, recipe, folder, replace(OURS, everything=EVERYTHING), num_seeds=2)
+
+    assert [fit.name for fit in member.final_fits] == [
+        f"{recipe.name}+evaluation", f"{recipe.name}+evaluation.seed1"
+    ]  # fmt: skip
+    assert learner.gone_on_from == [[1, 10], [2, 10]]
+
+
+def test_a_final_fit_of_other_weights_is_another(recipe, folder):
+    material = replace(OURS, everything=EVERYTHING)
+    first = retrain(Learner(), recipe, folder, material)
+
+    learner = Learner(start="other weights")
+    second = retrain(learner, recipe, folder, material)
+
+    assert [name for name, *_ in learner.trained] == [recipe.name, f"{recipe.name}+evaluation"]
+    assert digits_of(first.final_fits) != digits_of(second.final_fits)
+
+
+def test_weights_that_are_in_all_soups_are_not_made_again(recipe, folder):
+    """What stands in for a fit are its soup and, where there are final fits, theirs."""
+    learner = Learner()
+    material = replace(OURS, everything=EVERYTHING)
+    member = retrain(learner, recipe, folder, material, num_seeds=2)
+    for fit in (*member.all_fits, *member.final_fits):
+        weights_path(folder, fit.name).unlink()
+    learner.trained.clear()
+
+    weights_path(folder, f"{recipe.name}.soup2").write_bytes(b"their mean")
+    retrain(learner, recipe, folder, OURS, num_seeds=2)
+    assert learner.trained == []
+    weights_path(folder, f"{recipe.name}+evaluation.soup2").write_bytes(b"their mean")
+    retrain(learner, recipe, folder, material, num_seeds=2)
+    assert learner.trained == []
+
+    weights_path(folder, f"{recipe.name}+evaluation.soup2").unlink()
+    retrain(learner, recipe, folder, material, num_seeds=2)
+    assert [(name, seed) for name, _, seed in learner.trained] == [
+        (recipe.name, 0), (f"{recipe.name}.seed1", 1),
+        (f"{recipe.name}+evaluation", 0), (f"{recipe.name}+evaluation.seed1", 1),
+    ]  # fmt: skip
 
 
 def test_an_average_of_weights_is_trained_anew(recipe, folder):

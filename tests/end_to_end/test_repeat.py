@@ -39,7 +39,22 @@ def test_a_member_of_many_fits_says_which(blended):
     else:
         assert member["fits"] == [name, f"{name}.seed1"]
         assert member["final_fits"] == [f"{name}+evaluation", f"{name}+evaluation.seed1"]
-    assert written >= {name, f"{name}.seed1", *member["fits"], *member["final_fits"]}
+    assert written == {*member["fits"], *member["final_fits"]}
+
+
+def test_the_same_ensemble_again_trains_nothing(cli, blended, tmp_path):
+    run, copy = blended[0], tmp_path / "run"
+    shutil.copytree(run, copy)
+
+    again = cli("ensemble", "--run", copy, "--top", 1, "--seeds", 2, "--final-fit")
+
+    assert again.exit_code == 0, again.stderr
+    assert (copy / "blend.json").read_text() == (run / "blend.json").read_text()
+    assert "its fits count as" in again.stderr
+    weights = [
+        {p.name: p.stat().st_mtime_ns for p in (r / "members").glob("*.npz")} for r in (run, copy)
+    ]
+    assert weights[0] == weights[1]
 
 
 @pytest.fixture(scope="module")

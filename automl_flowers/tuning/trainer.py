@@ -39,8 +39,9 @@ from automl_flowers.tuning.search import OnEpoch
 from ensembles.averaging import geometric_mean
 from search_spaces.recipe import Recipe
 
-TRACED_STEPS, TIMED_STEPS = 5, 10
-"""Steps of two short epochs before a training: one in which it is traced, and one that is timed."""
+TIMED_STEPS = 8
+"""Steps of each of two short epochs before a training: it is traced in the first, the second is
+timed."""
 
 StartingHeads = Callable[[str, int], Head | None]
 """Called with a backbone and an image size, returns what its head starts from; None for noise."""
@@ -86,6 +87,7 @@ class Trainer:
         heads: What heads start from: fitted on `train`.
         callbacks: A user's, as functions that make them.
         logs: Folder of TensorBoard logs; None for none.
+        programs: Compiled models that may be alive already, of `program_cache`; None for none.
         fresh_programs: Build a program for every training instead of reusing one.
         say: Hears of what trains otherwise than planned, in a sentence.
         bank: Keeps what frozen parts compute; None to compute it every time.
@@ -107,6 +109,7 @@ class Trainer:
         heads: StartingHeads = lambda backbone, image_size: None,
         callbacks: Sequence[CallbackFactory] = (),
         logs: Path | None = None,
+        programs: ProgramCache | None = None,
         fresh_programs: bool = False,
         say: Callable[[str], None] = lambda text: None,
         bank: FeatureBank | None = None,
@@ -124,7 +127,7 @@ class Trainer:
         self._fresh_programs = fresh_programs
         self._batches = FittingBatches(say)
         self._bank = bank
-        self._programs = ProgramCache(self._build, PROGRAMS_ALIVE)
+        self._programs = program_cache(accelerator) if programs is None else programs
         self.examples: Callable[[str, int], Examples] = functools.cache(data.examples)
 
     def train(
@@ -217,32 +220,28 @@ class Trainer:
         """
         started = time.perf_counter()
         examples, val = (self.examples(split, recipe.image_size) for split in ("train", "val"))
-
-        def time_epoch(parts: int) -> float:
-            records: list[EpochRecord] = []
+        records: list[EpochRecord] = []
+        try:
+            program = self._program(recipe, len(examples))
+            steps = count_steps(len(examples), program.architecture.batch_size)
+            parts = max(steps // TIMED_STEPS, 1)
             trial.train(
                 program,
                 self._batches.of(recipe),
-                trial.Plan(0, 1, 1, seed=0),
+                trial.Plan(0, 2, 2, seed=0),
                 examples.every(parts),
                 val.every(parts),
                 on_epoch=lambda record, get_state: records.append(record),
             )
-            return records[0].seconds
-
-        try:
-            program = self._program(recipe, len(examples))
-            steps = count_steps(len(examples), program.architecture.batch_size)
-            few, more = (max(steps // number, 1) for number in (TRACED_STEPS, TIMED_STEPS))
-            time_epoch(few)
-            traced = time.perf_counter() - started
-            seconds = time_epoch(more)
         except UserError:
             raise
         except Exception:
             self._programs.clear()
             return None
-        return Timing(build=max(traced - seconds * more / few, 0.0), epoch=more * seconds)
+        usual = records[1].seconds
+        return Timing(
+            build=max(time.perf_counter() - started - 2 * usual, 0.0), epoch=parts * usual
+        )
 
     def _train(
         self,
@@ -339,8 +338,11 @@ class Trainer:
             )
         )
 
-    def _build(self, architecture: Architecture) -> Program:
-        accelerator = self._accelerator
+
+def program_cache(accelerator: Accelerator) -> ProgramCache:
+    """Return what builds programs on a device and keeps a few of them alive."""
+
+    def build(architecture: Architecture) -> Program:
         # Under `mirrored` XLA fails: "Trying to access resource ... located in device CPU:1".
         jit: Any = False if accelerator.kind == "mirrored" else "auto"
         return Program(
@@ -349,6 +351,8 @@ class Trainer:
             jit_compile=jit,
             max_steps_per_execution=accelerator.max_steps_per_execution,
         )
+
+    return ProgramCache(build, PROGRAMS_ALIVE)
 
 
 def _digest(text: str) -> int:

@@ -17,11 +17,15 @@ from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData
 from automl_flowers.disk import GIGABYTE, DiskLimit
 from automl_flowers.modeling.feature_bank import FeatureBank
+from automl_flowers.modeling.program import ProgramCache
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import hash_files
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.probe import ProbeFolder
-from automl_flowers.tuning.trainer import Trainer
+from automl_flowers.tuning.trainer import Trainer, program_cache
+
+_LAST_PROGRAMS: dict[tuple[Any, ...], ProgramCache] = {}
+"""Those of the last run that this process worked on, by what they were built for."""
 
 
 def make_trainer(
@@ -56,11 +60,25 @@ def make_trainer(
         heads=functools.cache(ProbeFolder(run.probes).head),
         callbacks=callbacks,
         logs=run.tensorboard / logs,
+        programs=_programs_of(config, run, accelerator),
         fresh_programs=config.fresh_programs,
         say=reporter.say,
         bank=bank_of(config, run) if config.feature_bank == "on" else None,
         ema=ema,
     )
+
+
+def _programs_of(config: RunConfig, run: RunFolder, accelerator: Accelerator) -> ProgramCache:
+    """Return the compiled models of a run, which a search leaves to an ensemble after it.
+
+    In one process, as in a notebook, nothing is compiled twice; those of another run are dropped.
+    """
+    files = tuple(sorted((config.weights_sha256 or {}).items()))
+    key = (run.path.resolve(), accelerator.strategy, accelerator.precision, files)
+    if key not in _LAST_PROGRAMS:
+        _LAST_PROGRAMS.clear()
+        _LAST_PROGRAMS[key] = program_cache(accelerator)
+    return _LAST_PROGRAMS[key]
 
 
 def bank_of(config: RunConfig, run: RunFolder) -> FeatureBank:

@@ -24,7 +24,7 @@ from .job import Job, job_from_arguments
 PRECISION = "float32"
 """That of the others, on every device."""
 
-HAND_OVER_SECONDS = 8.0
+HAND_OVER_SECONDS = 6.0
 """Of the budget, kept for what comes after the search: taking over the best, and predicting."""
 
 FINAL_FITS_SHARE = 0.25

@@ -20,7 +20,7 @@ def test_building_and_an_epoch_are_timed_apart(make_trainer, ours, recipe):
 
     assert timing.build > 0
     assert timing.epoch > 0
-    assert timing.build + timing.epoch < took  # the three steps of an epoch, all of which are timed
+    assert timing.build + timing.epoch < took  # two epochs of which all steps are timed
 
 
 def test_an_epoch_of_more_images_is_timed_on_a_part(make_trainer, ours, recipe):

@@ -173,7 +173,7 @@ def ensemble(
         seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
         folds: Blend by out-of-fold predictions of all labelled images, in so many folds; by default
             by the `blend` split.
-        final_fit: Train once more on all labelled images, evaluation included, to predict new
+        final_fit: Go on training on all labelled images, evaluation included, to predict new
             ones; scores are those of before.
         probabilities: Write `probabilities.csv` beside the submission, a column a class.
         cache: As for `search`.

@@ -243,7 +243,7 @@ def ensemble(
         bool | None,
         typer.Option(
             "--final-fit",
-            help="Train once more on evaluation images, too, to predict new ones.",
+            help="Go on training on evaluation images, too, to predict new ones.",
         ),
     ] = None,
     probabilities: Annotated[

@@ -74,6 +74,22 @@ def test_the_command_line_without_reused_programs_makes_the_same_search_as_pytho
     assert what_happened(tmp_path / "run") == what_happened(result.run)
 
 
+def test_an_ensemble_in_the_same_process_compiles_nothing_again(
+    pictures, space, tmp_path, monkeypatch
+):
+    built, program = [], trainer.Program
+    monkeypatch.setattr(trainer, "Program", lambda *a, **k: built.append(a) or program(*a, **k))
+    settings = {**CHEAP, "max_epochs": 1, "max_recipes": 1}
+    automl_flowers.search(pictures, run=tmp_path / "run", space=str(space), **settings)
+    by_search = len(built)
+
+    automl_flowers.ensemble(run=tmp_path / "run", top=1, final_fit=True, quiet=True)
+    assert len(built) == by_search == 1
+
+    automl_flowers.search(pictures, run=tmp_path / "other", space=str(space), **settings)
+    assert len(built) == 2  # nothing of another run is used
+
+
 def test_callbacks_find_learning_rate_loss_and_scores_in_logs(searched):
     result, pages = searched
 

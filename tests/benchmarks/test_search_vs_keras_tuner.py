@@ -486,10 +486,10 @@ def test_our_curve_and_recipes_come_from_the_ledger(tmp_path):
     ("budget", "seeds"),
     [
         (1000.0, 5),
-        (6 + 261 / 0.95, 5),  # four trainings of 40 s, and five of 20 s on all images
-        (6 + 259 / 0.95, 4),
-        (6 + 21 / 0.95, 1),
-        (6 + 19 / 0.95, 0),
+        (6 + 294 / 0.95, 5),  # four trainings of 40 s, and five of 80 / 3 s on all images
+        (6 + 293 / 0.95, 4),
+        (6 + 27 / 0.95, 1),
+        (6 + 26 / 0.95, 0),
         (1.0, 0),
     ],
 )

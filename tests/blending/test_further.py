@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from automl_flowers.tuning.checkpoints import model_part
-from automl_flowers.tuning.further import SHARE, further_epochs
+from automl_flowers.tuning.further import RATE, further_epochs
 from automl_flowers.tuning.trainer import TrainingImages
 from search_spaces.schedules import Schedule
 
@@ -42,8 +42,8 @@ def trained(make_trainer, ours, recipe):
     return trainer, images, train(trainer, recipe, images)
 
 
-@pytest.mark.parametrize(("epochs", "further"), [(1, 1), (2, 1), (4, 1), (5, 2), (9, 3), (12, 4)])
-def test_a_third_of_the_epochs_and_one_at_least(epochs, further):
+@pytest.mark.parametrize(("epochs", "further"), [(1, 1), (2, 1), (4, 2), (5, 2), (9, 4), (12, 5)])
+def test_four_tenths_of_the_epochs_and_one_at_least(epochs, further):
     assert further_epochs(epochs) == further
 
 
@@ -69,8 +69,8 @@ def test_the_rate_falls_from_a_third_of_the_peak_to_none(make_trainer, ours, rec
     records, _ = train_further(trainer, constant, weights, images)
 
     rates = [record.learning_rate for record in records]
-    assert len(rates) == 4
-    assert all(rate < SHARE * 3e-3 for rate in rates)
+    assert len(rates) == 5
+    assert all(rate < RATE * 3e-3 for rate in rates)
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 0.1 * rates[0]
 

@@ -6,8 +6,8 @@
 Trains one recipe with several seeds on train, goes on from each for four tenths of the epochs on
 train and val (`Trainer.train_further`), and trains as many anew on train and val. Writes macro F1
 and log loss on test (60 % train, 20 % val, 20 % test, copies together) of one fit, as the mean over
-seeds, and of the model soup of all, with the seconds that the fits took. What is in the file already
-is not run again.
+seeds, and of the model soup of all, with the seconds that the fits took. What is in the file
+already is not run again.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
 
 EPOCHS = 0.4
-"""As a share of those before."""
+"""As a share of those before, rounded down."""
 
 RATE = 1 / 3
 """The peak learning rate, as a share of the one before."""
@@ -21,7 +21,7 @@ RATE = 1 / 3
 
 def further_epochs(num_epochs: int) -> int:
     """Return for how many epochs to go on after some, at least one."""
-    return max(round(EPOCHS * num_epochs), 1)
+    return max(int(EPOCHS * num_epochs), 1)
 
 
 def with_lower_rate(recipe: Recipe) -> Recipe:

@@ -42,7 +42,9 @@ def trained(make_trainer, ours, recipe):
     return trainer, images, train(trainer, recipe, images)
 
 
-@pytest.mark.parametrize(("epochs", "further"), [(1, 1), (2, 1), (4, 1), (5, 2), (7, 2), (10, 4), (12, 4)])
+@pytest.mark.parametrize(
+    ("epochs", "further"), [(1, 1), (2, 1), (4, 1), (5, 2), (7, 2), (10, 4), (12, 4)]
+)
 def test_four_tenths_of_the_epochs_and_one_at_least(epochs, further):
     assert further_epochs(epochs) == further
 

@@ -38,7 +38,11 @@ def run_missing(description: str, run: Run, ways: Sequence[str], epochs: int) ->
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=["gentle", "bold"])
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    runs: dict[str, Any] = read_json(given.out)["runs"] if given.out.exists() else {}
+    settings = {"epochs": given.epochs, "seeds": given.seeds}
+    before = read_json(given.out) if given.out.exists() else {**settings, "runs": {}}
+    if {name: before[name] for name in settings} != settings:
+        parser.error(f"{given.out} was made with other settings than {settings}: name another file")
+    runs: dict[str, Any] = before["runs"]
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(given.divisions):
             for address in given.data:
@@ -55,8 +59,7 @@ def run_missing(description: str, run: Run, ways: Sequence[str], epochs: int) ->
                         given.out,
                         {
                             "environment": describe_environment(),
-                            "epochs": given.epochs,
-                            "seeds": given.seeds,
+                            **settings,
                             "mean": summarise(runs, ways),
                             "runs": runs,
                         },

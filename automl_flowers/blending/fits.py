@@ -2,7 +2,8 @@
 
 A fit is two files, its weights and the record that speaks for them. What was trained on exactly
 these images from the same start is not trained again, so retraining goes on fit by fit after a
-kill.
+kill. The weights may be gone, once they are in a soup that took their place
+(`automl_flowers.blending.soup_records`); the record stays.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from automl_flowers.tuning.checkpoints import (
     model_part,
     save_state,
 )
+from automl_flowers.tuning.further import RATE as FURTHER_RATE
 from automl_flowers.tuning.trainer import StartingHeads, Trainer, TrainingImages
 from search_spaces.recipe import Recipe
 
@@ -134,7 +136,9 @@ class Fit:
 
     Attributes:
         name: Of its files.
-        trained_on: Digits of the training images, the starting weights, the seed and the horizon.
+        trained_on: Digits of the training images, the starting weights, the seed and the horizon;
+            of a further fit, also those of the fit that it went on from; of a soup, digits of all
+            that it is made of.
         size: Layers and parameters.
         epochs: Its learning curve; the scores are NaN where none were asked for.
     """
@@ -158,12 +162,12 @@ def fit(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    stand_ins: Sequence[str] = (),
+    is_spent: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
 ) -> Fit:
     """Train a recipe to its full horizon, or return what was trained before.
 
-    The record of what was trained before is enough where other weights stand in for its own.
+    The record of what was trained before is enough where nobody needs its weights any longer.
 
     Args:
         trainer: Of the run.
@@ -172,8 +176,7 @@ def fit(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
-        stand_ins: Names of all that was made of its weights, which are not needed once all of it
-            is there.
+        is_spent: Asked where the weights are gone: whether all that they are needed for is there.
         progress: What the search has trained of it, on these images, without an average.
 
     Raises:
@@ -181,12 +184,11 @@ def fit(
         InfeasibleError: If the recipe does not fit into memory.
     """
     name = fit_name(recipe, training_set, seed_number)
-    start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
-    trained_on = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
-    if trainer.ema:
-        trained_on, progress = f"{trained_on}:ema {trainer.ema}", None  # the search averages none
-    if known := _read_known(folder, name, trained_on, stand_ins):
+    trained_on = origin_of_fit(trainer, recipe, training_set, seed_number)
+    if known := _read_known(folder, name, trained_on, is_spent):
         return known
+    if trainer.ema:
+        progress = None  # the search averages none
     curve = _Curve(name, trainer.num_epochs, on_epoch, list(progress.epochs) if progress else [])
     state = progress.state if progress else None
     if progress and len(curve.epochs) == trainer.num_epochs:
@@ -216,7 +218,7 @@ def fit_further(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    stand_ins: Sequence[str] = (),
+    is_spent: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Train a fit further, on more images, or return what was trained before.
 
@@ -228,15 +230,15 @@ def fit_further(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed.
-        stand_ins: As in `fit`.
+        is_spent: As in `fit`.
 
     Raises:
         DivergedError: If the recipe diverges.
         InfeasibleError: If the recipe does not fit into memory.
     """
     name = fit_name(recipe, training_set, seed_number)
-    trained_on = f"{training_set.content}:further {trainer.num_further_epochs}:{start.trained_on}"
-    if known := _read_known(folder, name, trained_on, stand_ins):
+    trained_on = origin_of_further_fit(trainer, training_set, start.trained_on)
+    if known := _read_known(folder, name, trained_on, is_spent):
         return known
     curve = _Curve(name, trainer.num_further_epochs, on_epoch, [])
     size = trainer.train_further(
@@ -250,6 +252,27 @@ def fit_further(
     done = Fit(name, trained_on, size, tuple(curve.epochs))
     save_fit(folder, done, model_part(curve.state or {}), recipe=recipe.to_dict())
     return done
+
+
+def origin_of_fit(
+    trainer: Trainer, recipe: Recipe, training_set: TrainingSet, seed_number: int = 0
+) -> str:
+    """Return what `fit` notes as `trained_on`."""
+    start, seed = trainer.starting_point(recipe), trainer.seed_of(recipe, seed_number)
+    origin = f"{training_set.content}:{start}:{seed}:{trainer.num_epochs}"
+    return f"{origin}:ema {trainer.ema}" if trainer.ema else origin
+
+
+def origin_of_further_fit(trainer: Trainer, training_set: TrainingSet, start: str) -> str:
+    """Return what `fit_further` notes as `trained_on`.
+
+    Args:
+        trainer: Of the run.
+        training_set: On which images.
+        start: The same of the fit that it goes on from.
+    """
+    how = f"{trainer.num_further_epochs} at {FURTHER_RATE:.3g} of the rate"
+    return f"{training_set.content}:further {how}:{start}"
 
 
 @dataclass
@@ -275,15 +298,14 @@ def fit_name(recipe: Recipe, training_set: TrainingSet, seed_number: int = 0) ->
     return f"{recipe.name}{training_set.suffix}{training_set.part}{seed}"
 
 
-def _read_known(folder: Path, name: str, trained_on: str, stand_ins: Sequence[str]) -> Fit | None:
+def _read_known(
+    folder: Path, name: str, trained_on: str, is_spent: Callable[[], bool]
+) -> Fit | None:
     """Return a fit that was trained before on just that, if its weights need not be made again."""
     known = read_fit(folder, name)
     if known is None or known.trained_on != trained_on:
         return None
-    own, others = (
-        all(weights_path(folder, each).exists() for each in names) for names in ([name], stand_ins)
-    )
-    return known if own or (stand_ins and others) else None
+    return known if weights_path(folder, name).exists() or is_spent() else None
 
 
 def save_fit(folder: Path, fit: Fit, weights: State, **notes: Any) -> None:
@@ -330,16 +352,6 @@ def read_record(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the record of a fit with its notes, or None if there is none."""
     path = _record_path(folder, name)
     return read_json(path) if path.exists() else None
-
-
-def soup_name(first: str, num_fits: int) -> str:
-    """Return the name of the soup of some fits.
-
-    Args:
-        first: Name of the first of them.
-        num_fits: How many they are.
-    """
-    return f"{first}.soup{num_fits}"
 
 
 def remove_weights(folder: Path, name: str) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from automl_flowers.blending.fits import Fit, Images, load_weights
 from automl_flowers.blending.material import Material
-from automl_flowers.blending.retrain import Member, TriedViews, digits, digits_of
+from automl_flowers.blending.retrain import Member, TriedViews, digits_of
+from automl_flowers.blending.soup_records import digits
 from automl_flowers.errors import RunError
 from automl_flowers.tuning.trainer import Trainer
 from ensembles import metrics, predictions

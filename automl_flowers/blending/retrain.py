@@ -18,9 +18,9 @@ scores are those of the fits before it, which have not seen what they are scored
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,9 +34,17 @@ from automl_flowers.blending.fits import (
     fit_further,
     fit_name,
     join,
-    soup_name,
+    origin_of_fit,
+    origin_of_further_fit,
 )
 from automl_flowers.blending.material import Material, Part
+from automl_flowers.blending.soup_records import (
+    Ingredients,
+    TriedSoup,
+    digits,
+    is_made,
+    read_tried,
+)
 from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import DivergedError, InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
@@ -61,26 +69,6 @@ class TriedViews:
     split: str
     without: dict[str, float]
     with_views: dict[str, float]
-
-
-@dataclass(frozen=True)
-class TriedSoup:
-    """What one model of averaged weights does beside the mean of what several fits predict.
-
-    Attributes:
-        split: Whose images were predicted.
-        probabilities: Macro F1 and log loss of the mean of the fits' probabilities.
-        weights: The same of the model whose weights are the mean of theirs.
-    """
-
-    split: str
-    probabilities: dict[str, float]
-    weights: dict[str, float]
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the one model takes the place of the fits: where its log loss is not higher."""
-        return self.weights["log_loss"] <= self.probabilities["log_loss"]
 
 
 @dataclass(frozen=True)
@@ -133,11 +121,6 @@ def digits_of(fits: tuple[Fit, ...]) -> str:
     return digits("|".join(one.trained_on for one in fits))
 
 
-def digits(text: str) -> str:
-    """Return eight hexadecimal digits of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def retrain(
     trainer: Trainer,
     recipe: Recipe,
@@ -164,7 +147,7 @@ def retrain(
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
     first_part, *others = material.parts
-    fitter = _Fitter(trainer, recipe, folder, on_epoch, material.everything, num_seeds)
+    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds)
     plain = _training_set(first_part)
     without = fitter.fit(plain, 0, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
@@ -175,12 +158,12 @@ def retrain(
         best, labelled, _ = _judge(best, material.pseudo, "+pseudo", fitter.fit)
     chosen, first = best.training_set, best.fit
     fits = tuple(
-        fitter.fit_all(_training_set(part, chosen.external, chosen.suffix))
-        for part in material.parts
+        tuple(fitter.fit(part, number) for number in range(num_seeds))
+        for part in _each_part(material, chosen)
     )
     final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:
-        final_fits = fitter.fit_finally(chosen, material.everything, fits[0])
+        final_fits = fitter.fit_finally(_finally(chosen, material.everything), fits[0])
     last = first.epochs[-1]
     return Member(
         name=f"{recipe.name}{chosen.suffix}",
@@ -210,7 +193,7 @@ class _Fitter:
         recipe: What to train.
         folder: Where fits are written.
         on_epoch: Hears of every epoch.
-        everything: What final fits are trained on, if there are to be any.
+        material: Which images there are.
         num_seeds: Fits that differ in their seed, which may have become one model.
     """
 
@@ -218,46 +201,57 @@ class _Fitter:
     recipe: Recipe
     folder: Path
     on_epoch: OnEpoch
-    everything: Images | None
+    material: Material
     num_seeds: int
 
     def fit(
         self, training_set: TrainingSet, number: int = 0, progress: Progress | None = None
     ) -> Fit:
-        """Return the fit on a training set with one of the seeds.
-
-        Without its weights where both soups that they are in are there.
-        """
-        sets = [training_set]
-        if self.everything is not None:
-            sets.append(_finally(training_set, self.everything))
+        """Return the fit on a training set with one of the seeds."""
         return fit(
             *(self.trainer, self.recipe, training_set, self.folder, self.on_epoch),
             seed_number=number,
-            stand_ins=[self._soup_of(each) for each in sets],
+            is_spent=functools.partial(self._is_spent, training_set),
             progress=progress,
         )
 
-    def fit_all(self, training_set: TrainingSet) -> tuple[Fit, ...]:
-        """Return the fits on a training set with all seeds."""
-        return tuple(self.fit(training_set, number) for number in range(self.num_seeds))
-
-    def fit_finally(
-        self, chosen: TrainingSet, everything: Images, starts: tuple[Fit, ...]
-    ) -> tuple[Fit, ...]:
+    def fit_finally(self, final: TrainingSet, starts: tuple[Fit, ...]) -> tuple[Fit, ...]:
         """Return what fits with all seeds become on all of our images."""
-        final = _finally(chosen, everything)
+        soup = self._further(final, [start.trained_on for start in starts])
         return tuple(
             fit_further(
                 *(self.trainer, self.recipe, final, start, self.folder, self.on_epoch),
                 seed_number=number,
-                stand_ins=[self._soup_of(final)],
+                is_spent=functools.partial(is_made, self.folder, soup),
             )
             for number, start in enumerate(starts)
         )
 
-    def _soup_of(self, training_set: TrainingSet) -> str:
-        return soup_name(fit_name(self.recipe, training_set), self.num_seeds)
+    def _is_spent(self, training_set: TrainingSet) -> bool:
+        """Return whether soups took the place of all fits on what joins a training set."""
+        parts = [self._scored(each) for each in _each_part(self.material, training_set)]
+        if read_tried(self.folder, parts) is None:
+            return False
+        if self.material.everything is None:
+            return True
+        final = _finally(training_set, self.material.everything)
+        return is_made(self.folder, self._further(final, parts[0].origins))
+
+    def _scored(self, training_set: TrainingSet) -> Ingredients:
+        origins = (
+            origin_of_fit(self.trainer, self.recipe, training_set, number)
+            for number in range(self.num_seeds)
+        )
+        return Ingredients(fit_name(self.recipe, training_set), tuple(origins))
+
+    def _further(self, final: TrainingSet, starts: Sequence[str]) -> Ingredients:
+        origins = (origin_of_further_fit(self.trainer, final, start) for start in starts)
+        return Ingredients(fit_name(self.recipe, final), tuple(origins))
+
+
+def _each_part(material: Material, like: TrainingSet) -> list[TrainingSet]:
+    """Return what is trained on for each part, with what joins one training set."""
+    return [_training_set(part, like.external, like.suffix) for part in material.parts]
 
 
 def _finally(chosen: TrainingSet, everything: Images) -> TrainingSet:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,20 @@ import numpy as np
 from automl_flowers.blending.fits import (
     Fit,
     load_weights,
-    note_in_record,
-    read_fit,
     read_record,
     remove_weights,
     save_fit,
-    soup_name,
-    weights_path,
 )
 from automl_flowers.blending.material import Material
 from automl_flowers.blending.predict_members import decided_on, predict_member, scores_of
-from automl_flowers.blending.retrain import Member, TriedSoup, digits_of
+from automl_flowers.blending.retrain import Member
+from automl_flowers.blending.soup_records import (
+    Ingredients,
+    TriedSoup,
+    is_made,
+    note_tried,
+    read_tried,
+)
 from automl_flowers.tuning.checkpoints import State
 from automl_flowers.tuning.trainer import Trainer
 
@@ -50,27 +53,23 @@ def try_soup(
     """
     if all(len(fits) == 1 for fits in member.fits):
         return member
-    before = _read_tried(member, members_folder)
+    parts = [ingredients_of(fits) for fits in member.fits]
+    before = read_tried(members_folder, parts)
     soups = tuple((make_soup(fits, members_folder),) for fits in member.fits)
     one_model = replace(member, fits=soups, final_fits=tuple(itertools.chain.from_iterable(soups)))
     tried = before or _compare(trainer, member, one_model, material, members_folder, folder)
     if not tried.is_kept:
-        for soup in one_model.all_fits:
-            remove_weights(members_folder, soup.name)
         return replace(member, tried_soup=tried)
     if material.everything is not None:
         one_model = replace(one_model, final_fits=(make_soup(member.final_fits, members_folder),))
-    first = soups[0][0]
-    note_in_record(
-        members_folder, first.name, tried=asdict(tried), tried_with=digits_of(member.all_fits)
-    )
+    note_tried(members_folder, parts, tried)
     return replace(one_model, tried_soup=tried)
 
 
 def remove_spent(members: Sequence[Member], folder: Path) -> None:
-    """Remove the weights of the fits whose soups the members are.
+    """Remove the weights of fits whose soups the members are, and of soups that were not kept.
 
-    For when nothing that was written before speaks of these fits any longer.
+    For when nothing that was written before speaks of these any longer.
 
     Args:
         members: As they predict.
@@ -80,6 +79,9 @@ def remove_spent(members: Sequence[Member], folder: Path) -> None:
         for fit in (*member.all_fits, *member.final_fits):
             for name in (read_record(folder, fit.name) or {}).get("made_of", ()):
                 remove_weights(folder, name)
+        if member.tried_soup is not None and not member.tried_soup.is_kept:
+            for fits in member.fits:
+                remove_weights(folder, ingredients_of(fits).soup_name)
 
 
 def _compare(
@@ -98,17 +100,6 @@ def _compare(
     return TriedSoup(split, probabilities=by_probabilities, weights=by_weights)
 
 
-def _read_tried(member: Member, folder: Path) -> TriedSoup | None:
-    """Return what was noted when the soups of exactly these fits were kept.
-
-    Their weights may be gone, so they could not be compared again.
-    """
-    first = member.fits[0]
-    record = read_record(folder, soup_name(first[0].name, len(first))) or {}
-    is_theirs = record.get("tried_with") == digits_of(member.all_fits)
-    return TriedSoup(**record["tried"]) if is_theirs else None
-
-
 def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
     """Return the fit whose weights are the mean of some fits', written beside theirs.
 
@@ -118,18 +109,17 @@ def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
         fits: Of one recipe on the same images, the first one's name is that of the soup.
         folder: Where their weights lie.
     """
-    first = fits[0]
-    soup = replace(
-        first,
-        name=soup_name(first.name, len(fits)),
-        trained_on=f"soup:{digits_of(tuple(fits))}",
-    )
-    known = read_fit(folder, soup.name)
-    is_known = known is not None and known.trained_on == soup.trained_on
-    if not (is_known and weights_path(folder, soup.name).exists()):
+    of = ingredients_of(fits)
+    soup = replace(fits[0], name=of.soup_name, trained_on=of.soup_origin)
+    if not is_made(folder, of):
         mean = mean_state(load_weights(folder, fit.name) for fit in fits)
         save_fit(folder, soup, mean, made_of=[fit.name for fit in fits])
     return soup
+
+
+def ingredients_of(fits: Sequence[Fit]) -> Ingredients:
+    """Return what a soup of some fits is made of."""
+    return Ingredients(fits[0].name, tuple(fit.trained_on for fit in fits))
 
 
 def mean_state(states: Iterable[State]) -> State:

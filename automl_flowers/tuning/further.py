@@ -1,8 +1,8 @@
 """Training further: what was trained to its end goes on for a while, on more images.
 
 For four tenths of the epochs, from a third of the peak learning rate down to none: enough to take
-in images that were held out before, in less than half of the time that a training anew takes
-(`benchmarks/final_fits.py` compares what comes of both).
+in images that were held out before (`benchmarks/final_fits.py` compares what comes of it with a
+training anew).
 """
 
 from __future__ import annotations

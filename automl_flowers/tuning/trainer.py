@@ -202,6 +202,8 @@ class Trainer:
         Raises:
             InfeasibleError: If memory does not suffice.
         """
+        if self._fresh_programs:
+            self._programs.clear()
         num_epochs = self.num_further_epochs
         slower = with_lower_rate(recipe)
         plan = self._plan(recipe, 0, num_epochs, seed_number, num_epochs)

@@ -156,9 +156,11 @@ def make_ensemble(
         _blend_members, config, run, trainer, recipes, so_far, reporter=reporter
     )
     made = blend_members(material)
+    all_members = list(made.members)
     if config.pseudo_labels is not None:
         sure = _pseudo_labelled(data, made, config.pseudo_labels, scored_on, reporter)
         made = blend_members(dataclasses.replace(material, pseudo=sure))
+        all_members += made.members
     members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
         test = aligned["test"]
@@ -180,7 +182,7 @@ def make_ensemble(
     searched = parse_config(read_yaml(run.config))
     images = read_json(run.data)["content"]
     write_recipe_file(run.recipe, searched, config, images, summary["members"], summary["scores"])
-    remove_spent(members, run.members)
+    remove_spent(all_members, run.members)
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 

@@ -15,6 +15,7 @@ from automl_flowers.exporting.readme import FACTS, describe, write_page
 from automl_flowers.files import atomic_folder, write_json, write_text
 from automl_flowers.results import ExportResult
 from automl_flowers.run_folder import RunFolder
+from automl_flowers.workflows.training import drop_programs
 
 
 def export(
@@ -39,6 +40,7 @@ def export(
     reporter = reporter or Reporter(quiet=config.quiet)
     run = RunFolder(Path(str(config.run)))
     chosen = formats.find_format(format_name)
+    drop_programs()
     with atomic_folder(out) as folder:
         ensemble = read_ensemble(run, reporter.say)
         images = parity.sample_images(run.manifest, ensemble.image_sizes)

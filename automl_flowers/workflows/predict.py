@@ -15,6 +15,7 @@ from automl_flowers.config import RunConfig
 from automl_flowers.console import Reporter
 from automl_flowers.results import Prediction
 from automl_flowers.run_folder import RunFolder
+from automl_flowers.workflows.training import drop_programs
 
 
 def predict(
@@ -44,6 +45,7 @@ def predict(
     """
     reporter = reporter or Reporter(quiet=config.quiet)
     files, tally = find_images(paths), Tally(bad_images)
+    drop_programs()
     ensemble = read_ensemble(RunFolder(Path(str(config.run))), reporter.say)
     predictor = Predictor(ensemble, set_up(config.strategy, config.precision), config.weights)
     num_images = chunk_sizes(ensemble.image_sizes, predictor.batch_size)

@@ -41,7 +41,7 @@ from automl_flowers.tuning.probe_rule import (
 )
 from automl_flowers.tuning.search import Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
-from automl_flowers.workflows.training import bank_of, make_trainer
+from automl_flowers.workflows.training import bank_of, drop_programs, make_trainer
 from search_spaces.hyperparameters import Value
 from search_spaces.portfolio import first_recipes
 from search_spaces.recipe import Recipe
@@ -71,6 +71,7 @@ def search(
     accelerator = run_setup.set_up_device(config, reporter)
     given, config = config, run_setup.complete(config, accelerator, reporter)
     run = RunFolder(Path(str(config.run)))
+    drop_programs(but_of=run)
     config = run_setup.go_on_as_recorded(config, given, run)
     check_same_search(config, run.config)
     with run.writing():

@@ -68,15 +68,27 @@ def make_trainer(
     )
 
 
+def drop_programs(but_of: RunFolder | None = None) -> None:
+    """Free the memory of compiled models that this process was left with.
+
+    Args:
+        but_of: Run that is worked on next, whose models may be used again.
+    """
+    for key in list(_LAST_PROGRAMS):
+        if but_of is None or key[0] != but_of.path.resolve():
+            _LAST_PROGRAMS.pop(key).clear()
+
+
 def _programs_of(config: RunConfig, run: RunFolder, accelerator: Accelerator) -> ProgramCache:
     """Return the compiled models of a run, which a search leaves to an ensemble after it.
 
-    In one process, as in a notebook, nothing is compiled twice; those of another run are dropped.
+    In one process, as in a notebook, what both train is compiled once, as long as the device does
+    not change.
     """
     files = tuple(sorted((config.weights_sha256 or {}).items()))
     key = (run.path.resolve(), accelerator.strategy, accelerator.precision, files)
     if key not in _LAST_PROGRAMS:
-        _LAST_PROGRAMS.clear()
+        drop_programs()
         _LAST_PROGRAMS[key] = program_cache(accelerator)
     return _LAST_PROGRAMS[key]
 

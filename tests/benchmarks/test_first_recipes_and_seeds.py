@@ -68,4 +68,15 @@ def test_final_fits_go_on_or_start_anew(run, pictures):
     for scores in ways.values():
         assert 0 <= scores["soup_macro_f1"] <= 1
         assert scores["seconds"] > 0
-    assert ways["on train"]["log_loss"] != ways["anew, on all"]["log_loss"]
+    assert len({scores["log_loss"] for scores in ways.values()}) == len(ways)
+    assert len({scores["soup_log_loss"] for scores in ways.values()}) == len(ways)
+
+
+def test_figures_of_other_settings_do_not_join_a_file(run, pictures, capsys):
+    options = (str(pictures), "--image-size", "32")
+    run("final_fits", *options, "--seeds", "1")
+
+    with pytest.raises(SystemExit):
+        run("final_fits", *options, "--seeds", "2")
+
+    assert "other settings" in capsys.readouterr().err

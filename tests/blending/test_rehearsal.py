@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from automl_flowers.modeling.classifier import SHORTEST_TABLE, Architecture
+from automl_flowers.tuning import trial
 from tests.blending.test_out_of_memory import train
 
 
@@ -23,7 +24,7 @@ def test_building_and_an_epoch_are_timed_apart(make_trainer, ours, recipe):
     assert timing.build + timing.epoch < took  # two epochs of which all steps are timed
 
 
-def test_an_epoch_of_more_images_is_timed_on_a_part(make_trainer, ours, recipe):
+def test_an_epoch_of_more_images_is_timed_on_a_part(make_trainer, ours, recipe, monkeypatch):
     seen = []
 
     class Watch(keras.callbacks.Callback):
@@ -32,8 +33,19 @@ def test_an_epoch_of_more_images_is_timed_on_a_part(make_trainer, ours, recipe):
 
     trainer = make_trainer(ours, num_epochs=2, callbacks=[Watch])
     examples = ours.examples("train", recipe.image_size)
+    trained_on, train_really = [], trial.train
+
+    def train_and_note(program, recipe, plan, train, val, **others):
+        trained_on.extend((len(train), len(val)))
+        train_really(program, recipe, plan, train, val, **others)
+
+    monkeypatch.setattr(trial, "train", train_and_note)
+    monkeypatch.setattr("automl_flowers.tuning.trainer.TIMED_STEPS", len(examples) // 3)
 
     assert trainer.rehearse(replace(recipe, batch_size=1)).epoch > 0
+    val = ours.examples("val", recipe.image_size)
+    assert trained_on == [len(examples.every(3)), len(val.every(3))]
+    assert trained_on[0] == -(-len(examples) // 3)
     assert not seen  # a user's callbacks hear of trainings alone
     assert len(examples.every(2)) == -(-len(examples) // 2)
     np.testing.assert_array_equal(examples.every(3).labels, examples.labels[::3])

@@ -13,10 +13,13 @@ from automl_flowers.blending.fits import (
     Progress,
     load_weights,
     read_progress,
+    remove_weights,
     weights_path,
 )
 from automl_flowers.blending.material import Material, Part
 from automl_flowers.blending.retrain import FAILURES, digits_of, retrain
+from automl_flowers.blending.soup import ingredients_of, make_soup
+from automl_flowers.blending.soup_records import TriedSoup, note_tried
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.errors import RunError
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
@@ -86,6 +89,12 @@ def make_images(content, count):
 OURS = Material((Part(make_images("ours", 10), make_images("val", 3)),))
 OTHERS = Material((Part(make_images("others", 10), make_images("val", 3)),))
 EXTERNAL = replace(OURS, external=make_images("theirs", 4))
+FOLDS = Material(
+    tuple(
+        Part(make_images(f"all but {k}", 8 + k), make_images(f"fold {k}", 3), suffix=f".fold{k}of3")
+        for k in (1, 2, 3)
+    )
+)
 EVERYTHING = make_images("all of ours", 16)
 
 
@@ -436,28 +445,84 @@ def test_a_final_fit_of_other_weights_is_another(recipe, folder):
     assert digits_of(first.final_fits) != digits_of(second.final_fits)
 
 
-def test_weights_that_are_in_all_soups_are_not_made_again(recipe, folder):
-    """What stands in for a fit are its soup and, where there are final fits, theirs."""
-    learner = Learner()
-    material = replace(OURS, everything=EVERYTHING)
-    member = retrain(learner, recipe, folder, material, num_seeds=2)
+GOOD = TriedSoup("val", probabilities={"log_loss": 0.5}, weights={"log_loss": 0.5})
+"""What is seen where a soup is kept."""
+
+
+def keep_soups(member, folder, *, everything=True):
+    """Leave of a member's fits what is left once their soups are kept: these, and records."""
+    parts = [ingredients_of(fits) for fits in member.fits]
+    for fits in (*member.fits, *([member.final_fits] if everything else [])):
+        make_soup(fits, folder)
+    note_tried(folder, parts, GOOD)
     for fit in (*member.all_fits, *member.final_fits):
-        weights_path(folder, fit.name).unlink()
-    learner.trained.clear()
+        remove_weights(folder, fit.name)
 
-    weights_path(folder, f"{recipe.name}.soup2").write_bytes(b"their mean")
-    retrain(learner, recipe, folder, OURS, num_seeds=2)
-    assert learner.trained == []
-    weights_path(folder, f"{recipe.name}+evaluation.soup2").write_bytes(b"their mean")
-    retrain(learner, recipe, folder, material, num_seeds=2)
-    assert learner.trained == []
 
-    weights_path(folder, f"{recipe.name}+evaluation.soup2").unlink()
-    retrain(learner, recipe, folder, material, num_seeds=2)
-    assert [(name, seed) for name, _, seed in learner.trained] == [
-        (recipe.name, 0), (f"{recipe.name}.seed1", 1),
-        (f"{recipe.name}+evaluation", 0), (f"{recipe.name}+evaluation.seed1", 1),
+def trained_again(recipe, folder, material, **others):
+    """Return the names of what a retraining trains, and check that what it makes can be read."""
+    learner = Learner()
+    member = retrain(learner, recipe, folder, material, **others)
+    for fits in (*member.fits, member.final_fits):
+        make_soup(fits, folder)  # reads their weights where it is not there
+    return [name for name, *_ in learner.trained]
+
+
+ALL_OF_OURS = replace(OURS, everything=EVERYTHING)
+
+
+@pytest.mark.parametrize("material", [OURS, ALL_OF_OURS], ids=["scored", "with final fits"])
+def test_weights_that_are_in_soups_are_not_made_again(recipe, folder, material):
+    member = retrain(Learner(), recipe, folder, material, num_seeds=2)
+    keep_soups(member, folder, everything=material.everything is not None)
+
+    assert trained_again(recipe, folder, material, num_seeds=2) == []
+    assert trained_again(recipe, folder, OURS, num_seeds=1) == [recipe.name]
+
+
+def test_weights_are_made_again_for_what_is_not_there_yet(recipe, folder):
+    """Final fits go on from weights that are in a soup."""
+    keep_soups(retrain(Learner(), recipe, folder, OURS, num_seeds=2), folder, everything=False)
+
+    assert trained_again(recipe, folder, ALL_OF_OURS, num_seeds=2) == [
+        recipe.name, f"{recipe.name}.seed1", f"{recipe.name}+evaluation",
+        f"{recipe.name}+evaluation.seed1",
     ]  # fmt: skip
+
+
+def test_a_soup_that_was_not_judged_stands_for_nothing(recipe, folder):
+    """As after a kill, and a run with more seeds that has removed the weights."""
+    member = retrain(Learner(), recipe, folder, OURS, num_seeds=2)
+    make_soup(member.fits[0], folder)
+    keep_soups(retrain(Learner(), recipe, folder, OURS, num_seeds=3), folder, everything=False)
+
+    assert trained_again(recipe, folder, OURS, num_seeds=2) == [
+        recipe.name, f"{recipe.name}.seed1"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("between", ["folds", "an average", "external"])
+def test_a_soup_of_other_fits_stands_for_nothing(recipe, folder, between):
+    """One of the same name, of fits that other settings made."""
+    learner = Learner(with_external=0.6)
+    if between == "external":
+        first, second = (
+            replace(ALL_OF_OURS, external=make_images(name, 4)) for name in ("theirs", "others")
+        )
+    else:
+        first, second = ALL_OF_OURS, replace(FOLDS, everything=EVERYTHING)
+    keep_soups(retrain(learner, recipe, folder, first, num_seeds=2), folder)
+    again = Learner(with_external=0.6)
+    if between == "an average":
+        second, again.ema = first, 0.9
+    keep_soups(retrain(again, recipe, folder, second, num_seeds=2), folder)
+
+    learner.trained.clear()
+    member = retrain(learner, recipe, folder, first, num_seeds=2)
+
+    make_soup(member.fits[0], folder)
+    make_soup(member.final_fits, folder)
+    assert len(learner.trained) >= 2
 
 
 def test_an_average_of_weights_is_trained_anew(recipe, folder):
@@ -496,14 +561,6 @@ def test_a_training_on_given_labels_that_fails_leaves_the_member_as_it_was(recip
 
     assert member.name == recipe.name
     assert member.score_with_pseudo_labels is None
-
-
-FOLDS = Material(
-    tuple(
-        Part(make_images(f"all but {k}", 8 + k), make_images(f"fold {k}", 3), suffix=f".fold{k}of3")
-        for k in (1, 2, 3)
-    )
-)
 
 
 def test_folds_are_fits_of_one_member_and_take_nothing_over(recipe, folder):

@@ -14,6 +14,7 @@ from automl_flowers.blending.material import collect
 from automl_flowers.blending.predict_members import predictions_file
 from automl_flowers.blending.retrain import retrain
 from automl_flowers.blending.soup import make_soup, mean_state, remove_spent, try_soup
+from automl_flowers.blending.soup_records import TriedSoup
 from automl_flowers.tuning.checkpoints import save_state
 
 NUM_SEEDS = 2
@@ -51,7 +52,6 @@ def test_a_soup_is_one_model_of_mean_weights_where_it_predicts_no_worse(
     assert result.split == "val"
     is_kept = result.weights["log_loss"] <= result.probabilities["log_loss"]
     assert len(tried.all_fits) == len(tried.final_fits) == (1 if is_kept else NUM_SEEDS)
-    assert weights_path(folders[0], f"{member.name}.soup{NUM_SEEDS}").exists() == is_kept
     assert replace(tried, fits=member.fits, final_fits=member.final_fits, tried_soup=None) == member
 
 
@@ -166,12 +166,18 @@ def test_weights_that_are_in_a_soup_are_not_kept_beside_it(
     assert load_weights(members, fewer.fits[0][0].name)
 
 
-def test_a_soup_that_is_not_kept_leaves_all_weights_there(trainer, member, folders):
-    before = {path.name for path in folders[0].glob("*.npz")}
+def test_a_soup_that_is_not_kept_is_removed_and_all_that_it_was_made_of_stays(member, tmp_path):
+    """Not before it is said what predicts instead: until then `blend.json` may name it."""
+    for fit in member.all_fits:
+        save_state(weights_path(tmp_path, fit.name), {"weight": np.ones(2, np.float32)})
+    before = {path.name for path in tmp_path.glob("*.npz")}
+    soup = make_soup(member.fits[0], tmp_path)
+    tried = TriedSoup("val", probabilities={"log_loss": 0.2}, weights={"log_loss": 0.3})
+    assert weights_path(tmp_path, soup.name).exists()
 
-    remove_spent([member], folders[0])
+    remove_spent([replace(member, tried_soup=tried)], tmp_path)
 
-    assert {path.name for path in folders[0].glob("*.npz")} == before
+    assert {path.name for path in tmp_path.glob("*.npz")} == before
 
 
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=6))

@@ -66,6 +66,7 @@ class TrainingSet:
         images: Ours.
         val: Scored after every epoch; None to score none.
         external: Images that join ours; None for none.
+        pseudo: Test images as an ensemble labelled them, which join, too; None for none.
         suffix: What the name of a fit adds to the recipe's for what joins them.
         part: And for the division of our images.
         heads: What the fit starts from; None for what trials of the search start from.
@@ -74,6 +75,7 @@ class TrainingSet:
     images: Images
     val: Images | None
     external: Images | None = None
+    pseudo: Images | None = None
     suffix: str = ""
     part: str = ""
     heads: StartingHeads | None = None
@@ -81,16 +83,21 @@ class TrainingSet:
     @property
     def content(self) -> str:
         """Digits of all that is trained on."""
-        return f"{self.images.content}:{self.external.content if self.external else 'none'}"
+        joining = self._joining
+        return f"{self.images.content}:{joining.content if joining else 'none'}"
 
     def at(self, image_size: int) -> TrainingImages:
         """Return the images at a size."""
         train = self.images.at(image_size)
-        if self.external is not None:
-            train = train.join(self.external.at(image_size))
+        if (joining := self._joining) is not None:
+            train = train.join(joining.at(image_size))
         return TrainingImages(
             train, self.val.at(image_size) if self.val else None, heads=self.heads
         )
+
+    @property
+    def _joining(self) -> Images | None:
+        return join(self.external, self.pseudo) if self.pseudo else self.external
 
 
 @dataclass(frozen=True)

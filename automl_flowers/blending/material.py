@@ -34,6 +34,8 @@ class Part:
         held_out: Images that its fits predict, by the name of the split that they count to.
         suffix: What the names of its fits add.
         heads: What its fits start from; None for what trials of the search start from.
+        pseudo: Test images with the labels that fits of this part gave them in a first ensemble,
+            which join where that does not lower the score; None for none.
     """
 
     train: Images
@@ -41,6 +43,7 @@ class Part:
     held_out: Mapping[str, Images] = field(default_factory=dict)
     suffix: str = ""
     heads: StartingHeads | None = None
+    pseudo: Images | None = None
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,12 @@ class Material:
         external: Join what is trained on where that does not lower the score; None for none.
         everything: All labelled images of ours that new images may be predicted from; None to
             predict them with what the scores were measured on.
-        pseudo: Test images with the labels that an ensemble gave them, which join where that does
-            not lower the score; None for none.
     """
 
     parts: tuple[Part, ...]
     test: Images | None = None
     external: Images | None = None
     everything: Images | None = None
-    pseudo: Images | None = None
 
 
 def collect(
@@ -162,6 +162,9 @@ def pseudo_labelled(
     scored_on: Sequence[str] = ("val", "blend"),
 ) -> Images | None:
     """Return the test images of which an ensemble is sure, with the labels that it gave them.
+
+    Its fits must not have seen the labels of images that scores are taken on: a training on what
+    they say would know them second hand.
 
     Copies of images that scores are taken on are not among them: through them, a score would be
     taken on what was trained on.

@@ -114,6 +114,42 @@ def predict_members(
     return aligned
 
 
+def predict_test_by_part(
+    trainer: Trainer,
+    members: Sequence[Member],
+    material: Material,
+    members_folder: Path,
+    folder: Path,
+) -> list[AlignedPredictions]:
+    """Return what the fits of each part say of the test images, those of no other part.
+
+    Files are used again as by `predict_members`.
+
+    Args:
+        trainer: On the run's data.
+        members: Retrained models.
+        material: What they were made of; it has test images.
+        members_folder: Where their weights lie.
+        folder: Where predictions are written.
+    """
+    return [
+        predictions.align(
+            [
+                predict_member(
+                    trainer,
+                    replace(member, final_fits=member.fits[number]),
+                    material,
+                    "test",
+                    members_folder,
+                    folder,
+                )
+                for member in members
+            ]
+        )
+        for number in range(len(material.parts))
+    ]
+
+
 def predictions_file(member: Member, material: Material, split: str) -> str:
     """Return the name of the file with a member's predictions of a split.
 

@@ -7,7 +7,8 @@ again: its state is taken over, and equals that of a new training.
 External images stay in only where they do not lower that score, and both scores are kept; a
 training with them that diverges or does not fit into memory leaves the member without them.
 
-So do test images that a first ensemble has labelled, which are asked for by themselves.
+So do test images that a first ensemble has labelled, which are asked for by themselves. Where our
+images are dealt into folds, each fold has labels of its own.
 
 Several fits that differ in their seed count as one member: the mean of their weights
 (`automl_flowers.blending.soup`) or of their probabilities. Where our images are dealt into folds, a
@@ -33,7 +34,6 @@ from automl_flowers.blending.fits import (
     fit,
     fit_further,
     fit_name,
-    join,
     origin_of_fit,
     origin_of_further_fit,
 )
@@ -152,10 +152,13 @@ def retrain(
     without = fitter.fit(plain, 0, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
-        best, added, failure = _judge(best, material.external, "+external", fitter.fit)
+        joined = replace(plain, external=material.external, suffix="+external")
+        best, added, failure = _judge(best, joined, fitter.fit)
     labelled = None
-    if material.pseudo is not None:
-        best, labelled, _ = _judge(best, material.pseudo, "+pseudo", fitter.fit)
+    if first_part.pseudo is not None:
+        suffix = f"{best.training_set.suffix}+pseudo"
+        joined = replace(best.training_set, pseudo=first_part.pseudo, suffix=suffix)
+        best, labelled, _ = _judge(best, joined, fitter.fit)
     chosen, first = best.training_set, best.fit
     fits = tuple(
         tuple(fitter.fit(part, number) for number in range(num_seeds))
@@ -250,17 +253,29 @@ class _Fitter:
 
 
 def _each_part(material: Material, like: TrainingSet) -> list[TrainingSet]:
-    """Return what is trained on for each part, with what joins one training set."""
-    return [_training_set(part, like.external, like.suffix) for part in material.parts]
+    """Return what is trained on for each part, with what joins one training set.
+
+    Test images join each part with the labels of its own fits.
+    """
+    plain = [_training_set(part) for part in material.parts]
+    return [
+        replace(
+            each,
+            external=like.external,
+            pseudo=part.pseudo if like.pseudo else None,
+            suffix=like.suffix,
+        )
+        for each, part in zip(plain, material.parts, strict=True)
+    ]
 
 
 def _finally(chosen: TrainingSet, everything: Images) -> TrainingSet:
     suffix = f"{chosen.suffix}+evaluation"
-    return TrainingSet(everything, None, external=chosen.external, suffix=suffix)
+    return TrainingSet(everything, None, chosen.external, chosen.pseudo, suffix)
 
 
-def _training_set(part: Part, external: Images | None = None, suffix: str = "") -> TrainingSet:
-    return TrainingSet(part.train, part.val, external, suffix, part.suffix, part.heads)
+def _training_set(part: Part) -> TrainingSet:
+    return TrainingSet(part.train, part.val, part=part.suffix, heads=part.heads)
 
 
 @dataclass(frozen=True)
@@ -270,18 +285,13 @@ class _Judged:
 
 
 def _judge(
-    best: _Judged, more: Images, suffix: str, train: Callable[[TrainingSet], Fit]
+    best: _Judged, joined: TrainingSet, train: Callable[[TrainingSet], Fit]
 ) -> tuple[_Judged, float | None, str | None]:
     """Train with more images; they stay in where that does not lower the score.
 
     Returns:
         The better of both, the score with them, and why training with them failed.
     """
-    joined = replace(
-        best.training_set,
-        external=join(best.training_set.external, more),
-        suffix=f"{best.training_set.suffix}{suffix}",
-    )
     try:
         tried = train(joined)
     except FAILURES as error:

@@ -26,6 +26,7 @@ from automl_flowers.blending.material import (
 from automl_flowers.blending.pick import pick_members
 from automl_flowers.blending.predict_members import (
     predict_members,
+    predict_test_by_part,
     predictions_file,
     try_views,
 )
@@ -155,12 +156,17 @@ def make_ensemble(
     blend_members = functools.partial(
         _blend_members, config, run, trainer, recipes, so_far, reporter=reporter
     )
-    made = blend_members(material)
-    all_members = list(made.members)
+    all_members: list[Member] = []
     if config.pseudo_labels is not None:
-        sure = _pseudo_labelled(data, made, config.pseudo_labels, scored_on, reporter)
-        made = blend_members(dataclasses.replace(material, pseudo=sure))
-        all_members += made.members
+        first = blend_members(dataclasses.replace(material, everything=None, test=None))
+        said = predict_test_by_part(trainer, first.members, material, run.members, run.predictions)
+        material = _with_pseudo_labels(
+            material, data, first, said, config.pseudo_labels, scored_on, reporter
+        )
+        if not config.final_fit:  # final fits may go on from the first ensemble's weights
+            all_members += first.members
+    made = blend_members(material)
+    all_members += made.members
     members, aligned, choice = made.members, made.aligned, made.choice
     if "test" in aligned:
         test = aligned["test"]
@@ -255,23 +261,41 @@ def _say_tried(member: Member, reporter: Reporter) -> None:
         )
 
 
-def _pseudo_labelled(
+def _with_pseudo_labels(
+    material: Material,
     data: ImageData,
     made: _Blended,
+    said: Sequence[AlignedPredictions],
     confidence: float,
     scored_on: Sequence[str],
     reporter: Reporter,
-) -> Images | None:
-    """Return the test images that an ensemble is sure of, and say how many they are."""
-    test = made.aligned["test"]
-    probabilities = apply_blend(made.choice.blend, test.probabilities)
+) -> Material:
+    """Return material with the test images that an ensemble is sure of, and say how many.
+
+    Args:
+        material: Of the second ensemble.
+        data: The run's images.
+        made: The first ensemble.
+        said: For each part, what its fits say of the test images.
+        confidence: Least probability of a class.
+        scored_on: Splits that scores are taken on.
+        reporter: Hears how many join.
+    """
     size = made.members[0].recipe.image_size
-    sure = pseudo_labelled(data, test.ids, probabilities, confidence, size, scored_on=scored_on)
+    sure: list[Images | None] = []
+    for test in said:
+        blended = apply_blend(made.choice.blend, test.probabilities)
+        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, scored_on=scored_on))
+    counts = ", ".join(str(images.count if images else 0) for images in sure)
     reporter.say(
-        f"pseudo-labels: {sure.count if sure else 0} of {len(test.ids)} test images are labelled "
+        f"pseudo-labels: {counts} of {len(said[0].ids)} test images are labelled "
         f"with a confidence of at least {confidence:g}"
+        f"{' by the fits of each fold' if len(sure) > 1 else ''}"
     )
-    return sure
+    parts = zip(material.parts, sure, strict=True)
+    return dataclasses.replace(
+        material, parts=tuple(dataclasses.replace(part, pseudo=each) for part, each in parts)
+    )
 
 
 def _sample_of(data: ImageData, config: RunConfig) -> str | None:

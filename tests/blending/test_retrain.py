@@ -536,13 +536,22 @@ def test_an_average_of_weights_is_trained_anew(recipe, folder):
     assert digits_of(first.all_fits) != digits_of(second.all_fits)
 
 
+def with_pseudo_labels(material, *counts):
+    """Return material with so many labelled test images for each part."""
+    parts = tuple(
+        replace(part, pseudo=make_images(f"test by {number}", count) if count else None)
+        for number, (part, count) in enumerate(zip(material.parts, counts, strict=True), 1)
+    )
+    return replace(material, parts=parts)
+
+
 @pytest.mark.parametrize(("with_pseudo", "kept"), [(0.4, False), (0.7, True)])
 def test_test_images_with_given_labels_stay_in_where_val_does_not_drop(
     recipe, folder, with_pseudo, kept
 ):
     learner = Learner(with_external=0.6)
     learner.with_pseudo = with_pseudo
-    material = replace(EXTERNAL, pseudo=make_images("test", 2), everything=EVERYTHING)
+    material = replace(with_pseudo_labels(EXTERNAL, 2), everything=EVERYTHING)
 
     member = retrain(learner, recipe, folder, material)
 
@@ -557,10 +566,30 @@ def test_a_training_on_given_labels_that_fails_leaves_the_member_as_it_was(recip
     learner = Learner()
     learner.with_pseudo = FAILURES[0]("too much of it")
 
-    member = retrain(learner, recipe, folder, replace(OURS, pseudo=make_images("test", 2)))
+    member = retrain(learner, recipe, folder, with_pseudo_labels(OURS, 2))
 
     assert member.name == recipe.name
     assert member.score_with_pseudo_labels is None
+
+
+def test_a_fold_is_joined_by_what_its_own_fits_have_labelled(recipe, folder):
+    """Labels by the fits of other folds would tell of images that this fold holds out."""
+    learner = Learner()
+    learner.with_pseudo = 0.7
+    material = replace(with_pseudo_labels(FOLDS, 2, 0, 4), everything=EVERYTHING)
+
+    member = retrain(learner, recipe, folder, material)
+
+    joined = f"{recipe.name}+pseudo"
+    assert learner.trained == [
+        (f"{recipe.name}.fold1of3", 9, 0),
+        (f"{joined}.fold1of3", 9 + 2, 0),
+        (f"{joined}.fold2of3", 10, 0),
+        (f"{joined}.fold3of3", 11 + 4, 0),
+        (f"{joined}+evaluation", 16 + 2, 0),
+    ]
+    contents = [one.trained_on.split(":")[1] for one in member.all_fits]
+    assert contents == ["test by 1", "none", "test by 3"]
 
 
 def test_folds_are_fits_of_one_member_and_take_nothing_over(recipe, folder):

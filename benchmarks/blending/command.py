@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,11 +41,11 @@ def _large() -> Iterator[tuple[str, Any]]:
 
 def _honesty(given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     if (members := _real_members(given)) is not None:
-        yield "real", honesty.measure(honesty.halved(members, given.repeats))
-    yield (
-        "simulated",
-        honesty.measure(honesty.simulated(given.repeats, 8, given.blend_images, given.test_images)),
-    )
+        of_few = f"real, {honesty.FEW_IMAGES} images a class"
+        yield "real", honesty.measure(honesty.halved(members, given.repeats), "binomial")
+        yield of_few, honesty.measure(honesty.few(members, given.repeats), "binomial")
+    divisions = honesty.simulated(given.repeats, 8, given.blend_images, given.test_images)
+    yield "simulated", honesty.measure(divisions, "binomial by class")
 
 
 def _comparison(given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
@@ -52,6 +53,10 @@ def _comparison(given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     environment = given.work / "rivals" if given.work else None
     if environment:
         yield "not_installed", rivals.install(environment)
+    else:
+        left_out = f"Left out, without a folder for them (--work): {', '.join(rivals.RIVALS)}."
+        print(left_out, file=sys.stderr)
+        yield "rivals", left_out
     if members is not None:
         divisions = honesty.halved(members, repeats)
         yield f"{len(members.stack)} real members", compare.compare(divisions, environment)
@@ -84,4 +89,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--test-images", type=int, default=100_000)
     parser.add_argument("--work", type=Path, help="folder for the rivals' environment")
     parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.blend_images > given.test_images:
+        parser.error(
+            f"--blend-images must not be above --test-images ({given.test_images:,}): they are "
+            f"drawn from as many, got {given.blend_images:,}."
+        )
+    return given

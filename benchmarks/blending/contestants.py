@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ensembles.blend import Blend, apply_blend, plain_blend
 from ensembles.chooser import choose_blend
 from ensembles.evolution import fit_evolved_weights
 from ensembles.metrics import macro_f1
 from ensembles.selection import select_greedily
+
+THREADS = 2
+"""Of linear algebra, for everybody."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,15 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 
 
 def fit(name: str, labels: np.ndarray, stack: np.ndarray) -> Fitted:
-    """Blend, and take the time."""
-    started = time.perf_counter()
-    blend, reported = WAYS[name](labels, stack)
-    seconds = time.perf_counter() - started
+    """Blend, and take the time.
+
+    Raises:
+        ImportError: If the way needs a library that is not installed.
+    """
+    with threadpool_limits(THREADS):
+        started = time.perf_counter()
+        blend, reported = WAYS[name](labels, stack)
+        seconds = time.perf_counter() - started
     if reported is None:
         reported = macro_f1(labels, apply_blend(blend, stack))
     return Fitted(blend, reported, seconds)

@@ -2,7 +2,8 @@
 
     python rival_worker.py NAME FILE.npz
 
-Runs in the rivals' own environment and imports nothing of this project.
+Runs in the rivals' own environment and imports nothing of this project. A rival is a function that
+imports and prepares what it needs and returns one that fits; the seconds are those of the fit.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 
-def autogluon_greedy(stack, labels):
+def autogluon_greedy(num_members):
     """Greedy selection as AutoGluon's, 40 picks, ties by log loss."""
     from autogluon.core.metrics import get_metric
     from autogluon.core.models.greedy_ensemble.ensemble_selection import EnsembleSelection
@@ -25,46 +26,52 @@ def autogluon_greedy(stack, labels):
         metric=get_metric("f1_macro", "multiclass"),
         tie_breaker="second_metric",
     )
-    selection.fit(list(stack), labels)
-    return selection.weights_, 1.0 - selection.train_score_
+
+    def fit(stack, labels):
+        selection.fit(list(stack), labels)
+        return selection.weights_, 1.0 - selection.train_score_
+
+    return fit
 
 
-def phem_greedy(stack, labels):
+def phem_greedy(num_members):
     """Greedy selection as auto-sklearn's, 40 picks, ties at random."""
     from phem.methods.ensemble_selection import EnsembleSelection
 
-    return _fit_phem(
-        EnsembleSelection([None] * len(stack), 40, _phem_metric(), n_jobs=1, random_state=0),
-        stack,
-        labels,
+    selection = EnsembleSelection(
+        [None] * num_members, 40, _phem_metric(), n_jobs=1, random_state=0
     )
 
+    def fit(stack, labels):
+        selection.ensemble_fit(list(stack), labels)
+        return selection.weights_, 1.0 - selection.validation_loss_
 
-def phem_cma(stack, labels):
-    """CMA-ES as phem's, 50 evaluations a member; not in every release of phem."""
-    from phem.methods.ensemble_weighting import CMAES
-
-    solver = CMAES([None] * len(stack), _phem_metric(), 50, random_state=0, n_jobs=1)
-    return _fit_phem(solver, stack, labels)
+    return fit
 
 
-def published_cma(stack, labels):
-    """CMA-ES as published: from the best member, step 0.2, weights of any sign."""
+def published_cma(num_members):
+    """CMA-ES as published, with `cma`: from the best member, step 0.2, weights of any sign.
+
+    phem's authors published it; phem 0.0.0.2, does not have it (its README has it
+    as a thing to add).
+    """
     import cma
 
-    def loss(weights):
-        return 1.0 - score(np.tensordot(weights, stack, axes=1).argmax(axis=1), labels)
+    options = {"seed": 1, "maxfevals": (50 - 1) * num_members, "verbose": -9}
 
-    singles = np.eye(len(stack))
-    start = min(singles, key=loss)
-    evaluations = (50 - 1) * len(stack)
-    options = {"seed": 1, "maxfevals": evaluations, "verbose": -9}
-    search = cma.CMAEvolutionStrategy(start, 0.2, options)
-    while not search.stop():
-        proposals = search.ask()
-        search.tell(proposals, [loss(weights) for weights in proposals])
-    best = min(search.result.xbest, start, key=loss)
-    return best, 1.0 - loss(best)
+    def fit(stack, labels):
+        def loss(weights):
+            return 1.0 - score(np.tensordot(weights, stack, axes=1).argmax(axis=1), labels)
+
+        start = min(np.eye(num_members), key=loss)
+        search = cma.CMAEvolutionStrategy(start, 0.2, options)
+        while not search.stop():
+            proposals = search.ask()
+            search.tell(proposals, [loss(weights) for weights in proposals])
+        best = min(search.result.xbest, start, key=loss)
+        return best, 1.0 - loss(best)
+
+    return fit
 
 
 def score(said, true):
@@ -85,26 +92,21 @@ def _phem_metric():
     )
 
 
-def _fit_phem(ensemble, stack, labels):
-    ensemble.ensemble_fit(list(stack), labels)
-    return ensemble.weights_, 1.0 - ensemble.validation_loss_
-
-
 RIVALS = {
     "AutoGluon greedy": autogluon_greedy,
     "phem greedy": phem_greedy,
-    "phem CMA-ES": phem_cma,
     "published CMA-ES": published_cma,
 }
 
 
 def main():
-    """Read, fit, print."""
+    """Read, prepare, fit, print."""
     logging.disable(logging.WARNING)
     with np.load(sys.argv[2], allow_pickle=False) as saved:
         stack, labels = saved["stack"].astype(np.float64), saved["labels"]
+    fit = RIVALS[sys.argv[1]](len(stack))
     started = time.perf_counter()
-    weights, reported = RIVALS[sys.argv[1]](stack, labels)
+    weights, reported = fit(stack, labels)
     seconds = time.perf_counter() - started
     print()
     print(

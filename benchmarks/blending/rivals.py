@@ -1,8 +1,9 @@
-"""AutoGluon and phem, installed into an environment of their own."""
+"""AutoGluon, phem and `cma`, installed into an environment of their own."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import venv
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from .contestants import THREADS
 
 WORKER = Path(__file__).with_name("rival_worker.py")
 
@@ -20,13 +23,13 @@ PACKAGES = {
 }
 """Of what phem asks for, only this is needed for blending; the rest of it does not build today."""
 
-RIVALS = ("AutoGluon greedy", "phem greedy", "phem CMA-ES", "published CMA-ES")
+RIVALS = ("AutoGluon greedy", "phem greedy", "published CMA-ES")
 """Names that `rival_worker` knows."""
 
 
 @dataclass(frozen=True, eq=False)
 class RivalFit:
-    """Weights, which need not be shares, the score reported and seconds."""
+    """Weights, which need not be shares, the score reported and the seconds of the fit."""
 
     weights: np.ndarray
     reported: float
@@ -64,12 +67,18 @@ def fit(name: str, labels: np.ndarray, stack: np.ndarray, folder: Path) -> Rival
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "", "OMP_NUM_THREADS": "2"},
+        env=environment_of_rival(),
     )
     if ran.returncode:
         return _reason(ran)
     result = json.loads(ran.stdout.splitlines()[-1])
     return RivalFit(np.array(result["weights"]), result["reported"], result["seconds"])
+
+
+def environment_of_rival() -> dict[str, str]:
+    """Return the variables that a rival runs with: ours, without our paths, on our threads."""
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**ours, "OMP_NUM_THREADS": str(THREADS)}
 
 
 def _reason(ran: subprocess.CompletedProcess[str]) -> str:

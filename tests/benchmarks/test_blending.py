@@ -2,11 +2,22 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.blending import command, compare, contestants, honesty, large, real, simulate
+from benchmarks.blending import (
+    command,
+    compare,
+    contestants,
+    honesty,
+    large,
+    real,
+    rival_worker,
+    rivals,
+    simulate,
+)
 from benchmarks.blending.honesty import Division
 from ensembles.metrics import log_loss, macro_f1
 from ensembles.predictions import Predictions, save_predictions
@@ -63,7 +74,7 @@ def test_halvings_keep_copies_together():
 def test_honesty_of_a_few_divisions_is_measured():
     labels, stack = few_members()
     members = real.Members(labels, stack, np.arange(len(labels)))
-    measured = honesty.measure(honesty.halved(members, num_repeats=4))
+    measured = honesty.measure(honesty.halved(members, num_repeats=4), "binomial")
 
     assert (measured["repeats"], measured["blend_images"], measured["test_images"]) == (4, 200, 200)
     assert abs(measured["expected_minus_test_points"]) < 8.0
@@ -71,7 +82,48 @@ def test_honesty_of_a_few_divisions_is_measured():
     assert measured["width_over_binomial"] == pytest.approx(
         measured["width_over_binomial_by_class"], abs=0.02
     )  # the classes are even
+    assert (measured["width_ratio"], measured["width_ratio_beside"]) == (
+        measured["width_over_binomial"], "binomial"
+    )  # fmt: skip
     assert sum(measured["rules"].values()) == 4
+    assert measured["groups"] == 4
+
+
+def test_with_uneven_classes_widths_are_held_against_the_binomial_by_class():
+    divisions = honesty.simulated(1, num_models=2, num_images=600, num_test=1200)
+
+    measured = honesty.measure(divisions, "binomial by class")
+
+    assert measured["width_ratio"] == measured["width_over_binomial_by_class"]
+    assert measured["width_over_binomial"] > 1.2 * measured["width_over_binomial_by_class"]
+
+
+def test_standard_error_of_the_optimism_is_over_groups():
+    """Divisions that share members say little more than one of them."""
+    labels, stack = few_members(num_images=800)
+    halves = list(honesty.halved(real.Members(labels, stack, np.arange(800)), num_repeats=2))
+    twice = [replace(half, group=group) for group, half in enumerate(halves) for _ in range(3)]
+
+    apart, together = (honesty.measure(iter(some), "binomial") for some in (halves, twice))
+
+    assert (apart["repeats"], together["repeats"]) == (2, 6)
+    for name in ("expected", "nested", "naive"):
+        said = f"{name}_standard_error_points"
+        assert together[said] == pytest.approx(apart[said])
+    alone = honesty.measure(iter(halves[:1]), "binomial")
+    assert alone["naive_standard_error_points"] == 0.0
+
+
+def test_with_few_images_a_class_members_count_equally():
+    labels, stack = few_members()
+    members = real.Members(labels, stack, np.arange(len(labels)))
+
+    divisions = list(honesty.few(members, num_repeats=2))
+    measured = honesty.measure(iter(divisions), "binomial")
+
+    assert np.bincount(divisions[0].blend_labels).tolist() == [8] * 10
+    assert measured["test_images"] == 200
+    assert measured["rules"] == {"uniform": 2}
 
 
 def test_simulated_divisions_are_drawn_from_a_pool():
@@ -80,6 +132,16 @@ def test_simulated_divisions_are_drawn_from_a_pool():
     assert np.bincount(first.blend_labels).sum() == pytest.approx(300, abs=60)
     assert first.test is second.test
     assert not np.array_equal(first.blend, second.blend)
+
+
+def test_simulated_members_are_others_every_so_often(monkeypatch):
+    monkeypatch.setattr(honesty, "REPEATS_A_WORLD", 2)
+
+    divisions = list(honesty.simulated(5, num_models=2, num_images=300, num_test=600))
+
+    assert [division.group for division in divisions] == [0, 0, 1, 1, 2]
+    assert divisions[0].test is divisions[1].test
+    assert not np.array_equal(divisions[1].test, divisions[2].test)
 
 
 def test_ways_to_blend_are_compared_without_rivals():
@@ -91,6 +153,85 @@ def test_ways_to_blend_are_compared_without_rivals():
     assert set(compared) == set(contestants.WAYS)
     assert compared["plain mean"]["over_plain_mean_points"] == 0.0
     assert compared["best single"]["test_macro_f1"] < compared["plain mean"]["test_macro_f1"]
+
+
+def test_the_chooser_is_held_against_others_division_by_division():
+    labels, stack = few_members()
+    members = real.Members(labels, stack, np.arange(len(labels)))
+
+    compared = compare.compare(honesty.halved(members, num_repeats=3), environment=None)
+
+    assert compared["chooser"]["chooser_ahead_points"] == 0.0
+    assert compared["chooser"]["chooser_ahead_standard_error_points"] == 0.0
+    single, mean = compared["best single"], compared["plain mean"]
+    behind = compared["chooser"]["over_plain_mean_points"] - single["over_plain_mean_points"]
+    assert single["chooser_ahead_points"] == pytest.approx(behind, abs=0.02)
+    assert single["chooser_ahead_standard_error_points"] > 0.0
+    assert mean["chooser_ahead_standard_error_points"] == pytest.approx(
+        compared["chooser"]["standard_error_points"], abs=0.01
+    )
+
+
+def test_a_way_whose_library_is_missing_is_left_out_with_the_reason(monkeypatch):
+    labels, stack = few_members()
+    monkeypatch.setitem(sys.modules, "cma", None)
+
+    compared = compare.compare(iter([Division(labels, stack, labels, stack)]), environment=None)
+
+    assert "automl-flowers[cma]" in compared["CMA-ES"]["failed"]
+    assert compared["greedy"]["repeats"] == 1
+
+
+def test_the_time_of_a_rival_is_that_of_its_fit(monkeypatch, tmp_path, capsys):
+    """Imports belong to what is prepared before the clock starts."""
+    labels, stack = few_members(num_images=40)
+    np.savez(tmp_path / "predictions.npz", labels=labels, stack=stack)
+    readings = []
+
+    def prepare(num_members):
+        readings.append("prepared")
+        return lambda stack, labels: (readings.append("fitted"), (np.ones(num_members), 0.5))[1]
+
+    def clock():
+        readings.append("read")
+        return float(len(readings))
+
+    monkeypatch.setitem(rival_worker.RIVALS, "ours", prepare)
+    monkeypatch.setattr(rival_worker.time, "perf_counter", clock)
+    monkeypatch.setattr(sys, "argv", ["worker", "ours", str(tmp_path / "predictions.npz")])
+    monkeypatch.setattr(rival_worker.logging, "disable", lambda level: None)
+
+    rival_worker.main()
+
+    assert readings == ["prepared", "read", "fitted", "read"]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["weights"] == [1.0, 1.0, 1.0]
+
+
+def test_a_rival_runs_with_our_variables_but_not_our_paths(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/ours")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+
+    variables = rivals.environment_of_rival()
+
+    assert "PYTHONPATH" not in variables
+    assert variables["OPENBLAS_CORETYPE"] == "Haswell"
+    assert variables["OMP_NUM_THREADS"] == "2"
+
+
+def test_everyone_knows_the_same_rivals():
+    assert tuple(rival_worker.RIVALS) == rivals.RIVALS
+
+
+def test_published_cma_finds_the_better_member():
+    pytest.importorskip("cma")
+    labels, stack = few_members(num_models=3)
+    stack[2] = np.roll(stack[2], 1, axis=-1)  # says another class
+
+    weights, reported = rival_worker.published_cma(3)(stack.astype(float), labels)
+
+    assert reported >= max(macro_f1(labels, member) for member in stack)
+    assert weights[2] < max(weights[:2])
 
 
 def test_rival_that_cannot_run_is_reported(tmp_path, monkeypatch):
@@ -151,4 +292,30 @@ def test_command_writes_what_it_measured(tmp_path, monkeypatch, capsys):
 
     written = json.loads(out.read_text())
     assert written["honesty"]["simulated"]["repeats"] == 1
+    assert written["honesty"]["simulated"]["width_ratio_beside"] == "binomial by class"
     assert json.loads(capsys.readouterr().out) == written
+
+
+def test_more_images_to_blend_than_they_are_drawn_from_are_answered(tmp_path, monkeypatch, capsys):
+    sizes = ("--blend-images", "601", "--test-images", "600")
+    monkeypatch.setattr(
+        sys, "argv", ["blending.py", "--honesty", *sizes, "--out", str(tmp_path / "out.json")]
+    )
+
+    with pytest.raises(SystemExit) as stopped:
+        command.main()
+
+    assert stopped.value.code == 2
+    assert "--blend-images must not be above --test-images (600)" in capsys.readouterr().err
+
+
+def test_rivals_that_are_left_out_are_named(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "comparison.json"
+    monkeypatch.setattr(command, "MEMBERS_IN_SIMULATION", ())
+    monkeypatch.setattr(sys, "argv", ["blending.py", "--out", str(out)])
+
+    command.main()
+
+    left_out = json.loads(out.read_text())["comparison"]["rivals"]
+    assert "(--work): AutoGluon greedy" in left_out
+    assert left_out in capsys.readouterr().err

@@ -65,8 +65,9 @@ class Choice:
         reason: Why this rule, one or two sentences for people.
         naive: On the images that the blend was fitted on, too good if anything was; with the
             90% confidence interval that it would have if it were honest.
-        nested: On images that the blend was not fitted on, and that were left out of the
-            comparison by which it was chosen, with its 90% confidence interval.
+        nested: On images that the blend was not fitted on, chosen by what was predicted of the
+            others, with its 90% confidence interval. Blends that predicted those others had seen
+            the labels of these images, which may flatter it a little.
         expected: On the new images asked about, with a 90% prediction interval.
         num_new: How many those are; None for very many.
         candidates: What was compared, in order; empty where nothing was.
@@ -89,6 +90,14 @@ class Choice:
     with_members: float | None
     diversity: Diversity | None
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the blend's temperature was fitted on the labelled images.
+
+        The log loss of the blend on these images is too good then.
+        """
+        return self.blend.global_temperature != 1.0
+
 
 def choose_blend(
     labels: np.ndarray,
@@ -105,14 +114,16 @@ def choose_blend(
 
     Every rule is fitted on four folds out of five and scored on the fifth, for each of the five
     and three times over. Of the rules within one standard error of the best, and no worse than
-    the best single member, the one that learns least is taken and fitted on all images.
+    the best single member, the one that learns least is taken and fitted on all images. So by its
+    own estimate it is never worse than the best single member.
 
     Where there are fewer labelled images than ten a class, the members count equally; but one that
-    is worse than the best of them beyond chance is left out (`"comparable"`). A class
+    is worse than the best of them beyond chance is left out (`"comparable"`). What is left may
+    score below the best single member, by less than chance accounts for. A class
     without images is said to be rare by the prior and left out of macro F1.
 
-    Memory is the input, as float32, twice over. 50 members, 12,753 images and 104 classes take
-    about a minute.
+    Memory is less than three times the input as float32, the input included. 50 members, 12,753
+    images and 104 classes take about a minute.
 
     Args:
         labels: True class indices, integer, shape `(num_examples,)`; examples of unknown

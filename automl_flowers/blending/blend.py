@@ -70,6 +70,7 @@ def summarise(
         "rule": choice.rule,
         "reason": choice.reason,
         "weights_fitted_on": "blend" if choice.is_fitted else None,
+        "temperature_fitted_on": "blend" if choice.is_calibrated else None,
         "blend": choice.blend.to_dict(),
         "members": [
             _member_entry(member, choice, aligned, number) | {"predictions": files[number]}

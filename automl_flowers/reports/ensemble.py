@@ -100,11 +100,12 @@ class Blend:
 
     Attributes:
         reason: Why it is blended like this.
-        is_fitted: Whether the images of `blend` chose anything.
+        is_fitted: Whether the images of `blend` chose anything of how members are blended.
         members: In the order of `blend.json`.
         scores: Of the blend, for each split.
         naive: Macro F1 on `blend`, whose images may have chosen the blend.
-        nested: Macro F1 on `blend`, each image with a blend chosen and fitted without it.
+        nested: Macro F1 on `blend`, each image with a blend that was fitted without it and picked
+            by the scores of the others.
         expected: Macro F1 to expect on `num_new` new images, very many if that is None.
         disagreement: Share of images that two members put into different classes, mean over
             pairs; None with one member.
@@ -138,13 +139,28 @@ class Blend:
 
     @property
     def trained_on(self) -> str:
-        """What its members were trained on, in words."""
+        """What its members were trained on, in words, and what did not help."""
         return trained_on(self.content)
+
+    @property
+    def sources(self) -> str:
+        """What the models that are scored were trained on, in words."""
+        return sources(self.content)
+
+    @property
+    def sources_of_test(self) -> str:
+        """What the models that predict test images were trained on: final fits, if there are."""
+        return sources(self.content, is_final=bool(self.about_final_fits))
 
     @property
     def about_final_fits(self) -> str | None:
         """What final fits predict, and that they are not what was scored; None without them."""
         return about_final_fits(self.content)
+
+    @property
+    def about_temperature(self) -> str | None:
+        """That the log loss on `blend` is flattering; None if no temperature was fitted there."""
+        return about_temperature(self.content)
 
 
 def trained_on(content: Mapping[str, Any]) -> str:
@@ -158,22 +174,48 @@ def trained_on(content: Mapping[str, Any]) -> str:
         ...             "external": [{"name": "oxford_102", "images_used": 1020}]})
         'train, and 1 of 2 members on external images of oxford_102 (1,020) too'
     """
+    return f"{_ours(content)}{_with_external(content)}{_with_pseudo_labels(content)}"
+
+
+def sources(content: Mapping[str, Any], *, is_final: bool = False) -> str:
+    """Return what members were trained on, without what did not help.
+
+    Args:
+        content: As in `blend.json`.
+        is_final: Whether of final fits, which are on all labelled images.
+
+    Example:
+        >>> sources({"members": [{"name": "a"}], "folds": 5})
+        '4 of 5 folds of train, val and blend'
+        >>> sources({"members": [{"name": "a"}], "folds": 5}, is_final=True)
+        'train, val and blend'
+    """
+    ours = "train, val and blend" if is_final else _ours(content)
+    return "".join(
+        [
+            ours,
+            _with_external(content) if _who(content, EXTERNAL) else "",
+            _with_pseudo_labels(content) if _who(content, PSEUDO) else "",
+        ]
+    )
+
+
+def _ours(content: Mapping[str, Any]) -> str:
     folds = content.get("folds")
-    ours = f"{folds - 1} of {folds} folds of train, val and blend" if folds else "train"
-    return f"{ours}{_with_external(content)}{_with_pseudo_labels(content)}"
+    return f"{folds - 1} of {folds} folds of train, val and blend" if folds else "train"
 
 
 def _with_external(content: Mapping[str, Any]) -> str:
-    sources = [
+    names = [
         f"{source['name']} ({source['images_used']:,})"
         for source in content.get("external", ())
         if source["images_used"]
     ]
-    if not sources:
+    if not names:
         return ""
     if not (who := _who(content, EXTERNAL)):
-        return f"; no member was better with external images of {', '.join(sources)}"
-    return f", and {who} on external images of {', '.join(sources)} too"
+        return f"; no member was better with external images of {', '.join(names)}"
+    return f", and {who} on external images of {', '.join(names)} too"
 
 
 def _with_pseudo_labels(content: Mapping[str, Any]) -> str:
@@ -207,6 +249,17 @@ def about_final_fits(content: Mapping[str, Any]) -> str | None:
     )
 
 
+def about_temperature(content: Mapping[str, Any]) -> str | None:
+    """Return that the log loss on `blend` is flattering; None if no temperature was fitted there.
+
+    Args:
+        content: As in `blend.json`.
+    """
+    if content.get("temperature_fitted_on") is None:
+        return None
+    return "the temperature of the blend was fitted on blend, so its log loss there is flattering"
+
+
 def parse_blend(content: dict[str, Any]) -> Blend:
     """Return what `blend.json` says.
 
@@ -219,7 +272,8 @@ def parse_blend(content: dict[str, Any]) -> Blend:
     diversity = content.get("diversity", {})
     return Blend(
         reason=content["reason"],
-        is_fitted=content.get("weights_fitted_on") is not None,
+        is_fitted=content.get("weights_fitted_on") is not None
+        or bool(content.get("candidates")),  # the plain mean may be what was picked
         members=tuple(_member(entry) for entry in content["members"]),
         scores=content["scores"],
         naive=_measured(on_blend, "naive"),

@@ -52,7 +52,10 @@ def score_lines(
     if blend is not None:
         images = {**images, **blend.images}
         of_blend = [*_of_blend(blend, images), _of_test(blend, images.get("test"))]
-        lines += [replace(line, trained_on=blend.trained_on) for line in of_blend]
+        sources = {"test": blend.sources_of_test}
+        lines += [
+            replace(line, trained_on=sources.get(line.split, blend.sources)) for line in of_blend
+        ]
     return tuple(lines)
 
 
@@ -77,16 +80,15 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
             meaning="picked the members: flattering",
         )
     split = f"{blend.num_folds} folds" if blend.num_folds else "blend"
+    naive, nested = _meanings(blend)
     yield ScoreLine(
         what="blend, naive",
         split=split,
         images=images.get("blend"),
         macro_f1=blend.naive.macro_f1,
         interval=blend.naive.interval,
-        meaning="chose the blend: flattering"
-        if blend.is_fitted
-        else "chose neither recipes nor weights",
-        is_held_out=not blend.is_fitted,
+        meaning=naive,
+        is_held_out=not blend.is_fitted and not blend.num_folds,
     )
     yield ScoreLine(
         what="blend, nested",
@@ -94,10 +96,8 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
         images=images.get("blend"),
         macro_f1=blend.nested.macro_f1,
         interval=blend.nested.interval,
-        meaning="were each blended as was chosen and fitted without them"
-        if blend.is_fitted
-        else "chose nothing, so this equals the naive score",
-        is_held_out=True,
+        meaning=nested,
+        is_held_out=not blend.num_folds,
     )
     yield ScoreLine(
         what="blend, expected",
@@ -106,6 +106,28 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
         macro_f1=blend.expected.macro_f1,
         interval=blend.expected.interval,
         meaning="are still to come: nine times in ten their score is in the interval",
+    )
+
+
+def _meanings(blend: Blend) -> tuple[str, str]:
+    """Return what the images of the naive and of the nested score have done before.
+
+    Folds contain `val`, which steered the search.
+    """
+    if not blend.num_folds:
+        if not blend.is_fitted:
+            nothing = "chose nothing, so this equals the naive score"
+            return "chose neither recipes nor weights", nothing
+        return (
+            "chose the blend: flattering",
+            "were each blended by a fit without them, picked by the scores of the others",
+        )
+    if not blend.is_fitted:
+        nothing = "chose the recipes, in part, so this equals the naive score"
+        return "chose the recipes, in part: a little flattering", nothing
+    return (
+        "chose the recipes, in part, and the blend: flattering",
+        "chose the recipes, in part: a little flattering; each was blended by a fit without it",
     )
 
 

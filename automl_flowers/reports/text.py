@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from automl_flowers.reports.ensemble import about_final_fits, parse_blend, trained_on
+from automl_flowers.reports.ensemble import (
+    about_final_fits,
+    about_temperature,
+    parse_blend,
+    trained_on,
+)
 from automl_flowers.reports.scores import score_lines
 from automl_flowers.reports.words import OBJECTIVES, percent, score, short, signed
 
@@ -115,7 +120,11 @@ def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> lis
         [*body, ["", "blend", *_by_split(blend["scores"]), "", percent(differ)]],
         left=(1,),
     )
-    models = [f"the members were trained on {trained_on(blend)}", about_final_fits(blend)]
+    models = [
+        f"the members were trained on {trained_on(blend)}",
+        about_final_fits(blend),
+        about_temperature(blend),
+    ]
     return [*table, "", blend["reason"], "", *_scores(scores), "", *filter(None, models)]
 
 
@@ -124,6 +133,7 @@ def _by_split(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line a score; what the models were trained on stands there if it differs."""
     body = []
     for line in scores:
         interval = line["interval"]
@@ -132,7 +142,10 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> list[str]:
         value = score(line["macro_f1"])
         body.append([line["what"], line["split"], images, value, spread, line["meaning"]])
     header = ["score of", "on", "images", "macro F1", "90 % interval", "these images"]
-    return _table(header, body, left=(0, 1, 4, 5))
+    if len({line["trained_on"] for line in scores}) > 1:
+        header = [*header, "trained on"]
+        body = [[*row, line["trained_on"]] for row, line in zip(body, scores, strict=True)]
+    return _table(header, body, left=(0, 1, 4, 5, 6))
 
 
 def _table(header: Sequence[str], body: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:

@@ -174,6 +174,17 @@ def test_it_is_said_what_weights_were_fitted_on(recipe, rule):
     assert summary["weights_fitted_on"] == expected
 
 
+def test_it_is_said_what_the_temperature_was_fitted_on(recipe):
+    """Of a plain mean, too, whose log loss on these images it moves."""
+    summary, choice = summary_of(recipe, {"blend": predictions(60)}, "uniform")
+    without, _ = summary_of(recipe, {"blend": predictions(5)}, "uniform")
+
+    assert choice.blend.global_temperature != 1.0
+    assert summary["weights_fitted_on"] is None
+    assert summary["temperature_fitted_on"] == "blend"
+    assert without["temperature_fitted_on"] is None
+
+
 def test_test_scores_are_null_without_labels_and_without_a_test_split(recipe):
     unlabelled = predictions(split="test", labels=np.full(90, -1))
 

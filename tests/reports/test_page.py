@@ -285,6 +285,26 @@ def test_final_fits_are_told_apart_from_what_was_scored(blended_run):
     assert told in words_of(blended_run)
 
 
+def test_what_models_were_trained_on_stands_beside_each_score_where_it_differs(blended_run):
+    assert "chose nothing trained on" not in words_of(blended_run)
+
+    change_blend(blended_run, final_fit=True)
+
+    words = words_of(blended_run)
+    assert "this is the best of 2: flattering trained on train 0." in words
+    assert "9 images that chose nothing trained on train, val and blend 0." in words
+
+
+def test_log_loss_on_images_that_fitted_the_temperature_is_called_flattering(blended_run):
+    told = "The temperature of the blend was fitted on blend, so its log loss there is flattering."
+    assert told not in words_of(blended_run)
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["temperature_fitted_on"] = "blend"
+    blended_run.blend.write_text(json.dumps(content), encoding="utf-8")
+
+    assert told in words_of(blended_run)
+
+
 @pytest.mark.parametrize(("policy", "done"), [("drop", "left out"), ("warn", "trained on all")])
 def test_copies_among_training_images_are_counted(searched_run, policy, done):
     content = json.loads(searched_run.data.read_text(encoding="utf-8"))

@@ -255,6 +255,64 @@ def test_score_on_images_that_fitted_the_weights_is_not_held_out(searched_run, b
     assert not naive.is_held_out
 
 
+def scores_with(run, **changes):
+    """Return the scores after some changes of `blend.json`, by what they are of."""
+    content = json.loads(run.blend.read_text(encoding="utf-8"))
+    write_json(run.blend, {**content, **changes})
+    return {(line.what, line.split): line for line in summary.collect(run).scores}
+
+
+@pytest.mark.parametrize("fitted_on", ["blend", None])
+def test_folds_are_not_called_images_that_chose_nothing(blended_run, fitted_on):
+    """They contain `val`, which chose the recipes."""
+    scores = scores_with(blended_run, folds=5, weights_fitted_on=fitted_on)
+
+    for what in ("blend, naive", "blend, nested"):
+        line = scores[what, "5 folds"]
+        assert line.meaning.startswith("chose the recipes, in part")
+        assert not line.is_held_out
+    assert scores["blend", "test"].is_held_out
+
+
+def test_images_that_picked_the_plain_mean_have_chosen(blended_run):
+    candidates = [{"rule": "uniform", "with_prior": False, "macro_f1": 0.9}]
+
+    scores = scores_with(blended_run, candidates=candidates)
+
+    assert scores["blend, naive", "blend"].meaning == "chose the blend: flattering"
+    assert not scores["blend, naive", "blend"].is_held_out
+
+
+def test_each_score_says_what_its_models_were_trained_on(blended_run):
+    assert {line.trained_on for line in summary.collect(blended_run).scores} == {"train"}
+    [header] = [line for line in read_lines(blended_run) if line.startswith("score of")]
+    assert header.endswith("these images")
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["members"][0]["name"] += "+external"
+
+    scores = scores_with(blended_run, **content, settings={"final_fit": True})
+
+    external = ", and 1 of 2 members on external images of other (7) too"
+    assert scores["best recipe", "val"].trained_on == "train"
+    assert scores["blend, nested", "blend"].trained_on == f"train{external}"
+    assert scores["blend", "test"].trained_on == f"train, val and blend{external}"
+    rows = {line.split("  ")[0]: line for line in read_lines(blended_run)}
+    assert rows["score of"].endswith("trained on")
+    assert rows["best recipe"].endswith("  train")
+    assert rows["blend, nested"].endswith(f"  train{external}")
+    tests = [line for line in read_lines(blended_run) if line.endswith(f"val and blend{external}")]
+    assert [line.split()[:2] for line in tests] == [["blend", "test"]]
+
+
+def test_log_loss_on_images_that_fitted_the_temperature_is_called_flattering(blended_run):
+    told = "the temperature of the blend was fitted on blend, so its log loss there is flattering"
+    assert told not in read_lines(blended_run)
+
+    scores_with(blended_run, temperature_fitted_on="blend")
+
+    assert told in read_lines(blended_run)
+
+
 @pytest.mark.parametrize(
     ("run", "command"),
     [

@@ -54,6 +54,10 @@ class Source:
         """Images that may join the training set."""
         return int((self.labels >= 0).sum())
 
+    def content_at(self, image_size: int) -> str:
+        """Return digits of what all of its images show, used or not; the same at every size."""
+        return content_hash(self.data.pictures(image_size), self.data.manifest.rows)
+
     def examples_at(self, image_size: int) -> Examples:
         """Return the images that may join the training set."""
         rows = self.data.manifest.rows.assign(label=self.labels)

@@ -40,12 +40,18 @@ class RecipeFile:
         ensemble: Settings of the ensemble.
         images: Digits of what the images show and of the parts that they play.
         recipes: Of the members, in their order.
+        external_images: Digits of what the images of each external data set show, by its name;
+            None in a file of before they were written.
+        heads: Backbones, each at an image size, whose trainings started from a head on frozen
+            features; None in a file of before they were written.
     """
 
     search: Mapping[str, Any]
     ensemble: Mapping[str, Any]
     images: str
     recipes: tuple[Recipe, ...]
+    external_images: Mapping[str, str] | None = None
+    heads: tuple[tuple[str, int], ...] | None = None
 
 
 def write_recipe_file(
@@ -53,8 +59,9 @@ def write_recipe_file(
     searched: RunConfig,
     blended: RunConfig,
     images: str,
-    members: Sequence[Mapping[str, Any]],
-    scores: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    *,
+    heads: Sequence[tuple[str, int]],
 ) -> None:
     """Write the file.
 
@@ -63,8 +70,8 @@ def write_recipe_file(
         searched: Settings of the search.
         blended: Settings of the ensemble.
         images: Digits of the images.
-        members: As in `blend.json`.
-        scores: As in `blend.json`, for comparison.
+        summary: As in `blend.json`: members, external data sets, and scores for comparison.
+        heads: As in `RecipeFile`.
     """
     settings = blended.model_dump() | {"label_map": read_label_map(blended.label_map) or None}
     content = {
@@ -72,10 +79,13 @@ def write_recipe_file(
         "search": {name: searched.model_dump()[name] for name in _OF_THE_SEARCH},
         "ensemble": {name: settings[name] for name in _OF_THE_ENSEMBLE},
         "images": images,
+        "external_images": {source["name"]: source["content"] for source in summary["external"]},
+        "heads": [{"backbone": backbone, "image_size": size} for backbone, size in heads],
         "members": [
-            {name: member[name] for name in ("name", "weight", "recipe")} for member in members
+            {name: member[name] for name in ("name", "weight", "recipe")}
+            for member in summary["members"]
         ],
-        "scores": dict(scores),
+        "scores": dict(summary["scores"]),
     }
     text = yaml.safe_dump(content, sort_keys=False)
     write_text(
@@ -102,11 +112,25 @@ def read_recipe_file(path: Path) -> RecipeFile:
             ensemble=dict(content["ensemble"]),
             images=str(content["images"]),
             recipes=tuple(Recipe.from_dict(member["recipe"]) for member in content["members"]),
+            external_images=_external_images(content),
+            heads=_heads(content),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"`{path}` does not say what the ensemble was made from: {error}.",
             hint="restore it from the run that wrote it",
         ) from error
     parse_config({**read.search, **read.ensemble})
     return read
+
+
+def _external_images(content: Mapping[str, Any]) -> dict[str, str] | None:
+    found = content.get("external_images")
+    return None if found is None else {str(name): str(digits) for name, digits in found.items()}
+
+
+def _heads(content: Mapping[str, Any]) -> tuple[tuple[str, int], ...] | None:
+    found = content.get("heads")
+    if found is None:
+        return None
+    return tuple((str(head["backbone"]), int(head["image_size"])) for head in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,8 @@ def make_ensemble(
     so_far: Sequence[Progress | None],
     callbacks: Sequence[CallbackFactory],
     reporter: Reporter,
+    *,
+    check_external: Callable[[Mapping[str, str]], None] = lambda contents: None,
 ) -> EnsembleResult:
     """Train recipes, blend them and write what comes of it.
 
@@ -130,6 +132,8 @@ def make_ensemble(
         so_far: What the search has trained of each.
         callbacks: Of the user, for every training.
         reporter: Shows progress.
+        check_external: Called before anything is trained, with the digits of what the images of
+            each external data set show, by its name.
     """
     sample = _sample_of(data, config)
     if config.pseudo_labels is not None:
@@ -140,6 +144,8 @@ def make_ensemble(
         config, run, data, accelerator, callbacks, "ensemble", reporter, ema=config.ema
     )
     size = recipes[0].image_size
+    contents = {source.name: source.content_at(size) for source in sources}
+    check_external(contents)
     if config.folds:
         reporter.say(f"folds: each member is trained {config.folds} times, on all but one of them")
     material = collect(
@@ -179,7 +185,7 @@ def make_ensemble(
             {split: predictions_file(member, made.material, split) for split in aligned}
             for member in members
         ],
-        external=[_external_entry(source) for source in sources],
+        external=[_external_entry(source, contents[source.name]) for source in sources],
         left_out=made.left_out,
     )
     summary["folds"] = config.folds
@@ -187,7 +193,9 @@ def make_ensemble(
     write_json(run.blend, summary)
     searched = parse_config(read_yaml(run.config))
     images = read_json(run.data)["content"]
-    write_recipe_file(run.recipe, searched, config, images, summary["members"], summary["scores"])
+    write_recipe_file(
+        run.recipe, searched, config, images, summary, heads=_heads_of(recipes, run.probes)
+    )
     remove_spent(all_members, run.members)
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
@@ -307,6 +315,12 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
     return sample
 
 
+def _heads_of(recipes: Sequence[Recipe], probes: Path) -> list[tuple[str, int]]:
+    """Return the backbones, each at an image size, that have a head to start from."""
+    pairs = dict.fromkeys((recipe.backbone, recipe.image_size) for recipe in recipes)
+    return [pair for pair in pairs if ProbeFolder(probes).has(*pair)]
+
+
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
@@ -402,9 +416,10 @@ def _retrain_all(
     return members, left_out
 
 
-def _external_entry(source: external_data.Source) -> dict[str, Any]:
+def _external_entry(source: external_data.Source, content: str) -> dict[str, Any]:
     return {
         "name": source.name,
+        "content": content,
         "images_used": source.num_used,
         "near_copies_dropped": list(source.leaks.dropped),
         "leaks": source.leaks.to_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def repeat(
         callbacks: Of the user, for every training.
 
     Raises:
-        RunError: If the images are no longer those of the file.
+        RunError: If the images, ours or external ones, are no longer those of the file.
         UserError: If the file, settings or data do not hold up.
     """
     made = read_recipe_file(file)
@@ -68,14 +69,45 @@ def repeat(
         run_setup.write_settings(searched, run, space, accelerator)
         Ledger(run.ledger, writable=True).close()  # without trials, so that reports find it
         if searched.probe != "off" and searched.weights != NONE:
-            pairs = list(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
+            pairs = made.heads
+            if pairs is None:  # of an older file
+                pairs = tuple(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
             probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
         config = run_config(run, {**made.ensemble, **given})
         config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
         so_far = [None] * len(made.recipes)
+        is_other = "external" in given or "data" in given
         return make_ensemble(
-            config, run, space, data, accelerator, made.recipes, so_far, callbacks, reporter
+            *(config, run, space, data, accelerator, made.recipes, so_far, callbacks, reporter),
+            check_external=functools.partial(
+                _check_external, file, None if is_other else made.external_images
+            ),
         )
+
+
+def _check_external(
+    file: Path, expected: Mapping[str, str] | None, found: Mapping[str, str]
+) -> None:
+    """Refuse external images that have changed.
+
+    Args:
+        file: The recipe file.
+        expected: Digits of each data set; None to take whatever is there.
+        found: The same of what was read.
+
+    Raises:
+        RunError: If they differ.
+    """
+    if expected is None or found == expected:
+        return
+    names = sorted(
+        name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
+    )
+    raise RunError(
+        f"The external images of {', '.join(names)} are not those that `{file}` was written for: "
+        "some show something else, came or went.",
+        hint="restore the images, or give `--external` to make the ensemble with others",
+    )
 
 
 def _check_without_trials(run: RunFolder) -> None:

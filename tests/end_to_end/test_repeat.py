@@ -143,6 +143,86 @@ def test_other_images_are_refused_unless_they_are_asked_for(
     assert asked_for.exit_code == 0, asked_for.stderr
 
 
+@pytest.fixture(scope="module")
+def blended_with_more(cli, draw_folder, pictures, space, tmp_path_factory):
+    """A run with an ensemble of two members on folds, with external images, without heads."""
+    root = tmp_path_factory.mktemp("more")
+    drawn = draw_folder(root / "drawn", {"train": 15, "val": 5})  # of train our pictures are copies
+    more = (drawn / "val").rename(root / "more")
+    run = root / "run"
+    (run / "probes").mkdir(parents=True)
+    (run / "probes" / "skipped.txt").write_text("efficientnet_lite0 32\n")
+    searched = cli(
+        *("search", "--data", pictures, "--run", run, "--space", space),
+        *("--max-epochs", 1, "--max-recipes", 2),
+    )
+    assert searched.exit_code == 0, searched.stderr
+    assert "not probed, for want of time" in searched.stderr
+    made = cli.json(
+        *("ensemble", "--run", run, "--top", 2, "--folds", 2, "--external", more),
+        *("--blend-weights", "optimized"),
+    )
+    return run, made, more
+
+
+def test_two_members_external_images_and_folds_are_made_again(cli, blended_with_more, tmp_path):
+    """Trials whose probe was skipped did not start from a head, and do not when repeated."""
+    run, before, _ = blended_with_more
+    written = yaml.safe_load((run / "recipe.yaml").read_text())
+
+    made = cli("ensemble", "--from", run / "recipe.yaml", "--run", tmp_path / "again", "--json")
+
+    assert made.exit_code == 0, made.stderr
+    again = json.loads(made.stdout)
+    assert len(again["members"]) == 2
+    for name in ("members", "blend", "scores", "external", "folds"):
+        assert again[name] == before[name]
+    assert written["heads"] == []
+    assert not list((tmp_path / "again" / "probes").glob("*"))
+    for name in ("submission.csv", "recipe.yaml"):
+        assert (tmp_path / "again" / name).read_text() == (run / name).read_text()
+
+
+def test_heads_that_there_were_are_there_again(cli, blended, tmp_path):
+    run, _ = blended
+    written = yaml.safe_load((run / "recipe.yaml").read_text())
+    older = {name: value for name, value in written.items() if name != "heads"}
+    (tmp_path / "older.yaml").write_text(yaml.safe_dump(older))
+
+    again = cli("ensemble", "--from", tmp_path / "older.yaml", "--run", tmp_path / "run")
+
+    assert again.exit_code == 0, again.stderr
+    assert written["heads"] == [{"backbone": "efficientnet_lite0", "image_size": 32}]
+    assert (
+        yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["heads"]
+        == (written["heads"])
+    )
+
+
+def test_other_external_images_are_refused_unless_they_are_asked_for(
+    cli, blended_with_more, draw_folder, tmp_path
+):
+    run, _, more = blended_with_more
+    moved = shutil.copytree(more, tmp_path / "more")
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["ensemble"] |= {"external": [str(moved)], "folds": None}
+    recipe["members"] = recipe["members"][:1]
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(recipe))
+    next(moved.rglob("*.png")).unlink()
+
+    refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
+    asked_for = cli(
+        *("ensemble", "--from", changed, "--external", moved, "--top", 1),
+        *("--run", tmp_path / "asked for"),
+    )
+
+    assert refused.exit_code == 2
+    assert "The external images of more are not those that" in refused.stderr
+    assert not (tmp_path / "refused" / "members").exists()
+    assert asked_for.exit_code == 0, asked_for.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

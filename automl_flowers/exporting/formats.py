@@ -1,6 +1,6 @@
 """File formats of a model: how each is written, opened again, and used by a reader.
 
-Keras writes all of them. What opens them here is what opens them elsewhere: Keras, TensorFlow,
+Keras writes all of them, and the names of the classes are inside each. What opens them here is what opens them elsewhere: Keras, TensorFlow,
 ONNX Runtime and LiteRT, so the check of an exported model goes through the program that it is for.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from automl_flowers.errors import ConfigError, UserError
 Predict = Callable[[Images], np.ndarray]
 """From images to probabilities, `(num_images, num_classes)`, any number of images a call."""
 
+CLASS_NAMES = "class_names.json"
+"""What the names of the classes are called inside a model: a list, in the order of the labels."""
+
 _LARGEST_FILE = 2_000_000_000
 """Bytes that a protocol buffer or a flatbuffer holds at most, with room for the graph."""
 
@@ -38,9 +42,11 @@ class Format:
         file: Name of the file or folder that holds the model.
         packages: Modules that are needed besides TensorFlow and Keras.
         has_limit: Whether a file holds no more than two gigabytes.
-        write: Writes a model, with the names of its classes where the format has a place for them.
+        write: Writes a model and the names of its classes.
         open: Opens what was written.
-        example: Python for a reader, from `images` to `probabilities`, and what to install for it.
+        example: Python for a reader, from `images` to `probabilities`.
+        install: What to install for it.
+        class_names: Python for a reader that returns the names of the classes, after the example.
     """
 
     title: str
@@ -51,6 +57,7 @@ class Format:
     open: Callable[[Path], Predict]
     example: str
     install: str
+    class_names: str
 
 
 def find_format(name: str) -> Format:
@@ -136,6 +143,17 @@ def _failed(name: str, what: str, error: Exception) -> UserError:
 
 def _write_keras(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
     model.save(path)
+    _append(path, class_names)
+
+
+def _append(path: Path, class_names: Sequence[str]) -> None:
+    """Append the names to a file: to the archive that it is, or as one behind what it is.
+
+    Keras reads of its archive what it has put there. LiteRT reads no further than its own end;
+    labels behind it, in an archive, are what TensorFlow Lite calls associated files.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CLASS_NAMES, json.dumps(list(class_names)))
 
 
 def _open_keras(path: Path) -> Predict:
@@ -145,6 +163,9 @@ def _open_keras(path: Path) -> Predict:
 
 def _write_saved_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
     model.export(path, format="tf_saved_model", verbose=False)
+    extra = path / "assets.extra"  # a folder for files that are none of TensorFlow's business
+    extra.mkdir()
+    (extra / CLASS_NAMES).write_text(json.dumps(list(class_names)), encoding="utf-8")
 
 
 def _open_saved_model(path: Path) -> Predict:
@@ -186,6 +207,7 @@ def _write_litert(model: keras.Model, path: Path, class_names: Sequence[str]) ->
 
     plain_operations = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     model.export(path, format="litert", verbose=False, target_spec=plain_operations)
+    _append(path, class_names)
 
 
 def _open_litert(path: Path) -> Predict:
@@ -220,6 +242,7 @@ model = keras.saving.load_model("model.keras", compile=False)
 probabilities = model.predict(images, verbose=0)
 """,
             install="keras tensorflow",
+            class_names='json.loads(zipfile.ZipFile("model.keras").read("class_names.json"))',
         ),
         "saved_model": Format(
             title="TensorFlow SavedModel",
@@ -235,6 +258,9 @@ model = tf.saved_model.load("saved_model")
 probabilities = model.serve(images).numpy()
 """,
             install="tensorflow",
+            class_names=(
+                'json.loads(Path("saved_model/assets.extra/class_names.json").read_bytes())'
+            ),
         ),
         "onnx": Format(
             title="ONNX",
@@ -250,6 +276,7 @@ session = onnxruntime.InferenceSession("model.onnx")
 [probabilities] = session.run(["probabilities"], {"images": images})
 """,
             install="onnxruntime",
+            class_names=('json.loads(session.get_modelmeta().custom_metadata_map["class_names"])'),
         ),
         "litert": Format(
             title="LiteRT, formerly TensorFlow Lite",
@@ -270,6 +297,7 @@ model.invoke()
 probabilities = model.get_tensor(out["index"])
 """,
             install="ai-edge-litert",
+            class_names='json.loads(zipfile.ZipFile("model.tflite").read("class_names.json"))',
         ),
     }
 )

@@ -29,7 +29,8 @@ its EXIF data, cropped to the largest square around its centre, and resized once
 by Pillow's `BILINEAR`, which widens when it shrinks. With another resizing, probabilities differ a
 little.
 
-The order of the classes is that of `class_names` in `{facts}`.
+The order of the classes is that of `class_names` in `{facts}`. They are inside the model, too:
+`{class_names}`.
 
 ## Example
 
@@ -121,5 +122,6 @@ def write_page(facts: dict[str, Any], parity: Parity) -> str:
         facts=FACTS,
         install=chosen.install,
         example=chosen.example,
+        class_names=chosen.class_names,
         parity=parity,
     )

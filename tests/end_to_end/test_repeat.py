@@ -5,8 +5,13 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from automl_flowers.blending.fits import load_weights
+from automl_flowers.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +106,34 @@ def test_what_predicts_files_has_predicted_the_submission(cli, which, pictures, 
 
     submitted = {row["id"]: row["label"] for row in read_rows((run / "submission.csv").read_text())}
     assert predicted == submitted
+
+
+def test_a_list_on_stdin_is_predicted(blended, pictures):
+    run, _ = blended
+    files = [str(file) for file in sorted((pictures / "test").rglob("*.png"))][::-2]
+
+    made = CliRunner().invoke(
+        app, ["predict", "-", "--run", str(run), "--quiet"], input="\n".join(files)
+    )
+
+    assert made.exit_code == 0, made.stderr
+    assert [row["path"] for row in read_rows(made.stdout)] == files
+
+
+def test_a_member_may_be_a_moving_average(cli, blended, tmp_path):
+    run = shutil.copytree(blended[0], tmp_path / "run")
+    [plain] = cli.json("ensemble", "--run", run, "--top", 1)["members"]
+    before = load_weights(run / "members", plain["fits"][0])
+
+    made = cli.json("ensemble", "--run", run, "--top", 1, "--ema", 0.5)
+
+    assert made["settings"]["ema"] == 0.5
+    [averaged] = made["members"]
+    assert averaged["fits"] == plain["fits"]
+    after = load_weights(run / "members", averaged["fits"][0])
+    moved = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert moved
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["ensemble"]["ema"] == 0.5
 
 
 def test_it_is_made_again_with_the_same_numbers(cli, blended, tmp_path):

@@ -1,6 +1,9 @@
 """Tests for choosing a format; `tests/end_to_end/test_export.py` writes them."""
 
+import json
 import sys
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -97,6 +100,24 @@ def test_every_format_holds_a_blend_with_temperatures_and_a_prior(
     stack = np.stack(keras.Model(images, outputs).predict(shown, verbose=0))
     assert stack.min() < 1e-4
     np.testing.assert_allclose(said, apply_blend(blend, stack), atol=CONVERSION_TOLERANCE)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_class_names_are_inside_every_format(sharp_members, tmp_path, name, monkeypatch):
+    """Read as a README says, after its example."""
+    images, outputs = sharp_members
+    whole = keras.Model(images, apply(BLENDS["arithmetic"], outputs))
+    shown = np.zeros((2, 4, 4, 3), np.uint8)
+    whole.predict(shown, verbose=0)
+    class_names = ["daisy", 'dåisy "🌼"', "tulip"]
+    write(name, whole, tmp_path, class_names)
+    monkeypatch.chdir(tmp_path)
+    names = {"images": shown, "json": json, "zipfile": zipfile, "Path": Path}
+
+    exec(FORMATS[name].example, names)  # noqa: S102 - ours
+
+    assert eval(FORMATS[name].class_names, names) == class_names  # noqa: S307 - ours
+    assert names["probabilities"].shape == (2, 3)
 
 
 class Own(keras.layers.Layer):

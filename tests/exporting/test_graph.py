@@ -11,7 +11,9 @@ from automl_flowers.blending.predictor import Predictor
 from automl_flowers.blending.read_ensemble import Ensemble, TrainedMember
 from automl_flowers.data.sources.images import decode_image
 from automl_flowers.errors import UserError
+from automl_flowers.exporting.formats import open_again, write
 from automl_flowers.exporting.graph import _copy_model, build_ensemble
+from automl_flowers.exporting.parity import CONVERSION_TOLERANCE, predict_in_batches
 from automl_flowers.tuning.checkpoints import model_part, save_state
 from ensembles.blend import Blend
 
@@ -63,6 +65,19 @@ def test_a_model_says_what_the_ensemble_says(predictor, model, garden):
     assert made.shape == (7, 3)
     np.testing.assert_allclose(made, expected, atol=2e-3)
     np.testing.assert_allclose(made, predictor.predict(at_size), atol=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_views_and_several_sizes_go_through_converters(model, garden, tmp_path, name):
+    files = [path.read_bytes() for path in sorted(garden.rglob("*.png"))[:7]]
+    images = np.stack([decode_image(data, 48) for data in files])
+    expected = model.predict(images, verbose=0)
+
+    write(name, model, tmp_path, NAMES)
+    made = predict_in_batches(open_again(name, tmp_path), images)
+
+    np.testing.assert_allclose(made, expected, atol=CONVERSION_TOLERANCE)
 
 
 def _shrunk(image):

@@ -1,7 +1,8 @@
 """File formats of a model: how each is written, opened again, and used by a reader.
 
-Keras writes all of them, and the names of the classes are inside each. What opens them here is what opens them elsewhere: Keras, TensorFlow,
-ONNX Runtime and LiteRT, so the check of an exported model goes through the program that it is for.
+Keras writes all of them, and the names of the classes are inside each. What opens them here is what
+opens them elsewhere: Keras, TensorFlow, ONNX Runtime and LiteRT, so the check of an exported model
+goes through the program that it is for.
 """
 
 from __future__ import annotations

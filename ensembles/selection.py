@@ -5,6 +5,14 @@ the best is kept (the shortest of equals), so adding too many does no harm. Beca
 run still fits the noise of its examples, several are made on random halves of them and their
 weights averaged.
 
+This departs from the literature in two places. Caruana et al. bag members: each selection sees a
+random part of a library of thousands. Of the few members that there are here, a part would often
+lack the best ones, so what is drawn is examples, and every bag sees all members. And they begin
+with the `N` best members (sorted initialisation) instead of none, so that the first picks, which
+weigh most, do not fit noise. Here the first pick is the best member, log loss decides between equal
+scores, and the mean over bags evens out what the first picks owe to their half; `N` would be one
+number more to choose.
+
 What makes it quick: adding a member to a mean of `t` members moves each probability by so
 little that the predicted class stays, unless the member votes for another class by more than
 the mean's lead. Those examples are few, and only they are looked at. Nothing is approximated

@@ -22,6 +22,8 @@ def write_submission(
     ids: Sequence[str],
     labels: Sequence[int],
     sample: str | None = None,
+    *,
+    num_classes: int | None = None,
 ) -> None:
     """Write `id,label`, a row an image, in the order of the sample file if there is one.
 
@@ -30,13 +32,17 @@ def write_submission(
         ids: Of the test images.
         labels: Predicted class indices.
         sample: Path of `sample_submission.csv`, or None.
+        num_classes: That there are; None if unknown.
 
     Raises:
         DataError: If the sample asks for other ids, or cannot be used; nothing is written then.
-        ValueError: If an id stands twice, there are not as many labels, or one is negative.
+        ValueError: If an id stands twice, there are not as many labels, or one is no index of a
+            class.
     """
     if min(labels, default=0) < 0:
         raise ValueError(f"`labels` must be class indices from 0, got {min(labels)}.")
+    if num_classes is not None and max(labels, default=0) >= num_classes:
+        raise ValueError(f"`labels` must be class indices below {num_classes}, got {max(labels)}.")
     _write_rows(path, ("label",), ids, [(int(label),) for label in labels], sample)
 
 

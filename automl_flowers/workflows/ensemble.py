@@ -211,7 +211,8 @@ def _write_test(
     """Write what an ensemble says of the test images."""
     ids = test.ids.tolist()
     run.probabilities.unlink(missing_ok=True)  # an earlier ensemble's would not go with these
-    write_submission(run.submission, ids, probabilities.argmax(axis=1).tolist(), sample)
+    labels, num_classes = probabilities.argmax(axis=1).tolist(), len(test.class_names)
+    write_submission(run.submission, ids, labels, sample, num_classes=num_classes)
     if config.probabilities:
         write_probabilities(run.probabilities, ids, probabilities, test.class_names, sample)
 

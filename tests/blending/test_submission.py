@@ -124,11 +124,15 @@ def test_nine_digits_are_the_float32_that_was_written(out):
 
 @pytest.mark.parametrize(
     ("ids", "labels", "sentence"),
-    [(["a", "a"], [0, 1], "stand once, got 1 again"), (["a", "b"], [0, -1], "from 0, got -1")],
+    [
+        (["a", "a"], [0, 1], "stand once, got 1 again"),
+        (["a", "b"], [0, -1], "from 0, got -1"),
+        (["a", "b"], [3, 0], "below 3, got 3"),
+    ],
 )
 def test_what_cannot_be_submitted_is_refused(out, ids, labels, sentence):
     with pytest.raises(ValueError, match=sentence):
-        write_submission(out, ids, labels)
+        write_submission(out, ids, labels, num_classes=3)
 
     assert not out.exists()
 

@@ -114,7 +114,7 @@ def test_standard_error_of_the_optimism_is_over_groups():
     assert alone["naive_standard_error_points"] == 0.0
 
 
-def test_with_few_images_a_class_members_count_equally():
+def test_with_few_images_a_class_no_weights_are_fitted():
     labels, stack = few_members()
     members = real.Members(labels, stack, np.arange(len(labels)))
 
@@ -123,7 +123,7 @@ def test_with_few_images_a_class_members_count_equally():
 
     assert np.bincount(divisions[0].blend_labels).tolist() == [8] * 10
     assert measured["test_images"] == 200
-    assert measured["rules"] == {"uniform": 2}
+    assert set(measured["rules"]) <= {"uniform", "comparable"}
 
 
 def test_simulated_divisions_are_drawn_from_a_pool():

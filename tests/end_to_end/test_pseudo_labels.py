@@ -1,5 +1,6 @@
 """Test images that an ensemble labels: by models that have not seen what is scored."""
 
+import importlib
 import shutil
 from dataclasses import replace
 
@@ -38,7 +39,8 @@ def test_whoever_labels_has_not_seen_what_is_scored(cli, searched, folds, tmp_pa
         retrained.append((material, member))
         return member
 
-    monkeypatch.setattr("automl_flowers.workflows.ensemble.retrain", watched)
+    workflow = importlib.import_module("automl_flowers.workflows.ensemble")
+    monkeypatch.setattr(workflow, "retrain", watched)
     sure = ("--pseudo-labels", 0.01, "--final-fit")
     made = cli.json("ensemble", "--top", 1, "--run", run, *sure, *folds)
 

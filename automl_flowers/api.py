@@ -140,6 +140,7 @@ def ensemble(
     ema: float | None = None,
     pseudo_labels: float | None = None,
     seeds: int | None = None,
+    soup: int | None = None,
     folds: int | None = None,
     final_fit: bool | None = None,
     probabilities: bool | None = None,
@@ -171,6 +172,8 @@ def ensemble(
         pseudo_labels: Train once more with the test images that the ensemble labels with this
             confidence, such as 0.95, where that does not lower the score. They must have no labels.
         seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
+        soup: Most recipes of the search that become one model with each member, by the mean of
+            their weights, where that lowers its log loss; 1, the default, for the member alone.
         folds: Blend by out-of-fold predictions of all labelled images, in so many folds; by default
             by the `blend` split.
         final_fit: Go on training on all labelled images, evaluation included, to predict new

@@ -236,6 +236,10 @@ def ensemble(
     seeds: Annotated[
         int | None, typer.Option(help="Fits of each member, averaged; 1 by default.")
     ] = None,
+    soup: Annotated[
+        int | None,
+        typer.Option(help="Average each member's weights with those of other recipes, up to 5."),
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Blend by predictions out of so many folds of all images.")
     ] = None,

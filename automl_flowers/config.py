@@ -19,6 +19,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from automl_flowers.blending.pick import MOST_IN_SOUP
 from automl_flowers.data.bad_images import parse_policy
 from automl_flowers.data.caching import CacheMode
 from automl_flowers.disk import GIGABYTE
@@ -158,6 +159,8 @@ class RunConfig(pydantic.BaseModel):
             to join the training set of a second one; None for no second one.
         seeds: Fits of each member that differ in their seed: their weights are averaged into one
             model where that predicts no worse than the mean of their probabilities.
+        soup: Most recipes whose weights are averaged into each member's: others of the search with
+            its backbone and image size, where log loss on `val` does not rise.
         folds: Parts of all labelled images, each predicted by models that were trained on the
             others; None for the run's own division.
         test_views: Views of an image that members are shown when they predict, where that lowers
@@ -209,6 +212,7 @@ class RunConfig(pydantic.BaseModel):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pseudo_labels: Annotated[float, Field(gt=0, le=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    soup: Annotated[int, Field(ge=1, le=MOST_IN_SOUP)] = 1
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     test_views: Literal[1, 2, 4] = 1
     final_fit: bool = False

@@ -121,6 +121,11 @@ def _member_entry(
         "views": member.num_views,
         "tried_views": dataclasses.asdict(member.tried_views) if member.tried_views else None,
         "tried_soup": dataclasses.asdict(member.tried_soup) if member.tried_soup else None,
+        "others": [other.to_dict() for other in member.others],
+        "form": member.form.to_dict() if member.form else None,
+        "tried_recipes": (
+            dataclasses.asdict(member.tried_recipes) if member.tried_recipes else None
+        ),
         "fits": [fit.name for fit in member.all_fits],
         "final_fits": [fit.name for fit in member.final_fits],
     }

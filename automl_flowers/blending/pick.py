@@ -14,6 +14,10 @@ MAX_DISTANCE = {"macro_f1": 0.03, "accuracy": 0.03, "log_loss": 0.15}
 backbone that is in already. Different backbones err differently, which is what a blend needs."""
 
 
+MOST_IN_SOUP = 5
+"""Recipes that one model may be made of; of so many the search keeps the weights."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A distinct recipe and the best evidence for it.
@@ -84,3 +88,25 @@ def in_order_of_picking(trials: Sequence[TrialRecord], objective: str) -> list[C
             first_of_backbone.append(candidate)
     others = [c for c in ranked if c not in first_of_backbone]
     return first_of_backbone + others
+
+
+def others_of(
+    trials: Sequence[TrialRecord], picked: Sequence[Candidate], objective: str
+) -> list[list[Candidate]]:
+    """Return for each picked recipe others that its weights may be averaged with, best first.
+
+    They have its backbone and image size, were trained for as long, and are not picked
+    themselves. Each is given once, to the best recipe of its kind.
+    """
+    ranked = candidates(trials, maximise=objective != "log_loss")
+    free = [candidate for candidate in ranked if candidate not in picked]
+    given: list[list[Candidate]] = []
+    for one in picked:
+        own = [other for other in free if _form(other) == _form(one)]
+        free = [other for other in free if other not in own]
+        given.append(own[: MOST_IN_SOUP - 1])
+    return given
+
+
+def _form(candidate: Candidate) -> tuple[str, int, int]:
+    return candidate.recipe.backbone, candidate.recipe.image_size, candidate.epochs

@@ -66,9 +66,19 @@ def decided_on(member: Member, material: Material) -> str:
 
 def scores_of(predicted: Predictions) -> dict[str, float]:
     """Return macro F1 and log loss of what a member predicts of labelled images."""
+    return scores(predicted.labels, predicted.probabilities)
+
+
+def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Return macro F1 and log loss.
+
+    Args:
+        labels: Of images, integers of shape `(num_images,)`.
+        probabilities: What is predicted of them, `(num_images, num_classes)`.
+    """
     return {
-        "macro_f1": metrics.macro_f1(predicted.labels, predicted.probabilities),
-        "log_loss": metrics.log_loss(predicted.labels, predicted.probabilities),
+        "macro_f1": metrics.macro_f1(labels, probabilities),
+        "log_loss": metrics.log_loss(labels, probabilities),
     }
 
 
@@ -209,7 +219,8 @@ def predict_member(
         examples = images.at(member.recipe.image_size)
         weights = (load_weights(members_folder, fit.name) for fit in fits)
         made_by = [
-            trainer.predict(member.recipe, each, examples, member.num_views) for each in weights
+            trainer.predict(member.predicts_as, each, examples, member.num_views)
+            for each in weights
         ]
         shown.append(examples)
         made.append(average(np.stack(made_by)).astype(np.float32))

@@ -27,7 +27,7 @@ class TrainedMember:
 
     Attributes:
         name: For people.
-        recipe: What was trained.
+        recipe: What was trained, or one of the same architecture.
         batch_size: Images a step and replica that are known to fit into memory.
         files: Weights of its fits, whose probabilities are averaged.
         num_views: What each fit is shown of an image (`automl_flowers.data.views`).
@@ -110,7 +110,7 @@ def _without_idle(ensemble: Ensemble) -> Ensemble:
 
 
 def _member(run: RunFolder, entry: Mapping[str, Any]) -> TrainedMember:
-    recipe = Recipe.from_dict(entry["recipe"])
+    recipe = Recipe.from_dict(entry.get("form") or entry["recipe"])
     return TrainedMember(
         entry["name"],
         recipe,

@@ -27,7 +27,7 @@ _OF_THE_SEARCH = (
 )
 _OF_THE_ENSEMBLE = (
     *("top", "external", "label_map", "leaks", "bad_images", "blend_weights"),
-    *("ema", "pseudo_labels", "seeds", "folds", "final_fit", "test_views"),
+    *("ema", "pseudo_labels", "seeds", "soup", "folds", "final_fit", "test_views"),
 )
 
 
@@ -40,6 +40,7 @@ class RecipeFile:
         ensemble: Settings of the ensemble.
         images: Digits of what the images show and of the parts that they play.
         recipes: Of the members, in their order.
+        others: For each member, further recipes whose weights are in its own.
         external_images: Digits of what the images of each external data set show, by its name;
             None in a file of before they were written.
         heads: Backbones, each at an image size, whose trainings started from a head on frozen
@@ -50,6 +51,7 @@ class RecipeFile:
     ensemble: Mapping[str, Any]
     images: str
     recipes: tuple[Recipe, ...]
+    others: tuple[tuple[Recipe, ...], ...]
     external_images: Mapping[str, str] | None = None
     heads: tuple[tuple[str, int], ...] | None = None
 
@@ -82,7 +84,7 @@ def write_recipe_file(
         "external_images": {source["name"]: source["content"] for source in summary["external"]},
         "heads": [{"backbone": backbone, "image_size": size} for backbone, size in heads],
         "members": [
-            {name: member[name] for name in ("name", "weight", "recipe")}
+            {name: member[name] for name in ("name", "weight", "recipe", "others")}
             for member in summary["members"]
         ],
         "scores": dict(summary["scores"]),
@@ -112,6 +114,10 @@ def read_recipe_file(path: Path) -> RecipeFile:
             ensemble=dict(content["ensemble"]),
             images=str(content["images"]),
             recipes=tuple(Recipe.from_dict(member["recipe"]) for member in content["members"]),
+            others=tuple(
+                tuple(Recipe.from_dict(other) for other in member.get("others", ()))
+                for member in content["members"]
+            ),
             external_images=_external_images(content),
             heads=_heads(content),
         )

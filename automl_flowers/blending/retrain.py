@@ -72,6 +72,23 @@ class TriedViews:
 
 
 @dataclass(frozen=True)
+class TriedRecipes:
+    """What other recipes do to a member whose weights theirs are averaged with.
+
+    Attributes:
+        split: Whose images were predicted.
+        alone: Macro F1 and log loss of the member without them.
+        together: The same of the one model that it became, or of the member if none stayed in.
+        left_over: Names of fits that stayed out.
+    """
+
+    split: str
+    alone: dict[str, float]
+    together: dict[str, float]
+    left_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Member:
     """A retrained model: one or more fits whose probabilities are averaged.
 
@@ -93,6 +110,9 @@ class Member:
         num_views: What every fit is shown of an image (`automl_flowers.data.views`).
         tried_views: What came of trying more; None if none were asked for.
         tried_soup: What came of averaging the weights of several fits; None where there is one.
+        others: Recipes whose weights are in those of the member, beside its own.
+        form: Recipe whose architecture the weights have, where it is not that of `recipe`.
+        tried_recipes: What came of others; None if none were asked for.
     """
 
     name: str
@@ -109,6 +129,14 @@ class Member:
     num_views: int = 1
     tried_views: TriedViews | None = None
     tried_soup: TriedSoup | None = None
+    others: tuple[Recipe, ...] = ()
+    form: Recipe | None = None
+    tried_recipes: TriedRecipes | None = None
+
+    @property
+    def predicts_as(self) -> Recipe:
+        """The recipe whose architecture the weights have."""
+        return self.form or self.recipe
 
     @property
     def all_fits(self) -> tuple[Fit, ...]:
@@ -130,6 +158,7 @@ def retrain(
     *,
     num_seeds: int = 1,
     progress: Progress | None = None,
+    is_spent: Callable[[], bool] = lambda: False,
 ) -> Member:
     """Retrain a recipe and keep the better of with and without external images.
 
@@ -141,13 +170,14 @@ def retrain(
         on_epoch: Hears of every epoch.
         num_seeds: Fits that are averaged.
         progress: What the search has trained of it, on `train`.
+        is_spent: Asked where weights of a fit are gone: whether nobody needs any of them.
 
     Raises:
         DivergedError: If the recipe diverges without external images.
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
     first_part, *others = material.parts
-    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds)
+    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds, is_spent)
     plain = _training_set(first_part)
     without = fitter.fit(plain, 0, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
@@ -198,6 +228,7 @@ class _Fitter:
         on_epoch: Hears of every epoch.
         material: Which images there are.
         num_seeds: Fits that differ in their seed, which may have become one model.
+        is_spent: Whether nobody needs the weights of any fit.
     """
 
     trainer: Trainer
@@ -206,6 +237,7 @@ class _Fitter:
     on_epoch: OnEpoch
     material: Material
     num_seeds: int
+    is_spent: Callable[[], bool]
 
     def fit(
         self, training_set: TrainingSet, number: int = 0, progress: Progress | None = None
@@ -221,17 +253,23 @@ class _Fitter:
     def fit_finally(self, final: TrainingSet, starts: tuple[Fit, ...]) -> tuple[Fit, ...]:
         """Return what fits with all seeds become on all of our images."""
         soup = self._further(final, [start.trained_on for start in starts])
+
+        def is_spent() -> bool:
+            return self.is_spent() or is_made(self.folder, soup)
+
         return tuple(
             fit_further(
                 *(self.trainer, self.recipe, final, start, self.folder, self.on_epoch),
                 seed_number=number,
-                is_spent=functools.partial(is_made, self.folder, soup),
+                is_spent=is_spent,
             )
             for number, start in enumerate(starts)
         )
 
     def _is_spent(self, training_set: TrainingSet) -> bool:
         """Return whether soups took the place of all fits on what joins a training set."""
+        if self.is_spent():
+            return True
         parts = [self._scored(each) for each in _each_part(self.material, training_set)]
         if read_tried(self.folder, parts) is None:
             return False

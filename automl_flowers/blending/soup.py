@@ -10,7 +10,7 @@ trained on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +79,9 @@ def remove_spent(members: Sequence[Member], folder: Path) -> None:
         for fit in (*member.all_fits, *member.final_fits):
             for name in (read_record(folder, fit.name) or {}).get("made_of", ()):
                 remove_weights(folder, name)
+        if member.tried_recipes is not None:
+            for name in member.tried_recipes.left_over:
+                remove_weights(folder, name)
         if member.tried_soup is not None and not member.tried_soup.is_kept:
             for fits in member.fits:
                 remove_weights(folder, ingredients_of(fits).soup_name)
@@ -100,26 +103,34 @@ def _compare(
     return TriedSoup(split, probabilities=by_probabilities, weights=by_weights)
 
 
-def make_soup(fits: Sequence[Fit], folder: Path) -> Fit:
+def make_soup(
+    fits: Sequence[Fit],
+    folder: Path,
+    *,
+    kind: str = "soup",
+    prepare: Callable[[State], State] = lambda state: state,
+) -> Fit:
     """Return the fit whose weights are the mean of some fits', written beside theirs.
 
     One that is there already is not made again: their weights may be gone.
 
     Args:
-        fits: Of one recipe on the same images, the first one's name is that of the soup.
+        fits: On the same images, the first one's name is that of the soup.
         folder: Where their weights lie.
+        kind: What they differ in (`Ingredients.kind`).
+        prepare: Makes each of their states one of a common architecture.
     """
-    of = ingredients_of(fits)
+    of = ingredients_of(fits, kind)
     soup = replace(fits[0], name=of.soup_name, trained_on=of.soup_origin)
     if not is_made(folder, of):
-        mean = mean_state(load_weights(folder, fit.name) for fit in fits)
+        mean = mean_state(prepare(load_weights(folder, fit.name)) for fit in fits)
         save_fit(folder, soup, mean, made_of=[fit.name for fit in fits])
     return soup
 
 
-def ingredients_of(fits: Sequence[Fit]) -> Ingredients:
+def ingredients_of(fits: Sequence[Fit], kind: str = "soup") -> Ingredients:
     """Return what a soup of some fits is made of."""
-    return Ingredients(fits[0].name, tuple(fit.trained_on for fit in fits))
+    return Ingredients(fits[0].name, tuple(fit.trained_on for fit in fits), kind)
 
 
 def mean_state(states: Iterable[State]) -> State:

@@ -42,15 +42,17 @@ class Ingredients:
     Attributes:
         first: Name of the first fit.
         origins: What each fit was trained on (`Fit.trained_on`).
+        kind: What the fits differ in: `soup` for their seed, `recipes` for their recipe.
     """
 
     first: str
     origins: tuple[str, ...]
+    kind: str = "soup"
 
     @property
     def soup_name(self) -> str:
         """Name of the soup's files."""
-        return f"{self.first}.soup{len(self.origins)}"
+        return f"{self.first}.{self.kind}{len(self.origins)}"
 
     @property
     def soup_origin(self) -> str:

@@ -226,6 +226,10 @@ class FeatureBank:
         """
         return _remove(list(self._sizes()), num_bytes)
 
+    def clear(self) -> None:
+        """Remove all files; what is needed again is computed again."""
+        self.free(sum(self._sizes().values()))
+
     def _sizes(self) -> dict[Path, int]:
         """Return the bytes of each file, first what was not used for longest."""
         files = sorted(self._folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)

@@ -315,6 +315,11 @@ class Program:
         """Return the part of `get_state` that predicts, without the optimizer."""
         return model_part(self.get_state())
 
+    @property
+    def initial_model_state(self) -> State:
+        """What the model's variables that training changes start from."""
+        return model_part(self._initial)
+
     def set_model_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Assign what `model_state` returned; the optimizer starts afresh."""
         self.set_state({**self._initial, **state})

@@ -292,6 +292,29 @@ class Trainer:
         views = [trial.predict(program, examples, view) for view in range(num_views)]
         return geometric_mean(np.stack(views)).astype(np.float32)
 
+    def widen(self, state: State, form: Recipe) -> State:
+        """Return the state of a model as that of one of which more layers were trained.
+
+        Those that were frozen are what they were at the start.
+
+        Args:
+            state: From `model_state`, of a recipe with the backbone and image size of `form`.
+            form: Trains at least as many blocks.
+
+        Raises:
+            ValueError: If the state is none of such a recipe.
+        """
+        program = self._program(form, len(self.examples("train", form.image_size)))
+        whole, own = program.initial_model_state, sorted(state)
+        last = sorted(whole)[max(len(whole) - len(own), 0) :]  # the head's are the last
+        for name, mine in zip(last, own, strict=True):
+            if whole[name].shape != state[mine].shape:
+                raise ValueError(
+                    f"the state is not of a model like {form.name} with fewer trained layers: "
+                    f"{mine} has the shape {state[mine].shape}, not {whole[name].shape}"
+                )
+        return {**whole, **{name: state[mine] for name, mine in zip(last, own, strict=True)}}
+
     def seed_of(self, recipe: Recipe, number: int = 0) -> int:
         """Return the seed of a recipe's trial: the same in every round and every retraining.
 

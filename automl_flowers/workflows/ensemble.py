@@ -14,7 +14,7 @@ from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
-from automl_flowers.blending.fits import Images, Progress, read_progress
+from automl_flowers.blending.fits import Images, read_progress
 from automl_flowers.blending.fold_heads import make_heads_of_fold
 from automl_flowers.blending.material import (
     ALL_LABELLED,
@@ -23,7 +23,7 @@ from automl_flowers.blending.material import (
     collect,
     pseudo_labelled,
 )
-from automl_flowers.blending.pick import pick_members
+from automl_flowers.blending.pick import Candidate, others_of, pick_members
 from automl_flowers.blending.predict_members import (
     predict_members,
     predict_test_by_part,
@@ -31,8 +31,9 @@ from automl_flowers.blending.predict_members import (
     try_views,
 )
 from automl_flowers.blending.recipe_file import write_recipe_file
-from automl_flowers.blending.retrain import FAILURES, Member, retrain
-from automl_flowers.blending.soup import remove_spent, try_soup
+from automl_flowers.blending.recipe_soup import Kitchen, Start, make_member
+from automl_flowers.blending.retrain import FAILURES, Member
+from automl_flowers.blending.soup import remove_spent
 from automl_flowers.blending.submission import (
     submission_order,
     write_probabilities,
@@ -59,7 +60,7 @@ from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.probe import ProbeFolder
 from automl_flowers.tuning.trainer import Trainer
-from automl_flowers.workflows.training import make_trainer
+from automl_flowers.workflows.training import bank_of, make_trainer
 from ensembles.blend import apply_blend
 from ensembles.chooser import Choice
 from ensembles.predictions import AlignedPredictions
@@ -90,10 +91,17 @@ def ensemble(
         trials = ledger.trials()
         picked = pick_members(trials, config.top, config.objective)
         checkpoints = CheckpointFolder(run.checkpoints)
-        so_far = [read_progress(trials, c.recipe.identity, ledger, checkpoints) for c in picked]
-    recipes = [candidate.recipe for candidate in picked]
-    if len(recipes) < config.top:
-        reporter.say(f"{len(recipes)} recipes finished, so they are blended and not {config.top}")
+
+        def start(candidate: Candidate) -> Start:
+            identity = candidate.recipe.identity
+            return candidate.recipe, read_progress(trials, identity, ledger, checkpoints)
+
+        plans = [
+            MemberPlan(start(one), [start(other) for other in others])
+            for one, others in zip(picked, others_of(trials, picked, config.objective), strict=True)
+        ]
+    if len(plans) < config.top:
+        reporter.say(f"{len(plans)} recipes finished, so they are blended and not {config.top}")
     config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
     accelerator = run_setup.set_up_device(config, reporter)
     if other := run_setup.compare_replicas(run, accelerator):
@@ -102,9 +110,7 @@ def ensemble(
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
-        return make_ensemble(
-            config, run, space, data, accelerator, recipes, so_far, callbacks, reporter
-        )
+        return make_ensemble(config, run, space, data, accelerator, plans, callbacks, reporter)
 
 
 def make_ensemble(
@@ -113,8 +119,7 @@ def make_ensemble(
     space: Space,
     data: ImageData,
     accelerator: Accelerator,
-    recipes: Sequence[Recipe],
-    so_far: Sequence[Progress | None],
+    plans: Sequence[MemberPlan],
     callbacks: Sequence[CallbackFactory],
     reporter: Reporter,
     *,
@@ -128,8 +133,7 @@ def make_ensemble(
         space: Of the run.
         data: Its images, divided.
         accelerator: Where to train.
-        recipes: Of the members, the best first.
-        so_far: What the search has trained of each.
+        plans: What to make of each member, the best first.
         callbacks: Of the user, for every training.
         reporter: Shows progress.
         check_external: Called before anything is trained, with the digits of what the images of
@@ -139,6 +143,7 @@ def make_ensemble(
     if config.pseudo_labels is not None:
         check_unlabelled_test(data)
     scored_on = ALL_LABELLED if config.folds else ("val", "blend")
+    recipes = [plan.start[0] for plan in plans]
     sources = _external_sources(config, data, run, space, recipes[0], scored_on, reporter)
     trainer = make_trainer(
         config, run, data, accelerator, callbacks, "ensemble", reporter, ema=config.ema
@@ -160,7 +165,7 @@ def make_ensemble(
     )
 
     blend_members = functools.partial(
-        _blend_members, config, run, trainer, recipes, so_far, reporter=reporter
+        _blend_members, config, run, trainer, plans, reporter=reporter
     )
     all_members: list[Member] = []
     if config.pseudo_labels is not None:
@@ -197,6 +202,7 @@ def make_ensemble(
         run.recipe, searched, config, images, summary, heads=_heads_of(recipes, run.probes)
     )
     remove_spent(all_members, run.members)
+    bank_of(config, run).clear()
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 
@@ -218,6 +224,19 @@ def _write_test(
 
 
 @dataclasses.dataclass(frozen=True)
+class MemberPlan:
+    """What to make of a member.
+
+    Attributes:
+        start: Its recipe, and what the search has trained of it.
+        others: The same of recipes that its weights may be averaged with, best first.
+    """
+
+    start: Start
+    others: Sequence[Start] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class _Blended:
     material: Material
     members: list[Member]
@@ -230,18 +249,15 @@ def _blend_members(
     config: RunConfig,
     run: RunFolder,
     trainer: Trainer,
-    recipes: Sequence[Recipe],
-    so_far: Sequence[Progress | None],
+    plans: Sequence[MemberPlan],
     material: Material,
     *,
     reporter: Reporter,
 ) -> _Blended:
     """Train the members, predict with them, and weigh them."""
-    members, left_out = _retrain_all(
-        recipes, so_far, trainer, run, material, config.seeds, reporter
-    )
     folders = run.members, run.predictions
-    members = [try_soup(trainer, member, material, *folders) for member in members]
+    kitchen = Kitchen(trainer, material, *folders, config.seeds, reporter.member_epoch)
+    members, left_out = _make_all(plans, kitchen, config.soup, reporter)
     members = [
         try_views(trainer, member, material, config.test_views, *folders) for member in members
     ]
@@ -253,7 +269,15 @@ def _blend_members(
 
 
 def _say_tried(member: Member, reporter: Reporter) -> None:
-    """Say what became of several fits and of several views."""
+    """Say what became of several fits, of other recipes and of several views."""
+    if recipes := member.tried_recipes:
+        alone, together = recipes.alone["log_loss"], recipes.together["log_loss"]
+        reporter.say(
+            f"{member.name}: one model with {len(member.others)} other recipes; log loss on "
+            f"{recipes.split} {together:.3f}, {alone:.3f} by itself"
+            if member.others
+            else f"{member.name}: stays by itself, other recipes do not lower its log loss"
+        )
     if soup := member.tried_soup:
         became = "one model of mean weights" if soup.is_kept else "the mean of their probabilities"
         weights, probabilities = soup.weights["log_loss"], soup.probabilities["log_loss"]
@@ -325,7 +349,8 @@ def _heads_of(recipes: Sequence[Recipe], probes: Path) -> list[tuple[str, int]]:
 def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
     names = (
         *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("ema", "pseudo_labels", "seeds", "folds", "final_fit", "test_views", "bad_images"),
+        *("ema", "pseudo_labels", "seeds", "soup", "folds", "final_fit", "test_views"),
+        "bad_images",
     )
     return {name: getattr(config, name) for name in names}
 
@@ -376,31 +401,18 @@ def _external_sources(
     return sources
 
 
-def _retrain_all(
-    recipes: Sequence[Recipe],
-    so_far: Sequence[Progress | None],
-    trainer: Trainer,
-    run: RunFolder,
-    material: Material,
-    num_seeds: int,
-    reporter: Reporter,
+def _make_all(
+    plans: Sequence[MemberPlan], kitchen: Kitchen, most: int, reporter: Reporter
 ) -> tuple[list[Member], list[dict[str, str]]]:
     """Return the members, and the recipes that could not be retrained with the reason."""
     members: list[Member] = []
     left_out: list[dict[str, str]] = []
-    for number, (recipe, progress) in enumerate(zip(recipes, so_far, strict=True)):
+    for number, plan in enumerate(plans):
+        recipe, progress = plan.start
         done = f", {len(progress.epochs)} epochs of it by the search" if progress else ""
-        reporter.say(f"member {number + 1} of {len(recipes)}: {recipe.name}{done}")
+        reporter.say(f"member {number + 1} of {len(plans)}: {recipe.name}{done}")
         try:
-            member = retrain(
-                trainer,
-                recipe,
-                run.members,
-                material,
-                reporter.member_epoch,
-                num_seeds=num_seeds,
-                progress=progress,
-            )
+            member = make_member(kitchen, plan.start, plan.others, most)
         except FAILURES as error:
             reporter.say(f"member {recipe.name} left out: {error}")
             left_out.append({"name": recipe.name, "reason": str(error)})

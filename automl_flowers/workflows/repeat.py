@@ -20,7 +20,7 @@ from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.probe import ProbeFolder, probe_pairs
-from automl_flowers.workflows.ensemble import make_ensemble
+from automl_flowers.workflows.ensemble import MemberPlan, make_ensemble
 from automl_flowers.workflows.training import run_config
 
 
@@ -75,10 +75,13 @@ def repeat(
             probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
         config = run_config(run, {**made.ensemble, **given})
         config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
-        so_far = [None] * len(made.recipes)
+        plans = [
+            MemberPlan((recipe, None), [(other, None) for other in others])
+            for recipe, others in zip(made.recipes, made.others, strict=True)
+        ]
         is_other = "external" in given or "data" in given
         return make_ensemble(
-            *(config, run, space, data, accelerator, made.recipes, so_far, callbacks, reporter),
+            *(config, run, space, data, accelerator, plans, callbacks, reporter),
             check_external=functools.partial(
                 _check_external, file, None if is_other else made.external_images
             ),

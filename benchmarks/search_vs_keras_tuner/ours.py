@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import automl_flowers
-from automl_flowers.blending.pick import candidates
+from automl_flowers.blending.pick import MOST_IN_SOUP, candidates
 from automl_flowers.config import read_yaml
 from automl_flowers.files import write_json
 from automl_flowers.ledger import Ledger
@@ -30,8 +30,8 @@ HAND_OVER_SECONDS = 6.0
 FINAL_FITS_SHARE = 0.25
 """Of the budget, kept for what follows the search."""
 
-MOST_SEEDS = 5
-"""Fits of the best recipe whose weights become one model, if there is time for as many."""
+SECONDS_TO_CHOOSE = 4.0
+"""For each recipe after the first: building its program, and seeing what it adds."""
 
 TIME_FOR_FITS = 0.95
 """Share of what is left after the search that the fits may be expected to take."""
@@ -54,12 +54,12 @@ def contest(job: Job) -> None:
             quiet=True,
         )
     ended["search"] = time.time()
-    seeds = count_seeds(job, ended["search"]) if job.budget_seconds else 1
+    fits = count_final_fits(job, ended["search"]) if job.budget_seconds else MOST_IN_SOUP
     automl_flowers.ensemble(
         run=job.project,
         top=job.top,
-        seeds=max(seeds, 1),
-        final_fit=seeds > 0,
+        soup=fits or MOST_IN_SOUP,
+        final_fit=fits > 0,
         precision=PRECISION,
         quiet=True,
     )
@@ -80,11 +80,8 @@ def _seconds_left(job: Job, now: float) -> float:
     return job.budget_seconds - (now - job.started) - HAND_OVER_SECONDS
 
 
-def count_seeds(job: Job, now: float) -> int:
-    """Return with how many seeds there is time to fit the best recipe, 0 if not even with one.
-
-    With each, it is trained on train, where the first is the search's own, and further on all
-    images.
+def count_final_fits(job: Job, now: float) -> int:
+    """Return for how many of the best recipes there is time to go on on all images.
 
     Args:
         job: Whose search is over.
@@ -92,21 +89,18 @@ def count_seeds(job: Job, now: float) -> int:
     """
     with Ledger(RunFolder(job.project).ledger) as ledger:
         trials = ledger.trials()
-    best = candidates(trials, maximise=True)[0].trial_id
-    spent = [epoch.seconds for t in trials if t.trial_id == best for epoch in t.epochs]
-    num_epochs, epoch = chosen_epochs(job.project), statistics.median(spent)
     rows = splits.read(job.repeat)["split"].value_counts()
-    training = num_epochs * epoch
-    on_all = further_epochs(num_epochs) * epoch * (rows["train"] + rows["val"]) / rows["train"]
+    num_epochs = chosen_epochs(job.project)
     left = TIME_FOR_FITS * _seconds_left(job, now)
-    return next(
-        (
-            seeds
-            for seeds in range(MOST_SEEDS, 0, -1)
-            if (seeds - 1) * training + seeds * on_all <= left
-        ),
-        0,
-    )
+    fits = 0
+    for best in candidates(trials, maximise=True)[:MOST_IN_SOUP]:
+        spent = [e.seconds for t in trials if t.trial_id == best.trial_id for e in t.epochs]
+        epoch = statistics.median(spent) * (rows["train"] + rows["val"]) / rows["train"]
+        left -= further_epochs(num_epochs) * epoch + (SECONDS_TO_CHOOSE if fits else 0.0)
+        if best.epochs < num_epochs or left < 0:
+            break
+        fits += 1
+    return fits
 
 
 def hand_over(job: Job) -> None:

@@ -1,0 +1,273 @@
+"""Several recipes as one model: the mean of the weights that their trainings ended with.
+
+Trainings of one backbone begin with the same weights and the same head. What they end with lies
+in one basin of the loss, whichever learning rate, regularisation, augmentation or number of
+trained layers they had, and the mean of it is better than the best of them: it is also less of a
+lucky winner, because the best of many recipes on a few hundred images is partly chosen by chance.
+The recipes are added one by one, best first, and one stays in where log loss on images that they
+were not trained on does not rise (the greedy soup of Wortsman et al., "Model soups", ICML 2022,
+https://arxiv.org/abs/2203.05482). What the search has trained costs nothing more than predictions.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_flowers.blending.fits import (
+    Fit,
+    OnEpoch,
+    Progress,
+    load_weights,
+    read_fit,
+    weights_path,
+)
+from automl_flowers.blending.material import Material
+from automl_flowers.blending.predict_members import decided_on, predict_member, scores, scores_of
+from automl_flowers.blending.retrain import FAILURES, Member, TriedRecipes, retrain
+from automl_flowers.blending.soup import make_soup, mean_state, try_soup
+from automl_flowers.blending.soup_records import digits
+from automl_flowers.files import read_json, write_json
+from automl_flowers.tuning.trainer import Trainer
+from search_spaces.recipe import Recipe
+
+KIND = "recipes"
+
+Start = tuple[Recipe, Progress | None]
+"""A recipe, and what the search has trained of it."""
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    """What members are made with.
+
+    Attributes:
+        trainer: Of the run.
+        material: Which images there are.
+        members: Folder of weights.
+        predictions: Folder of predictions.
+        num_seeds: Fits of each recipe that differ in their seed.
+        on_epoch: Hears of every epoch of a training.
+    """
+
+    trainer: Trainer
+    material: Material
+    members: Path
+    predictions: Path
+    num_seeds: int = 1
+    on_epoch: OnEpoch = lambda name, record: None
+
+    def make(
+        self,
+        start: Start,
+        material: Material | None = None,
+        is_spent: Callable[[], bool] = lambda: False,
+    ) -> Member:
+        """Return the member that a recipe alone makes."""
+        recipe, progress = start
+        return retrain(
+            *(self.trainer, recipe, self.members, material or self.material, self.on_epoch),
+            num_seeds=self.num_seeds,
+            progress=progress,
+            is_spent=is_spent,
+        )
+
+    def one_model(self, member: Member, material: Material | None = None) -> Member:
+        """Return a member whose fits of several seeds are one model, where that is as good."""
+        material = material or self.material
+        return try_soup(self.trainer, member, material, self.members, self.predictions)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A member that was made before.
+
+    Attributes:
+        noted: What was written of it.
+        fits: By name.
+    """
+
+    noted: Mapping[str, Any]
+    fits: Mapping[str, Fit]
+
+
+def make_member(kitchen: Kitchen, start: Start, others: Sequence[Start], most: int) -> Member:
+    """Retrain a recipe, and average its weights with those of other recipes where that helps.
+
+    Args:
+        kitchen: What it is made with.
+        start: The recipe.
+        others: Recipes with its backbone and image size, best first.
+        most: Recipes in the member, its own among them.
+
+    Raises:
+        DivergedError: If the recipe diverges.
+        InfeasibleError: If the recipe does not fit into memory.
+    """
+    if most == 1 or not others:
+        return kitchen.one_model(kitchen.make(start))
+    note = kitchen.members / f"{start[0].name}.{KIND}.json"
+    key = _key(kitchen, [start[0], *(recipe for recipe, _ in others)], most)
+    known = _read(note, key, kitchen.members)
+    if known is not None:
+        return _as_before(kitchen.make(start, is_spent=lambda: True), known)
+    member = kitchen.one_model(kitchen.make(start))
+    if not _is_one_model(member):
+        return member
+    chosen, tried = _choose(kitchen, member, others, most)
+    if not chosen:
+        return replace(member, tried_recipes=tried)
+    made = _join(kitchen, [member, *(_finally(kitchen, other) for other in chosen)])
+    _write(note, key, made, tried)
+    return replace(made, tried_recipes=tried)
+
+
+def _choose(
+    kitchen: Kitchen, member: Member, others: Sequence[Start], most: int
+) -> tuple[list[Start], TriedRecipes]:
+    """Return the recipes that stay in, and what was seen.
+
+    No final fit is made for it: these are for what stays in.
+    """
+    material = replace(kitchen.material, everything=None)
+    split = decided_on(member, material)
+    folders = kitchen.members, kitchen.predictions
+    alone = scores_of(predict_member(kitchen.trainer, member, material, split, *folders))
+    members, chosen, best, left_over = [member], list[Start](), alone, list[str]()
+    for start in others:
+        if len(members) == most:
+            break
+        try:
+            other = kitchen.one_model(kitchen.make(start, material), material)
+        except FAILURES:
+            continue
+        found = _scores_together(kitchen, [*members, other], split) if _is_one_model(other) else {}
+        if found and found["log_loss"] <= best["log_loss"]:
+            members, best = [*members, other], found
+            chosen.append(start)
+        else:
+            left_over += [fit.name for fit in other.all_fits]
+    return chosen, TriedRecipes(split, alone, best, tuple(left_over))
+
+
+def _finally(kitchen: Kitchen, start: Start) -> Member:
+    return kitchen.one_model(kitchen.make(start))
+
+
+def _is_one_model(member: Member) -> bool:
+    return all(len(fits) == 1 for fits in member.fits)
+
+
+def _scores_together(kitchen: Kitchen, members: Sequence[Member], split: str) -> dict[str, float]:
+    """Return the scores of the mean of the members' weights, which is not written."""
+    form = _form(members)
+    labels, probabilities = [], []
+    for number, part in enumerate(kitchen.material.parts):
+        if split not in part.held_out:
+            continue
+        mean = mean_state(
+            kitchen.trainer.widen(load_weights(kitchen.members, one.fits[number][0].name), form)
+            for one in members
+        )
+        shown = part.held_out[split].at(form.image_size)
+        labels.append(shown.labels)
+        probabilities.append(kitchen.trainer.predict(form, mean, shown))
+    return scores(np.concatenate(labels), np.concatenate(probabilities))
+
+
+def _form(members: Sequence[Member]) -> Recipe:
+    """Return a recipe that trains as many blocks as any of the members."""
+    blocks = max(member.recipe.trainable_blocks for member in members)
+    return replace(members[0].recipe, trainable_blocks=blocks)
+
+
+def _join(kitchen: Kitchen, members: Sequence[Member]) -> Member:
+    """Return the member whose weights are the mean of several members'."""
+    first, form = members[0], _form(members)
+
+    def mean(fits: Sequence[Fit]) -> Fit:
+        widen = functools.partial(kitchen.trainer.widen, form=form)
+        return make_soup(fits, kitchen.members, kind=KIND, prepare=widen)
+
+    fits = tuple(
+        (mean([member.fits[part][0] for member in members]),) for part in range(len(first.fits))
+    )
+    final_fits = tuple(itertools.chain.from_iterable(fits))
+    if kitchen.material.everything is not None:
+        final_fits = (mean([member.final_fits[0] for member in members]),)
+    return replace(
+        first,
+        fits=fits,
+        final_fits=final_fits,
+        others=tuple(member.recipe for member in members[1:]),
+        form=form,
+    )
+
+
+def _key(kitchen: Kitchen, recipes: Sequence[Recipe], most: int) -> str:
+    """Return digits of all that a member of several recipes depends on."""
+    trainer, material = kitchen.trainer, kitchen.material
+    images = [material.external, material.everything]
+    for part in material.parts:
+        images += [part.train, part.val, part.pseudo, *part.held_out.values()]
+    facts = [
+        *(recipe.identity for recipe in recipes),
+        *(trainer.seed_of(recipe) for recipe in recipes),
+        trainer.starting_point(recipes[0]),
+        *(trainer.num_epochs, trainer.num_further_epochs, trainer.ema),
+        *(most, kitchen.num_seeds),
+        *(each.content if each else None for each in images),
+    ]
+    return digits("|".join(map(str, facts)))
+
+
+def _write(note: Path, key: str, made: Member, tried: TriedRecipes) -> None:
+    """Note what a member was made of, for when the weights that went into it are gone."""
+    write_json(
+        note,
+        {
+            "key": key,
+            "fits": [fits[0].name for fits in made.fits],
+            "final_fits": [fit.name for fit in made.final_fits],
+            "trained_on": {fit.name: fit.trained_on for fit in (*made.all_fits, *made.final_fits)},
+            "others": [other.to_dict() for other in made.others],
+            "form": made.predicts_as.to_dict(),
+            "tried": asdict(tried),
+        },
+    )
+
+
+def _read(note: Path, key: str, folder: Path) -> _Known | None:
+    """Return what was noted, if it is of just this and all weights are there."""
+    noted: dict[str, Any] = read_json(note) if note.exists() else {}
+    if noted.get("key") != key:
+        return None
+    fits = {name: read_fit(folder, name) for name in noted["trained_on"]}
+    there = {
+        name: fit
+        for name, fit in fits.items()
+        if fit is not None
+        and fit.trained_on == noted["trained_on"][name]
+        and weights_path(folder, name).exists()
+    }
+    return _Known(noted, there) if len(there) == len(fits) else None
+
+
+def _as_before(member: Member, known: _Known) -> Member:
+    """Return a member with the weights that were noted."""
+    noted, fits = known.noted, known.fits
+    tried = noted["tried"]
+    return replace(
+        member,
+        fits=tuple((fits[name],) for name in noted["fits"]),
+        final_fits=tuple(fits[name] for name in noted["final_fits"]),
+        others=tuple(Recipe.from_dict(other) for other in noted["others"]),
+        form=Recipe.from_dict(noted["form"]),
+        tried_recipes=TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])}),
+    )

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_flowers.blending.pick import MAX_DISTANCE, candidates, pick_members
+from automl_flowers.blending.pick import (
+    MAX_DISTANCE,
+    MOST_IN_SOUP,
+    candidates,
+    others_of,
+    pick_members,
+)
 from automl_flowers.errors import RunError
 from automl_flowers.ledger import TrialRecord
 
@@ -167,3 +173,39 @@ def test_fewer_than_asked_for_are_taken_all(trial):
     trials = [trial(str(k), 0.5, dropout=k / 10) for k in range(2)]
 
     assert len(pick_members(trials, 3, "macro_f1")) == 2
+
+
+def others(trials, top):
+    picked = pick_members(trials, top, "macro_f1")
+    return ids(picked), [ids(some) for some in others_of(trials, picked, "macro_f1")]
+
+
+def test_others_are_of_the_same_kind_and_not_picked_themselves(trial):
+    trials = [
+        trial("a", 0.90, dropout=0.0),
+        trial("b", 0.89, dropout=0.1),
+        trial("c", 0.88, backbone="densenet201", dropout=0.0),
+        trial("d", 0.87, dropout=0.2),
+        trial("e", 0.80, backbone="densenet201", dropout=0.1),
+        trial("f", 0.99, dropout=0.3, status="running"),
+    ]
+
+    assert others(trials, 1) == (["a"], [["b", "d"]])
+    assert others(trials, 2) == (["a", "c"], [["b", "d"], ["e"]])
+    assert others(trials, 3) == (["a", "c", "b"], [["d"], ["e"], []])
+
+
+def test_others_were_trained_for_as_long(trial):
+    trials = [
+        trial("a", 0.90, dropout=0.0, last_epoch=3),
+        trial("b", 0.89, dropout=0.1),
+        trial("c", 0.88, dropout=0.2, last_epoch=3),
+    ]
+
+    assert others(trials, 1) == (["a"], [["c"]])
+
+
+def test_others_are_no_more_than_one_model_may_be_made_of(trial):
+    trials = [trial(str(n), 0.9 - n / 100, dropout=n / 20) for n in range(9)]
+
+    assert others(trials, 1) == (["0"], [[str(n) for n in range(1, MOST_IN_SOUP)]])

@@ -97,7 +97,7 @@ def test_the_report_says_what_folds_were(cli, blended_by_folds):
     assert f"{made['members'][0]['name']}.fold1of3" in page
 
 
-@pytest.mark.parametrize("which", ["blended", "blended_by_folds"])
+@pytest.mark.parametrize("which", ["blended", "blended_by_folds", "blended_recipes"])
 def test_what_predicts_files_has_predicted_the_submission(cli, which, pictures, request):
     run, _ = request.getfixturevalue(which)
     rows = read_rows(cli("predict", pictures / "test", "--run", run, "--quiet").stdout)
@@ -292,3 +292,68 @@ def test_other_data_are_for_a_recipe_file_alone(cli, blended, pictures):
 
     assert refused.exit_code == 2
     assert "`data` is for making an ensemble again" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def blended_recipes(cli, pictures, space, tmp_path_factory):
+    """A run whose one member may be made of up to three recipes."""
+    run = tmp_path_factory.mktemp("recipes") / "run"
+    searched = cli(
+        *("search", "--data", pictures, "--run", run, "--space", space),
+        *("--max-epochs", 1, "--max-recipes", 4),
+    )
+    assert searched.exit_code == 0, searched.stderr
+    made = cli.json(*SOUP, "--run", run)
+    return run, made
+
+
+SOUP = ("ensemble", "--top", 1, "--soup", 3, "--final-fit")
+
+
+def test_a_member_of_several_recipes_says_which(blended_recipes):
+    run, made = blended_recipes
+
+    [member] = made["members"]
+    tried, others = member["tried_recipes"], member["others"]
+    assert tried["together"]["log_loss"] <= tried["alone"]["log_loss"]
+    assert len(others) <= 2
+    if others:
+        assert member["fits"] == [f"{member['name']}.recipes{1 + len(others)}"]
+        assert member["scores"]["val"]["log_loss"] == pytest.approx(tried["together"]["log_loss"])
+    written = {path.stem for path in (run / "members").glob("*.npz")}
+    assert written == {*member["fits"], *member["final_fits"]}
+    assert not list((run / "feature_bank").glob("*.npy"))
+
+
+def test_several_recipes_are_made_into_one_again(cli, blended_recipes, tmp_path):
+    run, before = blended_recipes
+
+    made = cli("ensemble", "--from", run / "recipe.yaml", "--run", tmp_path / "again", "--json")
+
+    assert made.exit_code == 0, made.stderr
+    again = json.loads(made.stdout)
+    for mine, theirs in zip(again["members"], before["members"], strict=True):
+        left_over = [one.pop("tried_recipes")["left_over"] for one in (mine, theirs)]
+        assert left_over[0] == []  # what stayed out is not in the file
+        assert mine == theirs
+    assert again["scores"] == before["scores"]
+    assert (tmp_path / "again" / "submission.csv").read_text() == (
+        run / "submission.csv"
+    ).read_text()
+
+
+def test_one_model_of_several_recipes_again_trains_nothing(cli, blended_recipes, tmp_path):
+    run, before = blended_recipes
+    copy = shutil.copytree(run, tmp_path / "run")
+
+    again = cli(*SOUP, "--run", copy, "--json")
+
+    assert json.loads(again.stdout) == before
+    assert "epoch 1:" not in again.stderr
+
+
+def test_recipes_of_the_search_are_kept_for_one_model(blended_recipes):
+    """All four were trained for as long, so the best and three others have their weights."""
+    run, _ = blended_recipes
+
+    assert len(list((run / "checkpoints").glob("*.npz"))) == 4

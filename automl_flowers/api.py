@@ -172,8 +172,9 @@ def ensemble(
         pseudo_labels: Train once more with the test images that the ensemble labels with this
             confidence, such as 0.95, where that does not lower the score. They must have no labels.
         seeds: Fits of each member that differ in their seed, and are averaged; 1 by default.
-        soup: Most recipes of the search that become one model with each member, by the mean of
-            their weights, where that lowers its log loss; 1, the default, for the member alone.
+        soup: Most recipes of the search, of one backbone and image size, that become one model by
+            the mean of their weights, where that lowers log loss; 1 for each member alone. By
+            default 5 where they are trained already, else 1.
         folds: Blend by out-of-fold predictions of all labelled images, in so many folds; by default
             by the `blend` split.
         final_fit: Go on training on all labelled images, evaluation included, to predict new

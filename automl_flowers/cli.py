@@ -238,7 +238,7 @@ def ensemble(
     ] = None,
     soup: Annotated[
         int | None,
-        typer.Option(help="Average each member's weights with those of other recipes, up to 5."),
+        typer.Option(help="Recipes whose weights become one model; 1 for each member alone."),
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Blend by predictions out of so many folds of all images.")

@@ -160,7 +160,8 @@ class RunConfig(pydantic.BaseModel):
         seeds: Fits of each member that differ in their seed: their weights are averaged into one
             model where that predicts no worse than the mean of their probabilities.
         soup: Most recipes whose weights are averaged into each member's: others of the search with
-            its backbone and image size, where log loss on `val` does not rise.
+            its backbone and image size, where log loss on `val` does not rise. None for as many
+            as may be where the search has trained all that is needed, else for its own alone.
         folds: Parts of all labelled images, each predicted by models that were trained on the
             others; None for the run's own division.
         test_views: Views of an image that members are shown when they predict, where that lowers
@@ -212,7 +213,7 @@ class RunConfig(pydantic.BaseModel):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pseudo_labels: Annotated[float, Field(gt=0, le=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
-    soup: Annotated[int, Field(ge=1, le=MOST_IN_SOUP)] = 1
+    soup: Annotated[int, Field(ge=1, le=MOST_IN_SOUP)] | None = None
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     test_views: Literal[1, 2, 4] = 1
     final_fit: bool = False

@@ -23,7 +23,7 @@ from automl_flowers.blending.material import (
     collect,
     pseudo_labelled,
 )
-from automl_flowers.blending.pick import Candidate, others_of, pick_members
+from automl_flowers.blending.pick import MOST_IN_SOUP, Candidate, others_of, pick_members
 from automl_flowers.blending.predict_members import (
     predict_members,
     predict_test_by_part,
@@ -100,6 +100,9 @@ def ensemble(
             MemberPlan(start(one), [start(other) for other in others])
             for one, others in zip(picked, others_of(trials, picked, config.objective), strict=True)
         ]
+    if config.soup is None:
+        plans = [plan.with_what_is_trained(config.max_epochs or 0) for plan in plans]
+        config = config.model_copy(update={"soup": _most_in_soup(config)})
     if len(plans) < config.top:
         reporter.say(f"{len(plans)} recipes finished, so they are blended and not {config.top}")
     config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
@@ -207,6 +210,15 @@ def make_ensemble(
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 
 
+def _most_in_soup(config: RunConfig) -> int:
+    """Return of how many recipes a member may be made where nobody has said it.
+
+    Of one where the others would have to be trained anew.
+    """
+    trains_anew = config.external or config.folds or config.ema or config.pseudo_labels
+    return 1 if trains_anew else MOST_IN_SOUP
+
+
 def _write_test(
     run: RunFolder,
     config: RunConfig,
@@ -235,6 +247,15 @@ class MemberPlan:
     start: Start
     others: Sequence[Start] = ()
 
+    def with_what_is_trained(self, num_epochs: int) -> MemberPlan:
+        """Return the plan without recipes that the search has not trained for so many epochs."""
+        others = [
+            (recipe, progress)
+            for recipe, progress in self.others
+            if progress is not None and len(progress.epochs) == num_epochs
+        ]
+        return dataclasses.replace(self, others=others)
+
 
 @dataclasses.dataclass(frozen=True)
 class _Blended:
@@ -257,7 +278,7 @@ def _blend_members(
     """Train the members, predict with them, and weigh them."""
     folders = run.members, run.predictions
     kitchen = Kitchen(trainer, material, *folders, config.seeds, reporter.member_epoch)
-    members, left_out = _make_all(plans, kitchen, config.soup, reporter)
+    members, left_out = _make_all(plans, kitchen, config.soup or 1, reporter)
     members = [
         try_views(trainer, member, material, config.test_views, *folders) for member in members
     ]

@@ -158,6 +158,11 @@ class Blend:
         return about_final_fits(self.content)
 
     @property
+    def about_recipes(self) -> str | None:
+        """Which members are several recipes; None if there are none."""
+        return about_recipes(self.content)
+
+    @property
     def about_temperature(self) -> str | None:
         """That the log loss on `blend` is flattering; None if no temperature was fitted there."""
         return about_temperature(self.content)
@@ -247,6 +252,24 @@ def about_final_fits(content: Mapping[str, Any]) -> str | None:
         "test and new images are predicted by final fits on all labelled images; the other scores, "
         "and what is expected, are of the models before them"
     )
+
+
+def about_recipes(content: Mapping[str, Any]) -> str | None:
+    """Return which members are several recipes, None if there are none.
+
+    Args:
+        content: As in `blend.json`.
+
+    Example:
+        >>> about_recipes({"members": [{"name": "a", "others": [{}, {}]}, {"name": "b"}]})
+        'the weights of a are the mean of those of 3 recipes'
+    """
+    several = [
+        f"the weights of {member['name']} are the mean of those of {1 + len(others)} recipes"
+        for member in content["members"]
+        if (others := member.get("others"))
+    ]
+    return "; ".join(several) or None
 
 
 def about_temperature(content: Mapping[str, Any]) -> str | None:

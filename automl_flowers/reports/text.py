@@ -8,6 +8,7 @@ from typing import Any
 
 from automl_flowers.reports.ensemble import (
     about_final_fits,
+    about_recipes,
     about_temperature,
     parse_blend,
     trained_on,
@@ -122,6 +123,7 @@ def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> lis
     )
     models = [
         f"the members were trained on {trained_on(blend)}",
+        about_recipes(blend),
         about_final_fits(blend),
         about_temperature(blend),
     ]

@@ -12,6 +12,23 @@ from benchmarks import search_vs_keras_tuner
 BENCHMARKS = Path(search_vs_keras_tuner.__file__).parents[1]
 
 
+def test_recipes_become_one_model_or_several_seeds_do(monkeypatch, pictures, tmp_path):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    out = tmp_path / "recipe_soups.json"
+    options = ("--minutes", "0.2", "--divisions", "1", "--image-size", "32", "--out", str(out))
+    monkeypatch.setattr(sys, "argv", ["recipe_soups", "--data", str(pictures), *options])
+    importlib.import_module("recipe_soups").main()
+
+    found = read_json(out)
+    ways = found["runs"][pictures.name]["0"]
+    assert len(ways) == 6
+    for way, scores in ways.items():
+        assert 0 <= scores["macro_f1"] <= 1
+        assert scores["recipes"] >= 1
+        assert found["mean"][pictures.name][way] == scores
+    assert ways["the winner"]["recipes"] == ways["three seeds of it"]["recipes"] == 1
+
+
 @pytest.fixture
 def run(monkeypatch, pictures, tmp_path):
     """Run a script with one epoch and one recipe, and return what it wrote."""

@@ -57,7 +57,7 @@ def run(address: str, number: int, scratch: Path, given: argparse.Namespace) -> 
             started = time.perf_counter()
             made = automl_flowers.ensemble(
                 copy, top=1, final_fit=final_fit, quiet=True, **dict(options)
-            ).blend
+            ).summary
             seconds = round(time.perf_counter() - started, 1)
             test, others = made["scores"]["test"], made["members"][0]["others"]
             found[f"{way}, with final fits" if final_fit else way] = {

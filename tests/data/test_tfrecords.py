@@ -239,10 +239,97 @@ def test_shards_beside_the_split_folders_are_left_out(tmp_path, write_flowers):
         ("flowers.tfrec", None),
         ("data-7/flowers.tfrec", None),
         ("train-00-of-10.tfrec", None),
+        ("00-original-798.tfrec", 798),
+        ("flowers-2020.tfrec", None),
+        ("part-100.tfrec", None),
+        ("train-00000-of-00010-798.tfrec", None),
+        ("2020-05-17.tfrec", None),
+        ("a-00-192x192-798.tfrec", None),
     ],
 )
 def test_the_count_is_read_from_the_basename(name, count):
     assert promised_count(name) == count
+
+
+def test_a_number_in_a_name_of_another_form_promises_nothing(tmp_path, write_flowers):
+    address = str(write_flowers(tmp_path / "flowers-2020.tfrec"))
+
+    manifest = read_tfrecords(address, source="petals")
+
+    assert len(manifest.rows) == 2
+    assert manifest.problems == ()
+
+
+# Splits in names
+
+
+def write_flat(write_flowers, folder, *names):
+    for number, name in enumerate(names):
+        write_flowers(folder / name, prefix=f"{number}-", labelled="test" not in name.lower())
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train-0.tfrec", "val-0.tfrec", "test-0.tfrec"),
+        ("train_1.tfrecord", "valid_1.tfrecord", "test_1.tfrecord"),
+        ("Training.tfrec", "Validation.tfrec", "Test.tfrec"),
+        ("train00.tfrec", "dev00.tfrec", "test00.tfrec"),
+        ("train.tfrecord-00000-of-00001", "val.tfrecord-00000-of-00001", "test.tfrecords"),
+    ],
+    ids=" ".join,
+)
+def test_names_that_all_begin_with_a_split_say_it(tmp_path, write_flowers, names):
+    manifest = read_tfrecords(write_flat(write_flowers, tmp_path, *names), source="petals")
+
+    assert table(manifest) == [
+        *((f"0-{number}", number, "train") for number in range(2)),
+        *((f"1-{number}", number, "val") for number in range(2)),
+        *((f"2-{number}", -1, "test") for number in range(2)),
+    ]
+    assert manifest.problems == ()
+
+
+def test_a_pattern_of_such_names_has_their_splits_too(tmp_path, write_flowers):
+    folder = write_flat(write_flowers, tmp_path, "train-0.tfrec", "train-1.tfrec", "val-0.tfrec")
+
+    manifest = read_tfrecords(f"{folder}/*-0.tfrec", source="petals")
+
+    assert manifest.count_images() == {"train": 2, "val": 2}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train-0.tfrec", "val-0.tfrec", "more.tfrec"), "val-0.tfrec"),
+        (("val-0.tfrec", "val-1.tfrec"), "val-0.tfrec"),
+        (("train-0.tfrec", "training-1.tfrec"), None),
+        (("train-0.tfrec", "validated-0.tfrec", "values.tfrec"), None),
+        (("train-0.tfrec", "more.tfrec"), None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_other_names_are_all_train_and_what_could_be_a_split_is_said(
+    tmp_path, write_flowers, names, said
+):
+    manifest = read_tfrecords(write_flat(write_flowers, tmp_path, *names), source="petals")
+
+    assert manifest.count_images() == {"train": 2 * len(names)}
+    assert [problem.path for problem in manifest.problems] == (
+        [str(tmp_path / said)] if said else []
+    )
+    assert losses_among(manifest.problems) == []
+    assert all("taken as `train`" in problem.reason for problem in manifest.problems)
+
+
+def test_a_folder_called_like_a_split_wins_over_names(tmp_path, write_flowers):
+    write_flat(write_flowers, tmp_path / "train", "train-0.tfrec", "val-0.tfrec")
+
+    manifest = read_tfrecords(str(tmp_path), source="petals")
+
+    assert manifest.count_images() == {"train": 4}
+    assert manifest.problems == ()
 
 
 # Ids, labels, class names

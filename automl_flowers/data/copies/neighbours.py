@@ -146,7 +146,8 @@ class _Strongest:
     def matches(self) -> Matches:
         """Return the strongest, each pair once, ordered by whole, then picture."""
         best = _best_views(_joined(self._parts), self._num_pictures)
-        return best.take(most_similar_of_both(best.whole, best.picture, best.similarity, self._limit))
+        kept = most_similar_of_both(best.whole, best.picture, best.similarity, self._limit)
+        return best.take(kept)
 
 
 def most_similar_of_both(
@@ -217,7 +218,7 @@ def _is_strongest(similarity: Floats, limit: int, axis: int) -> npt.NDArray[np.b
     found = np.zeros(similarity.shape, bool)
     few = min(limit, similarity.shape[axis])
     best = np.argpartition(-similarity, few - 1, axis=axis).take(range(few), axis=axis)
-    np.put_along_axis(found, best, True, axis=axis)  # noqa: FBT003 - NumPy's own argument
+    np.put_along_axis(found, best, True, axis=axis)
     return found
 
 

@@ -31,7 +31,7 @@ from automl_flowers.data.sources.layouts import (
     layout_of,
     parent_of,
     promised_count,
-    split_of,
+    splits_of,
 )
 from automl_flowers.data.sources.records import (
     USUAL_FEATURES,
@@ -104,7 +104,8 @@ def read_tfrecords(
     Args:
         pattern_or_root: One of: a root with a folder `tfrecords-jpeg-SxS` for each size; one such
             folder; a folder with `train`, `val` and so on; a folder of shards, which are then all
-            `train`; a glob; one shard. Local, or with a scheme such as `gs://`.
+            `train` unless all their names begin with a split; a glob; one shard. Local, or with a
+            scheme such as `gs://`.
         source: Short name of the data set, for the manifest's `source` column.
         image_size: Wanted pixels. Of several sizes the smallest that is big enough is read, or
             the largest if none is or this is None.
@@ -160,14 +161,15 @@ def _read_shards(
     shards: list[str], base: str, features: RecordFeatures, on_progress: Callable[[int, int], None]
 ) -> Iterator[_Shard]:
     read = partial(_read_shard, base=base, names=features)
+    splits = splits_of(shards)
     with ThreadPoolExecutor(_THREADS) as pool:
-        for done, shard in enumerate(pool.map(read, shards), start=1):
+        for done, shard in enumerate(pool.map(read, splits, splits.values()), start=1):
             yield shard
             on_progress(done, len(shards))
 
 
-def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
-    shard, count, is_cut = _Shard(path, split_of(path)), 0, False
+def _read_shard(path: str, split: str, base: str, names: RecordFeatures) -> _Shard:
+    shard, count, is_cut = _Shard(path, split), 0, False
     size = storage.num_bytes(path)
     with storage.open_binary(path) as file:
         for item in scan_records(file, size):

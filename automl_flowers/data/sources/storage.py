@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from automl_flowers.errors import DataError
+from automl_flowers.errors import AccessError, DataError
 from automl_flowers.tensorflow_import import import_tensorflow
 
 _REQUESTS_AT_ONCE = 32
@@ -112,7 +112,7 @@ def _remote_stamp(path: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def open_binary(path: str) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes; failures inside the block become a `DataError`."""
+    """Open a file for reading bytes; failures inside the block become an `AccessError`."""
     with reading(path), _opened(path) as file:
         yield file
 
@@ -136,12 +136,12 @@ def read_text(path: str) -> str:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn a failed access to `path` inside the block into a `DataError`."""
+    """Turn a failed access to `path` inside the block into an `AccessError`."""
     try:
         yield
     except _access_errors(path) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
-        raise DataError(
+        raise AccessError(
             f"Cannot read `{path}`: {reason}.", hint="check the address and your access rights"
         ) from error
 

@@ -55,11 +55,22 @@ def list_names(folder: str) -> list[str]:
 
 
 def match(pattern: str) -> list[str]:
-    """Return the paths that match a glob, sorted; local `**` goes down any number of folders."""
+    """Return the paths that match a glob, sorted; local `**` goes down any number of folders.
+
+    A folder that exists as it is written, brackets and all, stands for itself.
+    """
     with reading(pattern):
         if is_remote(pattern):
             return sorted(_gfile().glob(pattern))
-        return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern is absolute
+        here = _existing_part(pattern)
+        rest = pattern[len(here) :]
+        return sorted(glob.glob(glob.escape(here) + rest, recursive=True))  # noqa: PTH207 - absolute
+
+
+def _existing_part(path: str) -> str:
+    while path and not os.path.exists(path):  # noqa: PTH110 - a glob stays a string
+        path = path.rpartition("/")[0]
+    return path
 
 
 def exists(path: str) -> bool:

@@ -254,6 +254,22 @@ def test_copies_are_found_by_cells_too(originals, monkeypatch):
     assert pairs(found) == [(k, k) for k in range(NUM_PICTURES)]
 
 
+def test_cells_find_nearly_what_comparing_all_with_all_finds(monkeypatch):
+    changes = list(CHANGES.values())
+    pictures = [texture(seed) for seed in range(160)]
+    changed = [changes[seed % len(changes)](image) for seed, image in enumerate(pictures)]
+    left, right = prints(changed), prints(pictures)
+
+    exhaustive = set(pairs(find_copies(left, right)))
+    monkeypatch.setattr("automl_flowers.data.copies.neighbours.MAX_COMPARISONS", 0)
+    monkeypatch.setattr("automl_flowers.data.copies.neighbours.NUM_CELLS", 64)
+    by_cells = set(pairs(find_copies(left, right)))
+
+    assert len(exhaustive) >= 0.95 * len(pictures)
+    assert by_cells <= exhaustive
+    assert len(by_cells) >= 0.95 * len(exhaustive)
+
+
 @given(
     matches=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 20)), max_size=30),
     limit=st.integers(1, 5),

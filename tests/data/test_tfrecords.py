@@ -639,7 +639,7 @@ def label_beyond_the_list(root, write, serialise):
     return str(root)
 
 
-def test_label_beyond_the_list(root, write, serialise):
+def label_of_a_test_beyond_the_list(root, write, serialise):
     write(root / "train/a.tfrec", [serialise(label=0)])
     write(root / "test/a.tfrec", [serialise(id_=b"x")])
     (root / "classes.txt").write_text("daisy\nrose\n")
@@ -696,7 +696,11 @@ def labels_without_header(root, write, serialise):
         (twice, "1 ids appear twice, for example 'same'", "remove the second copy"),
         (huge_label, r"a label in 0\.\.99999; 'a\.tfrec#0' has 1099511627776", "list all class"),
         (label_beyond_the_list, r"a label in 0\.\.1; 'a\.tfrec#0' has 2", "list all class names"),
-        (test_label_beyond_the_list, r"Labels must lie in 0\.\.1, but image 'x'", "list all class"),
+        (
+            label_of_a_test_beyond_the_list,
+            r"Labels must lie in 0\.\.1, but image 'x'",
+            "list all class",
+        ),
         (class_listed_twice, "line 3 is 'daisy' again", "list all of them in order"),
         (list_with_a_gap, "line 2 is empty", "list all of them in order"),
         (list_in_latin1, "must be UTF-8 text, but byte 1 is not", "save it again as UTF-8"),

@@ -93,9 +93,10 @@ def search(
             backbones that are far behind, `keep` none, `off` is without.
         enqueue: Recipes to begin with, as mappings, or a YAML file with a list of them.
         leaks: What is done with training images that are copies of evaluation images: `drop`
-            them, `warn`, `fail`, or `keep` them and look for none.
+            them, `warn`, `fail`, or `keep` them in silence.
         bad_images: What is done about images that cannot be read: `skip` up to 1 % of the data
-            set, `fail` at the first, or the most that may be bad, such as `5%`.
+            set, or five of a small one, `fail` at the first, or the most that may be bad, such as
+            `5%`.
         cache: Where decoded images are kept: `disk`, `memory`, `none` (decoded for every batch) or
             `auto`, the first that has room. Changes no number.
         feature_bank: `on` or `off`: keep what frozen layers compute. Changes no number.

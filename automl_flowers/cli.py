@@ -79,8 +79,8 @@ Leaks = Annotated[
 BadImages = Annotated[
     str | None,
     typer.Option(
-        help="skip (up to 1% of a data set), fail, or the most that may be bad, such as 5%: images "
-        "that cannot be read."
+        help="skip (up to 1% of a data set, or 5 images of a small one), fail, or the most that "
+        "may be bad, such as 5%: images that cannot be read."
     ),
 ]
 CacheMode = Annotated[

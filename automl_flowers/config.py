@@ -151,7 +151,7 @@ class RunConfig(pydantic.BaseModel):
         leaks: What is done with training and external images that are copies of evaluation
             images: `drop`, `warn`, `fail` or `keep`.
         bad_images: What is done about images that cannot be read: `skip` up to 1 % of a data set,
-            `fail` at the first, or the most that may be bad, such as `5%`.
+            or five of a small one, `fail` at the first, or the most that may be bad, such as `5%`.
         blend_weights: How members are weighted; `auto` as the data allow.
         ema: Momentum, a step, of the moving average of weights that members consist of; 0 for
             the weights themselves.

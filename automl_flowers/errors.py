@@ -3,6 +3,7 @@
     UserError                 arguments, configuration or data; exit status 2
     ├── ConfigError           a setting that is unknown, contradictory or out of range
     ├── DataError             data that is missing, empty or cannot be read
+    │   └── AccessError       a file that cannot be had now, whatever is in it
     └── RunError              a run folder that is in use, of another config, or incomplete
 
 Only `automl_flowers.cli` knows about exit codes. Any other exception that reaches the command
@@ -30,6 +31,10 @@ class ConfigError(UserError):
 
 class DataError(UserError):
     """Data that is missing, empty or cannot be read."""
+
+
+class AccessError(DataError):
+    """A file that cannot be had now, whatever is in it: it may be there the next time."""
 
 
 class RunError(UserError):

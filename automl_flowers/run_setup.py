@@ -31,7 +31,7 @@ from automl_flowers.data.explore import absent_line
 from automl_flowers.data.leaks import Policy, share_warning
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
-from automl_flowers.data.prepare import ImageData, prepare
+from automl_flowers.data.prepare import ImageData, prepare, unread_before
 from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.environment import describe_environment, describe_numerics
@@ -320,6 +320,7 @@ def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporte
         leaks=_policy_of(config, run),
         bad_images=config.bad_images,
         caching=caching_of(config, reporter),
+        left_out=unread_before(run.data),
         on_progress=reporter.counting,
     )
     say_problems(data.manifest.problems, reporter)

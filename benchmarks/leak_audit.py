@@ -1,17 +1,21 @@
 """How well copies are found: against a list, against clean data, planted, and in how much time.
 
     python benchmarks/leak_audit.py --data DIR --external DIR --clean DIR --out FILE
+    python benchmarks/leak_audit.py --data DIR --external DIR --clean DIR --cells --out FILE
     python benchmarks/leak_audit.py --scale --out FILE
 
 The first audits the data sets as `automl-flowers data check` does. It writes, beside the JSON,
 `FILE.hits.webp` and `FILE.clean.webp`: the hits that nobody has listed beside what they are copies
 of, the least sure first, to be looked at. `--external` holds `labels.csv` with a column
-`near_dup_of_oxford17`.
+`near_dup_of_oxford17`: the files that each is a copy of, with `;` between them.
+
+`--cells` searches as among very many pictures: by the nearest cells, not all with all.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -27,8 +31,14 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from automl_flowers.data.audit import Audit, audit
-from automl_flowers.data.copies import Copies, find_copies, find_copies_within
-from automl_flowers.data.copies.fingerprints import SIZE, Fingerprints, load_fingerprints, thumbnail
+from automl_flowers.data.copies import Copies, find_copies, find_copies_within, neighbours
+from automl_flowers.data.copies.fingerprints import (
+    SIZE,
+    Fingerprints,
+    join,
+    load_fingerprints,
+    thumbnail,
+)
 from automl_flowers.data.findings import Pair
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.synthetic import embedded_default
@@ -37,10 +47,13 @@ from automl_flowers.files import write_json
 
 NUM_PLANTED = 200
 QUALITY = 87
-SIDE, ACROSS, SHEET_QUALITY = 72, 9, 70
+SIDE, ACROSS, SHEET_QUALITY = 84, 8, 70
 """Of a sheet of pairs: pixels of a picture's side, pairs in a row, quality."""
+ABOVE, BELOW, LETTERS = 12, 12, 14
+"""Pixels for the agreement above a pair and the names below it; letters of a name that fit."""
 
-LISTED = "near_dup_of_oxford17"
+LISTED, LISTED_BELOW = "near_dup_of_oxford17", "oxford17/"
+"""The column that lists copies, and what stands there before the ids of our pictures."""
 NUM_LEFT, NUM_RIGHT, NUM_SCALE_PLANTED = 100_000, 30_000, 2_000
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -51,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("data", "external", "clean"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--cells", action="store_true", help="search as among very many pictures")
     parser.add_argument("--scale", action="store_true", help="only time a large search")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -58,46 +72,96 @@ def main() -> None:
         result = {"scale": measure_scale()}
     else:
         with tempfile.TemporaryDirectory() as folder:
-            result = measure(
-                arguments.data, arguments.external, arguments.clean, arguments.out, folder
-            )
+            folders = arguments.data, arguments.external, arguments.clean
+            with searching_by_cells() if arguments.cells else contextlib.nullcontext():
+                result = measure(*folders, arguments.out, folder, by_cells=arguments.cells)
     result["environment"] = describe_environment()
     write_json(arguments.out, result)
     print(json.dumps(result, indent=2))
 
 
-def measure(data: Path, external: Path, clean: Path, out: Path, folder: str) -> dict[str, Any]:
-    """Return recall against the list, hits in clean data, and recall of planted copies."""
+@contextlib.contextmanager
+def searching_by_cells() -> Iterator[None]:
+    """Search by cells, however few comparisons there are."""
+    usual, neighbours.MAX_COMPARISONS = neighbours.MAX_COMPARISONS, 0
+    try:
+        yield
+    finally:
+        neighbours.MAX_COMPARISONS = usual
+
+
+def measure(
+    data: Path, external: Path, clean: Path, out: Path, folder: str, *, by_cells: bool = False
+) -> dict[str, Any]:
+    """Return recall against the list, hits in clean data, and recall of planted copies.
+
+    Planted copies are looked for in two data sets; nothing was ever chosen by the second. In a
+    search by cells, pictures of `external` stand beside them, so that cells are as fine as usual.
+    """
     cache = Path(folder)
     found, seconds = audited(data, external, cache)
-    with (external / "labels.csv").open(encoding="utf-8") as file:
-        listed = {row["file"] for row in csv.DictReader(file) if row[LISTED]}
-    hit = {pair.second.file for pair in across(found)}
+    listed = listed_copies(external / "labels.csv")
     unlisted = [pair for pair in across(found) if pair.second.file not in listed]
     contact_sheet(unlisted, found.rows, out.with_suffix(".hits.webp"))
     nothing, _ = audited(data, clean, cache)
     in_clean = across(nothing)
     contact_sheet(in_clean, nothing.rows, out.with_suffix(".clean.webp"))
-    ours, ours_rows = fingerprints(data, cache)
+    beside = fingerprints(external, cache)[0] if by_cells else None
     return {
-        "listed": {
-            "files": len(listed),
-            "recall": round(len(listed & hit) / len(listed), 4),
-            "missed": sorted(listed - hit),
-            "files_hit": len(hit),
-            "unlisted_files_hit": len(hit - listed),
-            "unlisted_pairs": len(unlisted),
-            "agreement_of_pairs": summary_of([pair.agreement for pair in across(found)]),
-            "seconds": round(seconds, 1),
-        },
+        "by_cells": by_cells,
+        "listed": compare_with_list(across(found), listed) | {"seconds": round(seconds, 1)},
         "clean": {
             "files": int((nothing.rows["split"] == "external").sum()),
             "pairs": [(pair.second.file, pair.first.file) for pair in in_clean],
         },
-        "planted": plant(ours, ours_rows),
+        "planted": plant(*fingerprints(data, cache), beside),
+        "planted_in_clean": plant(*fingerprints(clean, cache), beside),
         "embedded_default": embedded(cache),
         "within_data": len([pair for pair in found.pairs if pair.second.role != "external"]),
     }
+
+
+def listed_copies(table: Path) -> dict[str, set[str]]:
+    """Return what each external file is listed to be a copy of, by its file."""
+    with table.open(encoding="utf-8") as file:
+        return {
+            row["file"]: {match.removeprefix(LISTED_BELOW) for match in row[LISTED].split(";")}
+            for row in csv.DictReader(file)
+            if row[LISTED]
+        }
+
+
+def compare_with_list(hits: Sequence[Pair], listed: dict[str, set[str]]) -> dict[str, Any]:
+    """Return how many listed files were hit, with which matches, and what was hit beside them.
+
+    `recall` counts files with any match, `recall_of_matches` those with a match that is listed, and
+    `surest_match_listed` is the share of the files that were hit whose surest match is.
+    """
+    matches: dict[str, list[str]] = {}
+    for pair in sorted(hits, key=lambda pair: -pair.agreement):
+        matches.setdefault(pair.second.file, []).append(pair.first.file)
+    hit = {file: matches[file] for file in listed if file in matches}
+    right = [file for file, found in hit.items() if set(found) & listed[file]]
+    surest = [file for file, found in hit.items() if found[0] in listed[file]]
+    beside = [pair for pair in hits if pair.second.file not in listed]
+    return {
+        "files": len(listed),
+        "recall": round(len(hit) / len(listed), 4),
+        "recall_of_matches": round(len(right) / len(listed), 4),
+        "surest_match_listed": round(len(surest) / max(len(hit), 1), 4),
+        "missed": sorted(listed.keys() - hit.keys()),
+        "other_match": {file: hit[file] for file in sorted(hit.keys() - set(right))},
+        "files_hit": len(matches),
+        "unlisted_files_hit": len(matches.keys() - listed.keys()),
+        "unlisted_pairs": len(beside),
+        "unlisted": [as_facts(pair) for pair in sorted(beside, key=lambda pair: pair.agreement)],
+        "agreement_of_pairs": summary_of([pair.agreement for pair in hits]),
+    }
+
+
+def as_facts(pair: Pair) -> dict[str, Any]:
+    """Return a hit as plain data."""
+    return {"file": pair.second.file, "match": pair.first.file, "agreement": pair.agreement}
 
 
 def audited(data: Path, external: Path, cache: Path) -> tuple[Audit, float]:
@@ -195,11 +259,20 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def plant(ours: Fingerprints, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+def plant(
+    ours: Fingerprints, rows: pd.DataFrame, beside: Fingerprints | None = None
+) -> dict[str, dict[str, float]]:
     """Return recall, and false pairs, of each change.
 
     A pair is false if its originals are no copies of one another either.
+
+    Args:
+        ours: Pictures, some of which are planted.
+        rows: Their manifest rows.
+        beside: More pictures, half of which stand on either side; what they match does not count.
     """
+    beside = beside or join([])
+    here, there = (beside.take(np.arange(start, len(beside), 2)) for start in (0, 1))
     num_planted = min(NUM_PLANTED, len(ours))
     chosen = np.sort(np.random.default_rng(1).choice(len(ours), num_planted, replace=False))
     copies = find_copies_within(ours)
@@ -209,7 +282,9 @@ def plant(ours: Fingerprints, rows: pd.DataFrame) -> dict[str, dict[str, float]]
     for name, change in CHANGES.items():
         rng = np.random.default_rng(2)
         made = [thumbnail(recompress(change(image, rng), QUALITY)) for image in images]
-        found = find_copies(as_fingerprints(np.array(made), "planted"), ours)
+        planted = as_fingerprints(np.array(made), "planted")
+        found = find_copies(join([planted, here]), join([ours, there]))
+        found = found.take((found.left < num_planted) & (found.right < len(ours)))
         pairs = [(int(chosen[i]), k) for i, k in pairs_of(found)]
         result[name] = {
             "recall": len({i for i, k in pairs if i == k}) / num_planted,
@@ -236,10 +311,10 @@ def embedded(cache: Path) -> dict[str, Any]:
 
 
 def contact_sheet(pairs: Sequence[Pair], rows: pd.DataFrame, file: Path) -> None:
-    """Draw pairs side by side, the least sure first; nothing if there is none."""
+    """Draw pairs side by side with their names, the least sure first; nothing if there is none."""
     if not pairs:
         return
-    width, height = 2 * SIDE + 8, SIDE + 14
+    width, height = 2 * SIDE + 8, ABOVE + SIDE + BELOW
     sheet = Image.new("RGB", (ACROSS * width, -(-len(pairs) // ACROSS) * height), "white")
     draw = ImageDraw.Draw(sheet)
     for number, pair in enumerate(sorted(pairs, key=lambda pair: pair.agreement)):
@@ -247,7 +322,9 @@ def contact_sheet(pairs: Sequence[Pair], rows: pd.DataFrame, file: Path) -> None
         for place, picture in enumerate((pair.second, pair.first)):
             with Image.open(rows["path"].iloc[picture.row]) as image:
                 small = ImageOps.pad(image.convert("RGB"), (SIDE, SIDE))
-            sheet.paste(small, (x + place * SIDE, y + 12))
+            sheet.paste(small, (x + place * SIDE, y + ABOVE))
+            name = Path(picture.file).stem[-LETTERS:]
+            draw.text((x + place * SIDE, y + ABOVE + SIDE), name, fill="black")
         draw.text((x, y), f"{number + 1} {pair.agreement:.3f}", fill="black")
     sheet.save(file, quality=SHEET_QUALITY)
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,20 +24,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from automl_flowers.data.caching import AUTO, Caching, ImageStore
-from automl_flowers.data.manifest import Problem
+from automl_flowers.data.losses import Loss, Unread, why_lost
 from automl_flowers.data.sources import storage
 from automl_flowers.data.sources.images import decode_image, read_image_bytes
 from automl_flowers.data.streaming import StreamedImages
-from automl_flowers.errors import DataError, RunError
+from automl_flowers.errors import AccessError, DataError, RunError
 from automl_flowers.files import atomic_path, write_json
 from automl_flowers.memory import free_memory
 
 Images = npt.NDArray[np.uint8]
 OnProgress = Callable[[int, int], None]
-_Outcome = tuple[str, str, Images] | Problem
+_Outcome = tuple[str, str, Images] | Loss
 """Id, digest and image of a row, or why there is none."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _CHUNK = 64
 _LOOKED_AT_SIZE = 32  # whether an image can be decoded does not depend on the size
 
@@ -57,19 +57,30 @@ class Pictures:
     images: ImageStore
     ids: tuple[str, ...]
     digests: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[Loss, ...]
 
     def rows_of(self, ids: pd.Series) -> npt.NDArray[np.int64]:
         """Return the row of each id.
 
         Raises:
-            KeyError: If an id is not among the pictures.
+            DataError: If an id is not among the pictures, as when its file has gone since it was
+                decoded at another size.
         """
         wanted = pd.Index(ids)
         rows = pd.Index(self.ids).get_indexer(wanted)
         if (rows < 0).any():
-            raise KeyError(wanted[rows < 0][0])
+            raise self._not_there(wanted[rows < 0])
         return rows.astype(np.int64)
+
+    def _not_there(self, ids: pd.Index) -> DataError:
+        reasons = {problem.path: problem.reason for problem in self.problems}
+        reason = reasons.get(ids[0], "It is not among the images that were read.")
+        size = self.images.shape[1]
+        return DataError(
+            f"{len(ids)} of the images that are needed at {size} px cannot be read any more, for "
+            f"example {ids[0]!r}: {reason}",
+            hint="restore the files as they were, and give the command again",
+        )
 
 
 def count_bytes(num_images: int, image_size: int) -> int:
@@ -103,7 +114,7 @@ def load_pictures(
     """
     num_bytes = count_bytes(len(rows), image_size)
     array_path = _path(folder, str(image_size), rows, ".npy")
-    is_there = array_path.exists() and array_path.with_suffix(".json").exists()
+    is_there = array_path.exists() and _is_complete(array_path.with_suffix(".json"), rows)
     kept = "disk" if is_there and caching.mode == "auto" else caching.choose(num_bytes, folder)
     caching.announce(what, num_bytes, kept)
     if kept == "none":
@@ -124,13 +135,15 @@ class _Index:
 
     ids: list[str] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
-    problems: list[dict[str, str]] = field(default_factory=list)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    unread: list[dict[str, Any]] = field(default_factory=list)
 
     def pixels(self, outcomes: Iterable[_Outcome]) -> Iterator[Images]:
         """Yield the images that can be decoded, noting every outcome."""
         for outcome in outcomes:
-            if isinstance(outcome, Problem):
-                self.problems.append(vars(outcome))
+            if isinstance(outcome, Loss):
+                kept = self.unread if isinstance(outcome, Unread) else self.problems
+                kept.append(vars(outcome))
             else:
                 identity, digest, image = outcome
                 self.ids.append(identity)
@@ -138,8 +151,9 @@ class _Index:
                 yield image
 
     def pictures(self, images: ImageStore) -> Pictures:
-        problems = tuple(Problem(**problem) for problem in self.problems)
-        return Pictures(images, tuple(self.ids), tuple(self.digests), problems)
+        bad = [Loss(**problem) for problem in self.problems]
+        unread = [Unread(**problem) for problem in self.unread]
+        return Pictures(images, tuple(self.ids), tuple(self.digests), (*bad, *unread))
 
     @classmethod
     def read(cls, path: Path) -> _Index:
@@ -149,12 +163,43 @@ class _Index:
         write_json(path, vars(self))
 
 
+def _is_complete(index: Path, rows: pd.DataFrame) -> bool:
+    """Return whether there is an index, and nothing that it lacks can be had now."""
+    if not index.exists():
+        return False
+    unread = [problem["path"] for problem in _Index.read(index).unread]
+    return not any_is_there(rows, unread)
+
+
+def any_is_there(rows: pd.DataFrame, unread: Sequence[str]) -> bool:
+    """Return whether the bytes of some image can be had now, be they damaged or not.
+
+    Args:
+        rows: Manifest rows.
+        unread: Ids of the images that could not be had before; only these are tried.
+    """
+    records = list(rows[rows["id"].isin(unread)].itertuples(index=False))
+    starts = range(0, len(records), _CHUNK)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return any(any(pool.map(_is_there, records[k : k + _CHUNK])) for k in starts)
+
+
+def _is_there(row: Any) -> bool:
+    try:
+        read_image_bytes(row)
+    except AccessError:
+        return False
+    except DataError:
+        return True
+    return True
+
+
 def _streamed(
     rows: pd.DataFrame, image_size: int, folder: Path, on_progress: OnProgress
 ) -> Pictures:
     """Return pictures that are kept nowhere, once all have been looked at."""
     path = _path(folder, "index", rows, ".json")
-    if path.exists():
+    if _is_complete(path, rows):
         index = _Index.read(path)
     else:
         index = _Index()
@@ -238,7 +283,7 @@ def _decoded(rows: pd.DataFrame, image_size: int, on_progress: OnProgress) -> It
             data = read_image_bytes(row)
             return row.id, hashlib.sha256(data).hexdigest(), decode_image(data, image_size)
         except (DataError, OSError) as error:
-            return Problem(str(row.id), str(error))
+            return why_lost(str(row.id), error)
 
     records = list(rows.itertuples(index=False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from automl_flowers.data.manifest import Problem
+from automl_flowers.errors import AccessError
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,23 @@ class Loss(Problem):
     """
 
     images: int = 1
+
+
+@dataclass(frozen=True)
+class Unread(Loss):
+    """An image whose bytes could not be had, whatever they are: it is tried again next time."""
+
+
+def why_lost(image: str, error: Exception) -> Loss:
+    """Return what an image costs that could not be read or decoded.
+
+    Args:
+        image: Its id.
+        error: What reading or decoding raised. The bytes are to blame unless it is an
+            `AccessError` or an `OSError`.
+    """
+    is_access = isinstance(error, AccessError | OSError)
+    return (Unread if is_access else Loss)(image, str(error))
 
 
 def losses_among(problems: Iterable[Problem]) -> list[Loss]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,15 @@ from automl_flowers.data.cache import Pictures, content_hash, load_pictures
 from automl_flowers.data.caching import AUTO, Caching
 from automl_flowers.data.copies.fingerprints import Fingerprints, load_fingerprints
 from automl_flowers.data.leaks import NOTHING_DONE, Leaks, Policy, leaks_within, obey
-from automl_flowers.data.losses import Loss, losses_among
+from automl_flowers.data.losses import Unread, losses_among
 from automl_flowers.data.manifest import SPLITS, Manifest, save_manifest
 from automl_flowers.data.pipeline import Examples
 from automl_flowers.data.sources import data_set_name, open_data
 from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.errors import DataError, RunError
 from automl_flowers.files import read_json, write_json
+
+_READ_TOO_LATE = "It could not be read when the run began, so it stays out of it."
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, the images done and their total."""
@@ -51,6 +53,8 @@ class ImageData:
         on_progress: Hears of decoding.
         caching: How they are kept.
         leaks: Which training images are copies of evaluation images, and what was done.
+        unread: Ids of the images that could not be had when the run began, for reasons outside of
+            their bytes. They stay out of it.
     """
 
     manifest: Manifest
@@ -59,6 +63,7 @@ class ImageData:
     on_progress: OnProgress = _quietly
     caching: Caching = AUTO
     leaks: Leaks = NOTHING_DONE
+    unread: tuple[str, ...] = ()
     _pictures: dict[int, Pictures] = field(default_factory=dict, repr=False)
 
     def pictures(self, image_size: int) -> Pictures:
@@ -80,7 +85,9 @@ class ImageData:
         rows = self.manifest.split(*split_names) if split_names else self.manifest.rows
         what = f"taking fingerprints of {self.read_rows['source'].iloc[0]}"
         progress = functools.partial(self.on_progress, what)
-        return load_fingerprints(self.read_rows, self.cache, progress).of(rows["id"])
+        made = load_fingerprints(self.read_rows, self.cache, progress)
+        _check_read(made, rows["id"])
+        return made.of(rows["id"])
 
     def examples(self, split: str, image_size: int) -> Examples:
         """Return the images of a split at one size, ordered by id."""
@@ -115,6 +122,7 @@ def prepare(
     leaks: Policy = "drop",
     bad_images: str = "skip",
     caching: Caching = AUTO,
+    left_out: Collection[str] = (),
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set and divide it into train, val, blend and test.
@@ -132,6 +140,7 @@ def prepare(
         leaks: What is done with training images that are copies of evaluation images.
         bad_images: As for `read`.
         caching: How decoded images are kept.
+        left_out: As for `read`.
         on_progress: Hears of decoding.
 
     Returns:
@@ -150,6 +159,7 @@ def prepare(
         features=features,
         bad_images=bad_images,
         caching=caching,
+        left_out=left_out,
         on_progress=on_progress,
     )
     data = _without_leaks(_divided(data, seed), leaks)
@@ -167,6 +177,7 @@ def read(
     features: RecordFeatures = USUAL_FEATURES,
     bad_images: str = "skip",
     caching: Caching = AUTO,
+    left_out: Collection[str] = (),
     on_progress: OnProgress = _quietly,
 ) -> ImageData:
     """Read a data set as it comes, without the images that cannot be decoded.
@@ -180,6 +191,8 @@ def read(
         features: As for `prepare`.
         bad_images: How many images may be bad, from `bad_images.parse_policy`.
         caching: How decoded images are kept.
+        left_out: Ids of images that could not be had when the run began, from `unread_before`.
+            They stay out of it, whether they can be had now or not.
         on_progress: Hears of reading and decoding.
 
     Raises:
@@ -195,10 +208,34 @@ def read(
     )
     data = ImageData(manifest, manifest.rows, cache, on_progress, caching)
     pictures = data.pictures(image_size)
-    problems = manifest.problems + tuple(Loss(**vars(p)) for p in pictures.problems)
-    check_bad_images(bad_images, losses_among(problems), len(pictures.ids), address)
-    readable = manifest.rows[manifest.rows["id"].isin(pictures.ids)].reset_index(drop=True)
-    return replace(data, manifest=Manifest(readable, manifest.class_names, problems))
+    usable = [identity for identity in pictures.ids if identity not in left_out]
+    late = [Unread(i, _READ_TOO_LATE) for i in pictures.ids if i in left_out]
+    problems = (*manifest.problems, *pictures.problems, *late)
+    check_bad_images(bad_images, losses_among(problems), len(usable), address)
+    readable = manifest.rows[manifest.rows["id"].isin(usable)].reset_index(drop=True)
+    unread = tuple(problem.path for problem in problems if isinstance(problem, Unread))
+    return replace(data, manifest=Manifest(readable, manifest.class_names, problems), unread=unread)
+
+
+def unread_before(summary_path: Path) -> frozenset[str]:
+    """Return the ids of the images that could not be had when a run began; none if it is new.
+
+    Args:
+        summary_path: As for `remember`.
+    """
+    return frozenset(read_json(summary_path).get("unread", ()) if summary_path.exists() else ())
+
+
+def _check_read(made: Fingerprints, ids: pd.Series) -> None:
+    """Refuse to look for copies without images that are used."""
+    gone = set(ids) & set(made.unread)
+    if gone:
+        first = next(problem for problem in made.problems if problem.path in gone)
+        raise DataError(
+            f"{len(gone)} of the images that were decoded cannot be read any more, for example "
+            f"{first.path!r}: {first.reason}",
+            hint="restore the files as they were, and give the command again",
+        )
 
 
 def _divided(data: ImageData, seed: int) -> ImageData:
@@ -279,6 +316,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
                 for split in sorted(set(manifest.rows["split"]))
             },
             "leaks": data.leaks.to_dict(),
+            "unread": list(data.unread),
             "problems": [vars(problem) for problem in manifest.problems],
         },
     )

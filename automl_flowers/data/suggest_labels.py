@@ -110,7 +110,10 @@ def _lines(suggestions: Sequence[Suggestion]) -> list[str]:
     for one in suggestions:
         images = f"{one.num_images} image" + ("" if one.num_images == 1 else "s")
         if one.same is not None:
-            lines.append(f"{_quote(one.external)}: {_quote(one.same)}  # {images}, same name")
+            sure = likeness(one.external, one.same)
+            lines.append(
+                f"{_quote(one.external)}: {_quote(one.same)}  # {images}, same name: {sure:.2f}"
+            )
         for ours, how_much in one.alike:
             lines.append(
                 f"# {_quote(one.external)}: {_quote(ours)}  # {images}, names alike: {how_much:.2f}"

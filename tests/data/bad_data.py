@@ -270,7 +270,9 @@ with_record("A picture that is no string of bytes", lambda: typed("image", "int6
 with_record("A picture that is none", lambda: serialise_example(image=b"pixels", label=0), lost=1)
 with_record("An id of two lines", lambda: serialise_example(id_=b"a\nb", label=0), lost=1)
 with_record("A record that is no `tf.train.Example`", lambda: b"\xff\xff\xff", lost=1)
-with_record("A label beyond the list of classes", lambda: serialise_example(label=2, id_=b"x"))
+with_record(
+    "A label beyond the list of classes", lambda: serialise_example(label=2, id_=b"x"), lost=1
+)
 with_record("An id that is taken", lambda: serialise_example(label=0, id_=b"0"))
 
 

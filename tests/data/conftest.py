@@ -4,7 +4,10 @@ Fixtures return functions and hold no state, so they last for the session and Hy
 them too.
 """
 
+import errno
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +58,20 @@ def write_tfrecord_file(path, payloads):
         for payload in payloads:
             writer.write(payload)
     return path
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Names of files that cannot be opened as long as they are in this set."""
+    names, usual = set(), Path.open
+
+    def open_(path, *arguments, **options):
+        if path.name in names:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return usual(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_)
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ from automl_flowers.data.augmentation import (
     zoom_matrices,
 )
 from automl_flowers.data.augmentation.arrays import require_exact
+from automl_flowers.data.augmentation.mixing import blend
 from automl_flowers.errors import UserError
 from search_spaces.augmentation import AUGMENTATIONS, LADDER, AugmentationStrength
 
@@ -844,6 +845,15 @@ def test_golden_equalize(golden, case):
     equalized = [look_up(image, equalize_table(image)) for image in images]
 
     np.testing.assert_array_equal(equalized, golden[case])
+
+
+@pytest.mark.parametrize("case", ["blend_0.0", "blend_0.5", "blend_1.0"])
+def test_golden_blend(golden, arguments, case):
+    image, other = golden["x_u8"]
+
+    blended = blend(image, other, arguments[case]["factor"])
+
+    np.testing.assert_array_equal(blended, golden[case])
 
 
 def test_golden_rotation_matrices(golden, arguments):

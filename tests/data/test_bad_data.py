@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from automl_flowers.cli import app
+from automl_flowers.cli import BadImages, app
+from automl_flowers.data.bad_images import HANDFUL, MOST_BAD
 from automl_flowers.data.losses import losses_among
 from automl_flowers.data.prepare import read
 from automl_flowers.errors import DataError
@@ -32,6 +33,12 @@ def describe(address, *options):
     result = CliRunner().invoke(app, ["data", "describe", str(address), *options])
     assert isinstance(result.exception, SystemExit | None), result.exception
     return result
+
+
+def test_the_help_says_how_much_is_put_up_with():
+    (option,) = BadImages.__metadata__
+
+    assert f"up to {MOST_BAD:.0%} of a data set, or {HANDFUL} images of a small one" in option.help
 
 
 def test_table_and_cases_are_the_same():

@@ -14,13 +14,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from automl_flowers.data import cache as cache_module
 from automl_flowers.data.cache import cache_key, content_hash, load_pictures
+from automl_flowers.data.caching import Caching
 from automl_flowers.data.convert import convert
 from automl_flowers.data.sources import open_data
 from automl_flowers.data.sources.images import decode_image
-from automl_flowers.errors import RunError
+from automl_flowers.errors import DataError, RunError, UserError
 
 GARDEN = {
     "daisy/a.jpg": None,
@@ -91,8 +93,22 @@ def test_ids_have_rows(tmp_path, garden):
     pictures = load_pictures(rows, 5, tmp_path / "cache")
 
     assert pictures.rows_of(rows["id"][::-1]).tolist() == [3, 2, 1, 0]
-    with pytest.raises(KeyError, match="nettle"):
+    with pytest.raises(DataError, match=r"1 of the images .* at 5 px .* 'nettle': It is not"):
         pictures.rows_of(rows["id"].replace("rose/c.jpg", "nettle"))
+
+
+def test_an_image_that_is_gone_at_another_size_is_a_sentence(tmp_path, garden):
+    rows = rows_of(garden)
+    ids = pd.Series(load_pictures(rows, 5, tmp_path / "cache").ids)
+    (garden / "rose/c.jpg").unlink()
+
+    later = load_pictures(rows, 8, tmp_path / "cache")
+
+    with pytest.raises(
+        DataError, match=r"at 8 px .* 'rose/c\.jpg': Cannot read .* No such"
+    ) as error:
+        later.rows_of(ids)
+    assert "restore" in error.value.hint
 
 
 @pytest.mark.parametrize("broken", ["daisy/a.jpg", "daisy/b.png", "rose/d.webp"])
@@ -129,6 +145,46 @@ def test_a_file_that_has_gone_is_a_problem(tmp_path, garden):
 
     assert [problem.path for problem in pictures.problems] == ["rose/c.jpg"]
     assert "Cannot read" in pictures.problems[0].reason
+
+
+@pytest.mark.parametrize("mode", ["disk", "none"])
+def test_what_could_not_be_read_is_tried_again_and_nothing_else(
+    tmp_path, garden, monkeypatch, unreadable, mode
+):
+    def load():
+        return load_pictures(rows_of(garden), 5, tmp_path / "cache", caching=Caching(mode))
+
+    unreadable.add("c.jpg")
+    first = load()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module, "decode_image", refuse)
+        still = load()
+    unreadable.clear()
+    then = load()
+    monkeypatch.setattr(cache_module, "decode_image", refuse)
+    at_last = load()
+
+    for pictures in (first, still):
+        assert [problem.path for problem in pictures.problems] == ["rose/c.jpg"]
+        assert "Input/output error" in pictures.problems[0].reason
+        assert pictures.ids == ("daisy/a.jpg", "daisy/b.png", "rose/d.webp")
+    for pictures in (then, at_last):
+        assert pictures.ids == tuple(GARDEN)
+        assert pictures.problems == ()
+        assert len(pictures.images[np.arange(4)]) == 4
+
+
+def test_too_little_memory_makes_no_image_a_bad_one(tmp_path, garden, monkeypatch):
+    def open_(*_arguments, **_options):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", open_)
+        with pytest.raises(UserError, match="memory does not suffice"):
+            load_pictures(rows_of(garden), 5, tmp_path / "cache")
+
+    assert names_in(tmp_path / "cache") == []
+    assert load_pictures(rows_of(garden), 5, tmp_path / "cache").problems == ()
 
 
 def test_progress_counts_every_image(tmp_path, write_images, monkeypatch):

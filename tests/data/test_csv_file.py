@@ -1,13 +1,17 @@
 """Tests for CSV files that list images."""
 
+import errno
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_flowers.data.convert import convert
+from automl_flowers.data.losses import losses_among
 from automl_flowers.data.prepare import prepare, remember
 from automl_flowers.data.sources import find_sample_submission, open_data
 from automl_flowers.data.sources.csv_file import COLUMNS, read_csv
@@ -206,6 +210,34 @@ def test_what_is_left_out_is_reported(write, tmp_path, make):
     assert [(p.path, p.reason) for p in manifest.problems] == [
         (str(tmp_path / "garden/x.jpg"), reason)
     ]
+
+
+def test_a_name_that_is_too_long_is_a_bad_row(write):
+    name = f"{'x' * 300}.jpg"
+
+    manifest = open_data(write(f"{TABLE}{name},rose,train\n"))
+
+    assert rows_of(manifest) == EXPECTED
+    (loss,) = losses_among(manifest.problems)
+    assert loss.path.endswith(name)
+    assert loss.reason == "It cannot be read: File name too long."
+
+
+def test_a_path_in_a_closed_folder_is_a_bad_row(write, monkeypatch):
+    usual = Path.stat
+
+    def stat(path, **options):
+        if path.parent.name == "closed":  # root may read everywhere, so this is played
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return usual(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+
+    manifest = open_data(write(f"{TABLE}closed/a.jpg,rose,train\n"))
+
+    assert rows_of(manifest) == EXPECTED
+    (loss,) = losses_among(manifest.problems)
+    assert loss.reason == "It cannot be read: Permission denied."
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -104,6 +104,29 @@ def test_what_cannot_be_read_is_listed_and_stays_listed(photos, tmp_path):
         assert [problem.path for problem in made.problems] == ["rose/1.png", "rose/3.png"]
 
 
+def test_what_could_not_be_read_is_tried_again_and_nothing_else(
+    photos, tmp_path, monkeypatch, unreadable
+):
+    unreadable.add("3.png")
+    (photos / "rose/1.png").write_bytes(b"words")
+
+    first = load(photos, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "decode_whole", None)
+        still = load(photos, tmp_path)
+    unreadable.clear()
+    then = load(photos, tmp_path)
+    monkeypatch.setattr(module, "decode_whole", None)
+    at_last = load(photos, tmp_path)
+
+    for made in (first, still):
+        assert (len(made), made.unread) == (4, ("rose/3.png",))
+        assert {problem.path for problem in made.problems} == {"rose/1.png", "rose/3.png"}
+    for made in (then, at_last):
+        assert (len(made), made.unread) == (5, ())
+        assert [problem.path for problem in made.problems] == ["rose/1.png"]
+
+
 def test_an_image_without_fingerprint_has_a_blank_one_of_its_own(photos, tmp_path):
     made = load(photos, tmp_path).of(["rose/1.png", "gone.png", "gone_too.png"])
 

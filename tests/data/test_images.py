@@ -11,8 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from automl_flowers.data.sources.images import decode_image, read_image_bytes
-from automl_flowers.errors import DataError
+from automl_flowers.data.sources.images import (
+    decode_image,
+    decode_whole,
+    examine,
+    read_image_bytes,
+)
+from automl_flowers.errors import DataError, UserError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -224,6 +229,32 @@ def test_what_cannot_be_decoded_is_refused_in_one_sentence(data, message):
         decode_image(data, 8)
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["open", "Image.resize", "Image.getexif", "Image.convert"])
+def test_too_little_memory_is_no_fault_of_the_image(monkeypatch, place):
+    def fail(*_arguments, **_options):
+        raise MemoryError
+
+    data = save(gradient(9, 9), "PNG")
+    monkeypatch.setattr(f"PIL.Image.{place}", fail)
+
+    for decode in (lambda: decode_image(data, 8), lambda: examine(data)):
+        with pytest.raises(UserError, match="memory does not suffice") as caught:
+            decode()
+        assert not isinstance(caught.value, DataError)
+
+
+def test_too_little_memory_for_a_whole_image_is_no_fault_of_it(monkeypatch):
+    def fail(*_arguments, **_options):
+        raise MemoryError
+
+    data = save(gradient(9, 9), "PNG")
+    monkeypatch.setattr(Image, "open", fail)
+
+    with pytest.raises(UserError, match="memory does not suffice") as caught:
+        decode_whole(data, 8)
+    assert not isinstance(caught.value, DataError)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -13,7 +13,7 @@ from automl_flowers.data import cache as cache_module
 from automl_flowers.data import prepare as prepare_module
 from automl_flowers.data.convert import convert
 from automl_flowers.data.manifest import SPLITS, check_manifest
-from automl_flowers.data.prepare import prepare, read, remember
+from automl_flowers.data.prepare import prepare, read, remember, unread_before
 from automl_flowers.errors import DataError, RunError
 
 SIZE = 24
@@ -375,6 +375,38 @@ def test_the_same_images_may_be_remembered_again(make, undivided, files):
     remember(make(undivided), *files, image_size=12)
 
     assert [path.read_bytes() for path in files] == before
+
+
+def test_what_could_not_be_read_when_a_run_began_stays_out_of_it(make, tmp_path, files, unreadable):
+    root = grow(tmp_path / "garden", {"": 10})
+    (root / "rose/2.png").rename(root / "rose/late.png")
+    unreadable.add("late.png")
+    assert unread_before(files[1]) == frozenset()
+    began = make(root)
+    remember(began, *files, image_size=SIZE)
+    unreadable.clear()
+
+    later = make(root, left_out=unread_before(files[1]))
+    remember(later, *files, image_size=SIZE)
+
+    assert division(later) == division(began)
+    assert "rose/late.png" not in division(later)
+    (problem,) = later.manifest.problems
+    assert (problem.path, problem.images) == ("rose/late.png", 1)
+    assert "when the run began" in problem.reason
+    assert unread_before(files[1]) == {"rose/late.png"}
+    assert "rose/late.png" in division(make(root))
+
+
+def test_copies_are_not_looked_for_without_an_image_that_is_used(make, tmp_path, unreadable):
+    root = grow(tmp_path / "garden", {"": 10})
+    data = read(str(root), image_size=SIZE, cache=tmp_path / "cache")
+    unreadable.add("2.png")
+
+    with pytest.raises(DataError, match=r"3 of the images .* any more, .*2\.png'") as error:
+        data.fingerprints()
+
+    assert "restore" in error.value.hint
 
 
 def in_another_split(data):

@@ -44,6 +44,16 @@ def test_equal_names_are_mapped_and_others_only_suggested():
     assert yaml.safe_load(to_yaml({"web": made})) == {"Daisies": "daisy", "roses": "rose"}
 
 
+def test_every_line_says_how_many_images_there_are_and_how_sure_it_is():
+    text = to_yaml({"web": suggest(make_external("Daisies", "dandelion", "orchid"), OURS)})
+
+    assert [line.partition("  # ")[2] for line in text.splitlines()[1:]] == [
+        "2 images, same name: 1.00",
+        "2 images, names alike: 0.80",
+        "2 images, no name like it",
+    ]
+
+
 def test_an_ambiguous_name_is_left_to_a_person():
     [one] = suggest(make_external("tulip"), ("common tulip", "siam tulip", "daisy"))
 

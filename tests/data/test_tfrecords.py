@@ -208,6 +208,22 @@ def test_a_folder_whose_name_has_brackets_is_no_glob(tmp_path, write_flowers):
     assert len(open_data(str(tmp_path / "petals[1]")).rows) == 2
 
 
+@pytest.mark.parametrize("pattern", ["*.tfrec", "**/*.tfrec", "0[0-9]-*"])
+def test_a_pattern_below_a_folder_whose_name_has_brackets_matches(tmp_path, write_flowers, pattern):
+    write_flowers(tmp_path / "petals[1]" / "00-8x8-2.tfrec")
+    write_flowers(tmp_path / "petals1" / "00-8x8-2.tfrec", prefix="other")
+
+    manifest = open_data(str(tmp_path / "petals[1]" / pattern))
+
+    assert manifest.rows["id"].tolist() == ["id0", "id1"]
+
+
+def test_brackets_of_a_folder_that_does_not_exist_are_a_pattern(tmp_path, write_flowers):
+    write_flowers(tmp_path / "petals1" / "00-8x8-2.tfrec")
+
+    assert len(open_data(str(tmp_path / "petals[12]" / "*.tfrec")).rows) == 2
+
+
 def test_an_address_with_a_scheme_goes_through_tensorflow(write_flowers):
     root = "ram://bucket/petals/tfrecords-jpeg-8x8"
     write_flowers(f"{root}/train/00-8x8-2.tfrec")
@@ -239,10 +255,97 @@ def test_shards_beside_the_split_folders_are_left_out(tmp_path, write_flowers):
         ("flowers.tfrec", None),
         ("data-7/flowers.tfrec", None),
         ("train-00-of-10.tfrec", None),
+        ("00-original-798.tfrec", 798),
+        ("flowers-2020.tfrec", None),
+        ("part-100.tfrec", None),
+        ("train-00000-of-00010-798.tfrec", None),
+        ("2020-05-17.tfrec", None),
+        ("a-00-192x192-798.tfrec", None),
     ],
 )
 def test_the_count_is_read_from_the_basename(name, count):
     assert promised_count(name) == count
+
+
+def test_a_number_in_a_name_of_another_form_promises_nothing(tmp_path, write_flowers):
+    address = str(write_flowers(tmp_path / "flowers-2020.tfrec"))
+
+    manifest = read_tfrecords(address, source="petals")
+
+    assert len(manifest.rows) == 2
+    assert manifest.problems == ()
+
+
+# Splits in names
+
+
+def write_flat(write_flowers, folder, *names):
+    for number, name in enumerate(names):
+        write_flowers(folder / name, prefix=f"{number}-", labelled="test" not in name.lower())
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train-0.tfrec", "val-0.tfrec", "test-0.tfrec"),
+        ("train_1.tfrecord", "valid_1.tfrecord", "test_1.tfrecord"),
+        ("Training.tfrec", "Validation.tfrec", "Test.tfrec"),
+        ("train00.tfrec", "dev00.tfrec", "test00.tfrec"),
+        ("train.tfrecord-00000-of-00001", "val.tfrecord-00000-of-00001", "test.tfrecords"),
+    ],
+    ids=" ".join,
+)
+def test_names_that_all_begin_with_a_split_say_it(tmp_path, write_flowers, names):
+    manifest = read_tfrecords(write_flat(write_flowers, tmp_path, *names), source="petals")
+
+    assert table(manifest) == [
+        *((f"0-{number}", number, "train") for number in range(2)),
+        *((f"1-{number}", number, "val") for number in range(2)),
+        *((f"2-{number}", -1, "test") for number in range(2)),
+    ]
+    assert manifest.problems == ()
+
+
+def test_a_pattern_of_such_names_has_their_splits_too(tmp_path, write_flowers):
+    folder = write_flat(write_flowers, tmp_path, "train-0.tfrec", "train-1.tfrec", "val-0.tfrec")
+
+    manifest = read_tfrecords(f"{folder}/*-0.tfrec", source="petals")
+
+    assert manifest.count_images() == {"train": 2, "val": 2}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train-0.tfrec", "val-0.tfrec", "more.tfrec"), "val-0.tfrec"),
+        (("val-0.tfrec", "val-1.tfrec"), "val-0.tfrec"),
+        (("train-0.tfrec", "training-1.tfrec"), None),
+        (("train-0.tfrec", "validated-0.tfrec", "values.tfrec"), None),
+        (("train-0.tfrec", "more.tfrec"), None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_other_names_are_all_train_and_what_could_be_a_split_is_said(
+    tmp_path, write_flowers, names, said
+):
+    manifest = read_tfrecords(write_flat(write_flowers, tmp_path, *names), source="petals")
+
+    assert manifest.count_images() == {"train": 2 * len(names)}
+    assert [problem.path for problem in manifest.problems] == (
+        [str(tmp_path / said)] if said else []
+    )
+    assert losses_among(manifest.problems) == []
+    assert all("taken as `train`" in problem.reason for problem in manifest.problems)
+
+
+def test_a_folder_called_like_a_split_wins_over_names(tmp_path, write_flowers):
+    write_flat(write_flowers, tmp_path / "train", "train-0.tfrec", "val-0.tfrec")
+
+    manifest = read_tfrecords(str(tmp_path), source="petals")
+
+    assert manifest.count_images() == {"train": 4}
+    assert manifest.problems == ()
 
 
 # Ids, labels, class names
@@ -265,6 +368,36 @@ def test_class_names_come_from_the_nearest_list(tmp_path, write_flowers, place):
     manifest = read_tfrecords(str(tmp_path), source="petals")
 
     assert manifest.class_names == ("pink rose", "cyclamen")
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_label_beyond_the_list_of_classes_costs_its_image_only(
+    tmp_path, write_records, serialise, split
+):
+    records = [serialise(label=label, id_=b"%d" % label) for label in (0, 2, 1, 2**40)]
+    write_records(tmp_path / split / "00-8x8-4.tfrec", records)
+    (tmp_path / "classes.txt").write_text("daisy\nrose\n")
+
+    manifest = read_tfrecords(str(tmp_path), source="petals")
+
+    assert table(manifest) == [("0", 0, split), ("1", 1, split)]
+    assert [(loss.path, loss.images, loss.reason) for loss in losses_among(manifest.problems)] == [
+        (str(label), 1, f"Labels must lie in 0..1, but the record has {label}.")
+        for label in (2, 2**40)
+    ]
+    for row in manifest.rows.itertuples(index=False):
+        assert images.read_image_bytes(row) == b"pixels"
+
+
+def test_without_a_list_a_huge_label_costs_its_image_only(tmp_path, write_records, serialise):
+    records = [serialise(label=label, id_=b"%d" % label) for label in (3, 2**40)]
+    shard = write_records(tmp_path / "tfrecords-jpeg-8x8/train/00-8x8-2.tfrec", records)
+
+    manifest = read_tfrecords(str(shard), source="petals")
+
+    assert table(manifest) == [("3", 3, "train")]
+    assert manifest.num_classes == 104
+    assert [loss.path for loss in losses_among(manifest.problems)] == [str(2**40)]
 
 
 def test_more_labels_than_the_competition_has_are_numbered(tmp_path, write_records, serialise):
@@ -506,6 +639,14 @@ def label_beyond_the_list(root, write, serialise):
     return str(root)
 
 
+def label_of_a_test_beyond_the_list(root, write, serialise):
+    write(root / "train/a.tfrec", [serialise(label=0)])
+    write(root / "test/a.tfrec", [serialise(id_=b"x")])
+    (root / "classes.txt").write_text("daisy\nrose\n")
+    (root / "test_labels.csv").write_text("id,label\nx,2\n")
+    return str(root)
+
+
 def class_listed_twice(root, write, serialise):
     write(root / "a.tfrec", [serialise(label=0)])
     (root / "classes.txt").write_text("daisy\nrose\ndaisy\n")
@@ -553,8 +694,13 @@ def labels_without_header(root, write, serialise):
         (compressed, "None of the 1 TFRecord files .* compressed, unpack it", "needs a picture"),
         (all_empty, "None of the 1 TFRecord files .* holds no record", "needs a picture"),
         (twice, "1 ids appear twice, for example 'same'", "remove the second copy"),
-        (huge_label, "the largest is 1099511627776", "list the class names"),
-        (label_beyond_the_list, r"Labels must lie in 0\.\.1", "list all class names"),
+        (huge_label, r"a label in 0\.\.99999; 'a\.tfrec#0' has 1099511627776", "list all class"),
+        (label_beyond_the_list, r"a label in 0\.\.1; 'a\.tfrec#0' has 2", "list all class names"),
+        (
+            label_of_a_test_beyond_the_list,
+            r"Labels must lie in 0\.\.1, but image 'x'",
+            "list all class",
+        ),
         (class_listed_twice, "line 3 is 'daisy' again", "list all of them in order"),
         (list_with_a_gap, "line 2 is empty", "list all of them in order"),
         (list_in_latin1, "must be UTF-8 text, but byte 1 is not", "save it again as UTF-8"),

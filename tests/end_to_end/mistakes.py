@@ -284,7 +284,13 @@ def _(bench):
     return bench.describe(bench.folder / "records")
 
 
-@mistake("A label beyond the list of classes")
+@mistake("A list of classes of another data set")
+def _(bench):
+    bench.records(*(serialise_example(label=label, id_=b"%d" % label) for label in (5, 6)))
+    return bench.describe(bench.folder / "records")
+
+
+@mistake("A label beyond the list of classes", status=0)
 def _(bench):
     bench.records(*two_records(), serialise_example(label=2, id_=b"2"))
     return bench.describe(bench.folder / "records")

@@ -27,6 +27,9 @@ CASES = (
     "sharpness_1.9",
     "equalize_u8",
     "equalize_u8_lowcontrast",
+    "blend_0.0",
+    "blend_0.5",
+    "blend_1.0",
 )
 
 

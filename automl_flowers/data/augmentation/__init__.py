@@ -25,8 +25,9 @@ left out.
 The primitives agree with tensorflow-addons 0.23, which is archived and does not import beside
 Keras 3, and with `tf.image`: golden tests compare `about_centre`, `rotation_matrices`,
 `shear_matrices`, `translation_matrices`, `transform`, `hue_saturation_matrices`, `block_out`,
-`blur`, `mean_filter`, `sharpen` and `equalize_table`; others compare `gamma_tables`, `saturate`
-and `crop_matrices`. Differences, all of them in what `augment` does with the primitives:
+`blur`, `mean_filter`, `sharpen`, `equalize_table` and MixUp's `blend`; others compare
+`gamma_tables`, `saturate` and `crop_matrices`. Differences, all of them in what `augment` does with
+the primitives:
 
     - tensorflow-addons truncates interpolated uint8 pixels, half a level too dark on average;
       `augment` interpolates in float32 and rounds. Its sharpness truncates the smooth
@@ -36,6 +37,9 @@ and `crop_matrices`. Differences, all of them in what `augment` does with the pr
       lie outside; here it always lies inside.
     - A picture's blur is one of 16 and its gamma one of 33, evenly spaced.
     - `tf.image.resize` repeats a crop's border pixels; here what lies beyond them is still known.
+    - Saturation and hue are changed in YIQ, as `tfa.image.adjust_hsv_in_yiq` does, which keeps the
+      luma and is a matrix; `tf.image.adjust_saturation` and `adjust_hue` work in HSV. Only
+      `vivid` is the saturation of HSV.
     - `tf.image` clips after each operation; here colours are clipped once, at the end.
 
 The warp is most of the cost, about 70 % of `strong`.

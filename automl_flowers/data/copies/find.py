@@ -30,7 +30,7 @@ from automl_flowers.data.copies.pairs import Booleans, Copies, Integers, join_co
 MIN_AGREEMENT = 0.83
 """Correlation of details from which two pictures are taken for copies.
 
-Different photographs of flowers reach 0.7; of copies, 99 in 100 reach 0.85. Drawn flowers, which
+Different photographs of flowers reach 0.7; of copies, 99 in 100 reach 0.87. Drawn flowers, which
 have few details, come close to it at times (docs/benchmarks/leak_audit.md).
 """
 
@@ -38,7 +38,8 @@ MIN_SIMILARITY = 0.62
 """Of descriptors, for candidates: that of a copy that was cropped by 25 % may be as low."""
 
 MAX_CANDIDATES = 6
-"""Of each whole picture in each role: true copies are almost always among the first."""
+"""Of each picture, as a whole and as what windows are taken of: true copies are almost always among
+the first. Of a crop with more originals than these, each original has the crop among its own."""
 
 _MIN_COARSE_AGREEMENT = 0.4
 _CHUNK = 512
@@ -177,7 +178,9 @@ def _candidates(
         matches = matches.take(matches.whole % len(wholes) != matches.picture)
     is_mirrored = matches.whole >= len(wholes)
     whole = matches.whole - len(wholes) * is_mirrored
-    kept = neighbours.most_similar(whole, matches.similarity, MAX_CANDIDATES)
+    kept = neighbours.most_similar_of_both(
+        whole, matches.picture, matches.similarity, MAX_CANDIDATES
+    )
     matches, whole, is_mirrored = matches.take(kept), whole[kept], is_mirrored[kept]
     left, right = (matches.picture, whole) if is_swapped else (whole, matches.picture)
     whole_is_left = np.full(len(whole), not is_swapped)

@@ -22,8 +22,8 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageChops
 
-from automl_flowers.data.cache import OnProgress, cache_key
-from automl_flowers.data.manifest import Problem
+from automl_flowers.data.cache import OnProgress, any_is_there, cache_key
+from automl_flowers.data.losses import Loss, Unread, why_lost
 from automl_flowers.data.sources.images import decode_whole, read_image_bytes
 from automl_flowers.errors import DataError
 from automl_flowers.files import atomic_path
@@ -31,7 +31,7 @@ from automl_flowers.files import atomic_path
 SIZE = 64
 """Height and width of a fingerprint, in pixels."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _REDUCING_GAP = 2  # images are decoded at no less than this many times the size
 _CHUNK = 64
 
@@ -48,17 +48,22 @@ class Fingerprints:
         pixel_digests: One an image; of its pixels as they were decoded, a large JPEG at a reduced
             scale.
         thumbnails: uint8, `(num_images, SIZE, SIZE)`.
-        problems: What could not be decoded.
+        problems: What could not be read or decoded.
     """
 
     ids: tuple[str, ...]
     digests: tuple[str, ...]
     pixel_digests: tuple[str, ...]
     thumbnails: Thumbnails
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Loss, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Ids of the images whose bytes could not be had."""
+        return tuple(problem.path for problem in self.problems if isinstance(problem, Unread))
 
     def of(self, ids: Iterable[str]) -> Fingerprints:
         """Return the fingerprints of some images, in their order.
@@ -128,27 +133,39 @@ def load_fingerprints(
     Args:
         rows: Manifest rows of any splits.
         folder: Where the cache lies. The name of the file in it holds a key of the rows, their
-            files' sizes and times, as for decoded pictures, so it is never stale.
+            files' sizes and times, as for decoded pictures, so it is never stale. What could not
+            be had, for reasons outside of its bytes, is tried again.
         on_progress: Called with the images done and their total, while decoding.
 
     Returns:
         Those of the readable images; what could not be decoded is listed.
     """
     file = folder / f"fingerprints-{cache_key(rows, f'fingerprint {FORMAT_VERSION}')}.npz"
-    if not file.exists():
+    known = _read(file) if file.exists() else None
+    if known is None or any_is_there(rows, known.unread):
         _write(file, _make(rows, on_progress))
+        known = _read(file)
+    return known
+
+
+def _read(file: Path) -> Fingerprints:
     with np.load(file, allow_pickle=False) as stored:
+        kinds = (("problems", Loss), ("unread", Unread))
+        problems = [kind(*problem) for name, kind in kinds for problem in stored[name].tolist()]
         return Fingerprints(
             tuple(stored["ids"].tolist()),
             tuple(stored["digests"].tolist()),
             tuple(stored["pixel_digests"].tolist()),
             stored["thumbnails"],
-            tuple(Problem(path, reason) for path, reason in stored["problems"].tolist()),
+            tuple(problems),
         )
 
 
 def _write(file: Path, made: Fingerprints) -> None:
-    problems = [(problem.path, problem.reason) for problem in made.problems]
+    problems, unread = (
+        [(p.path, p.reason) for p in made.problems if isinstance(p, Unread) == is_unread]
+        for is_unread in (False, True)
+    )
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
@@ -157,18 +174,19 @@ def _write(file: Path, made: Fingerprints) -> None:
             pixel_digests=np.array(made.pixel_digests, dtype=str),
             thumbnails=made.thumbnails,
             problems=np.array(problems, dtype=str).reshape(-1, 2),
+            unread=np.array(unread, dtype=str).reshape(-1, 2),
         )
 
 
 def _make(rows: pd.DataFrame, on_progress: OnProgress) -> Fingerprints:
     outcomes = list(_fingerprints(rows, on_progress))
-    made = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
+    made = [outcome for outcome in outcomes if not isinstance(outcome, Loss)]
     return Fingerprints(
         tuple(one.identity for one in made),
         tuple(one.digest for one in made),
         tuple(one.pixel_digest for one in made),
         np.array([one.thumbnail for one in made], np.uint8).reshape(-1, SIZE, SIZE),
-        tuple(outcome for outcome in outcomes if isinstance(outcome, Problem)),
+        tuple(outcome for outcome in outcomes if isinstance(outcome, Loss)),
     )
 
 
@@ -179,7 +197,7 @@ class _Fingerprint(NamedTuple):
     thumbnail: Thumbnails
 
 
-def _fingerprints(rows: pd.DataFrame, on_progress: OnProgress) -> Iterator[_Fingerprint | Problem]:
+def _fingerprints(rows: pd.DataFrame, on_progress: OnProgress) -> Iterator[_Fingerprint | Loss]:
     """Yield each row's fingerprint, or its problem, decoding in threads."""
     records = list(rows.itertuples(index=False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -188,12 +206,12 @@ def _fingerprints(rows: pd.DataFrame, on_progress: OnProgress) -> Iterator[_Fing
             on_progress(min(start + _CHUNK, len(records)), len(records))
 
 
-def _fingerprint(row: Any) -> _Fingerprint | Problem:
+def _fingerprint(row: Any) -> _Fingerprint | Loss:
     try:
         data = read_image_bytes(row)
         image = decode_whole(data, _REDUCING_GAP * SIZE)
     except (DataError, OSError) as error:
-        return Problem(str(row.id), str(error))
+        return why_lost(str(row.id), error)
     digest = hashlib.sha256(data).hexdigest()
     return _Fingerprint(str(row.id), digest, digest_of_pixels(image), thumbnail(image))
 

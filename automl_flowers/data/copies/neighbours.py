@@ -86,8 +86,9 @@ def find_windows(
         wholes: Descriptors of whole pictures, `(num_wholes, num_numbers)`.
         prepared: Pictures as from `descriptors.prepare`, of which all windows are taken.
         min_similarity: Least inner product of two descriptors.
-        limit: Pictures to find for each whole picture, the most similar ones. No more are ever
-            held, so the memory does not grow with how alike pictures are.
+        limit: Pictures to find for each whole picture, and whole pictures for each picture, the
+            most similar ones. Few more are ever held, so the memory does not grow with how alike
+            pictures are.
         num_cells: How many; by default 1 if there are few comparisons to make. With one cell,
             or as many probes as cells, all is compared with all.
         num_probes: Cells that each whole picture is compared with.
@@ -95,8 +96,8 @@ def find_windows(
             so many pictures that there are cells.
 
     Returns:
-        For each whole, and each of the pictures found for it, the most similar window, ordered by
-        whole, then picture.
+        For each whole, and each of the pictures found for it or that it was found for, the most
+        similar window, ordered by whole, then picture.
     """
     if num_cells is None:
         comparisons = len(wholes) * len(prepared) * len(VIEWS)
@@ -120,17 +121,17 @@ def find_windows(
 
 
 class _Strongest:
-    """The most similar pictures of each whole picture, gathered in a bounded number of matches.
+    """The most similar matches of each picture of both sides, gathered in a bounded number.
 
     Args:
         num_wholes: Whole pictures.
         num_pictures: Pictures that windows were taken of.
-        limit: Pictures to keep for each whole picture.
+        limit: Pictures to keep for each whole picture, and the other way round.
     """
 
     def __init__(self, num_wholes: int, num_pictures: int, limit: int) -> None:
         self._num_pictures, self._limit = num_pictures, limit
-        self._most_held = max(_SLACK * limit * num_wholes, _FEW)
+        self._most_held = max(_SLACK * limit * (num_wholes + num_pictures), _FEW)
         self._parts: list[Matches] = []
         self._num_held = 0
 
@@ -145,13 +146,32 @@ class _Strongest:
     def matches(self) -> Matches:
         """Return the strongest, each pair once, ordered by whole, then picture."""
         best = _best_views(_joined(self._parts), self._num_pictures)
-        return best.take(most_similar(best.whole, best.similarity, self._limit))
+        kept = most_similar_of_both(best.whole, best.picture, best.similarity, self._limit)
+        return best.take(kept)
 
 
-def most_similar(whole: Integers, similarity: Floats, limit: int) -> Integers:
-    """Return the positions of the `limit` most similar matches of each whole picture, in order."""
-    order = np.lexsort((-similarity, whole))
-    starts = np.flatnonzero(np.diff(whole[order], prepend=-1))
+def most_similar_of_both(
+    whole: Integers, picture: Integers, similarity: Floats, limit: int
+) -> Integers:
+    """Return the positions of the matches that are among the most similar of either side.
+
+    Of a crop and its many originals, the crop's own best are a few of them. But it is the best of
+    each original, so none of them is lost.
+
+    Args:
+        whole: Of each match.
+        picture: Of each match.
+        similarity: Of each match.
+        limit: Matches to keep for each whole picture, and for each picture.
+    """
+    of_wholes = most_similar(whole, similarity, limit)
+    return np.union1d(of_wholes, most_similar(picture, similarity, limit))
+
+
+def most_similar(group: Integers, similarity: Floats, limit: int) -> Integers:
+    """Return the positions of the `limit` most similar matches of each group, in order."""
+    order = np.lexsort((-similarity, group))
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
     return np.sort(order[rank < limit])
 
@@ -185,15 +205,21 @@ def _match_view(
 def _strong_places(
     similarity: Floats, min_similarity: float, limit: int
 ) -> tuple[Integers, Integers]:
-    """Return rows and columns of what is similar enough; if it is much, of the most in each row."""
+    """Return rows and columns of what is similar enough; if it is much, of the most in each."""
     is_similar = similarity >= min_similarity
-    if np.count_nonzero(is_similar) > limit * len(similarity) and similarity.shape[1] > limit:
-        column = np.argpartition(-similarity, limit - 1, axis=1)[:, :limit]
-        row = np.arange(len(similarity))[:, None].repeat(limit, axis=1)
-        kept = is_similar[row, column]
-        return row[kept], column[kept]
+    if np.count_nonzero(is_similar) > limit * sum(similarity.shape):
+        is_similar &= _is_strongest(similarity, limit, 0) | _is_strongest(similarity, limit, 1)
     row, column = np.nonzero(is_similar)
     return row, column
+
+
+def _is_strongest(similarity: Floats, limit: int, axis: int) -> npt.NDArray[np.bool_]:
+    """Return where the `limit` largest numbers along an axis are."""
+    found = np.zeros(similarity.shape, bool)
+    few = min(limit, similarity.shape[axis])
+    best = np.argpartition(-similarity, few - 1, axis=axis).take(range(few), axis=axis)
+    np.put_along_axis(found, best, True, axis=axis)
+    return found
 
 
 def _joined(parts: list[Matches]) -> Matches:

@@ -89,8 +89,9 @@ def read_csv(file: str, *, source: str) -> Manifest:
     """List the images of a CSV file in a manifest.
 
     Columns may stand in any order and beside others, may be called by the usual other names
-    (`COLUMNS`), and may be separated by commas, semicolons or tabs. Images that are not there or
-    are empty, and those without a label outside of `test`, become problems of the manifest.
+    (`COLUMNS`), and may be separated by commas, semicolons or tabs. Images that are not there,
+    cannot be read or are empty, and those without a label outside of `test`, become problems of
+    the manifest.
 
     Args:
         file: Path of the CSV file; UTF-8, with or without byte order mark; local, or with a
@@ -247,6 +248,13 @@ def _why_not_there(address: str, base: str, listings: Mapping[str, frozenset[str
     if storage.is_remote(address):
         is_there = address.rpartition("/")[-1] in listings[parent_of(address)]
         return None if is_there else _MISSING
+    try:
+        return _why_not_here(address, base)
+    except OSError as error:  # such as a name that is too long, or a folder that is closed
+        return f"It cannot be read: {error.strerror}."
+
+
+def _why_not_here(address: str, base: str) -> str | None:
     path = Path(address)
     if not path.is_file():
         return "It is no file." if path.exists() else _MISSING

@@ -6,11 +6,12 @@ gives the same pixels on every machine with the same Pillow.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from automl_flowers.data.sources import storage
 from automl_flowers.data.sources.records import image_feature, parse_example, read_payload
-from automl_flowers.errors import DataError
+from automl_flowers.errors import DataError, UserError
 
 T = TypeVar("T")
 
@@ -69,9 +70,11 @@ def read_image_bytes(row: Any) -> bytes:
         The whole file, or the picture of the record at `offset`, its checksum verified.
 
     Raises:
-        DataError: If the file cannot be read, or the record is damaged or holds no image.
+        AccessError: If the file cannot be read.
+        DataError: If the record is damaged or holds no image.
+        UserError: If the memory does not suffice.
     """
-    with storage.open_binary(row.path) as file:
+    with _enough_memory(), storage.open_binary(row.path) as file:
         if row.offset < 0:
             return file.read()
         try:
@@ -99,6 +102,7 @@ def decode_image(data: bytes, image_size: int) -> NDArray[np.uint8]:
     Raises:
         DataError: If the bytes are no such image, are damaged or cut short, or hold more pixels
             than `PIL.Image.MAX_IMAGE_PIXELS`.
+        UserError: If the memory does not suffice, which is no fault of the image.
     """
     return _guarded(_decode, data, image_size)
 
@@ -177,9 +181,10 @@ def _examine(data: bytes) -> Nature:
 def _guarded(decode: Callable[[bytes, int], T], data: bytes, size: int) -> T:
     """Decode, and say in a sentence why it cannot be done."""
     try:
-        _check_png(data)
-        return decode(data, size)
-    except DataError:
+        with _enough_memory():
+            _check_png(data)
+            return decode(data, size)
+    except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large() from error
@@ -188,6 +193,18 @@ def _guarded(decode: Callable[[bytes, int], T], data: bytes, size: int) -> T:
     except Exception as error:  # damaged files make Pillow raise almost anything
         reason = str(error).rstrip(".") or type(error).__name__
         raise DataError(f"The image is damaged: {reason}.") from error
+
+
+@contextlib.contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say in a sentence that there is too little memory: the image is not to blame."""
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(
+            "The memory does not suffice to read the images.",
+            hint="close what else takes memory, and give the command again",
+        ) from error
 
 
 def _image_of(payload: bytes, name: str) -> bytes:
@@ -250,6 +267,8 @@ def _transposition(image: Image.Image) -> Image.Transpose | None:
     """Return what turns the image upright, or None if it is, or its EXIF data make no sense."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except MemoryError:
+        raise
     except Exception:  # a photograph is worth keeping, whatever is wrong with its EXIF data
         return None
     return _TRANSPOSITIONS.get(orientation)

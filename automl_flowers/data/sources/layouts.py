@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from automl_flowers.data.manifest import Problem
@@ -41,10 +41,15 @@ SPLIT_FOLDERS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_SPLITS_IN_FRONT = {
+    name: split for name, split in SPLIT_FOLDERS.items() if name not in ("blend", "external")
+} | {"training": "train"}
+
 _SIZE_FOLDER = re.compile(r"tfrecords-jpeg-(?:(\d+)x(\d+)|original)")
 _SHARD = re.compile(r"\.tfrec(?:ords?)?(?:-\d+-of-\d+)?$")
 _SPLIT_IN_NAME = re.compile(r"-(\w+)\.tfrecord-\d+-of-\d+$")
-_COUNT = re.compile(r"(?<!-of)-(\d+)\.tfrec$")
+_WORD_IN_FRONT = re.compile(r"[a-z]+")
+_COUNT = re.compile(r"\d+-(?:\d+x\d+|original)-(\d+)\.tfrec")
 
 
 def parent_of(path: str) -> str:
@@ -62,13 +67,31 @@ def is_shard(path: str) -> bool:
     return _SHARD.search(path) is not None
 
 
-def split_of(path: str) -> str:
-    """Return the split of a shard from its folder's name or its own; `train` if neither names one.
+def splits_of(shards: Sequence[str]) -> dict[str, str]:
+    """Return the split of each shard, from its folder's name or its own.
+
+    A word at the start of a name counts where all shards of the folder begin with one, and some
+    of them with `train`. A shard that names no split is `train`.
+
+    Args:
+        shards: Paths of all shards of a data set.
 
     Example:
-        >>> split_of("p/valid/0.tfrec"), split_of("p/flowers-test.tfrecord-00000-of-00001")
-        ('val', 'test')
+        >>> splits_of(["p/valid/0.tfrec", "p/flowers-test.tfrecord-00000-of-00001"]).values()
+        dict_values(['val', 'test'])
+        >>> splits_of(["p/train-0.tfrec", "p/val-0.tfrec"])
+        {'p/train-0.tfrec': 'train', 'p/val-0.tfrec': 'val'}
     """
+    in_front = {
+        path: word
+        for words in _words_in_front(shards)
+        if _is_division(words)
+        for path, word in words.items()
+    }
+    return {path: in_front.get(path) or _split_of(path) for path in shards}
+
+
+def _split_of(path: str) -> str:
     word = _split_in_name(path) or _parts(path)[-2]
     return SPLIT_FOLDERS.get(word.casefold(), "train")
 
@@ -76,6 +99,24 @@ def split_of(path: str) -> str:
 def _split_in_name(path: str) -> str | None:
     found = _SPLIT_IN_NAME.search(path)
     return found[1] if found else None
+
+
+def _words_in_front(shards: Sequence[str]) -> list[dict[str, str | None]]:
+    """Return the split at the start of each name, folder by folder.
+
+    Folders that are called like a split, and files of TensorFlow Datasets, say it otherwise.
+    """
+    folders: dict[str, dict[str, str | None]] = {}
+    for path in shards:
+        if _parts(path)[-2].casefold() not in SPLIT_FOLDERS and not _split_in_name(path):
+            found = _WORD_IN_FRONT.match(_name(path).casefold())
+            split = _SPLITS_IN_FRONT.get(found[0]) if found else None
+            folders.setdefault(parent_of(path), {})[path] = split
+    return list(folders.values())
+
+
+def _is_division(words: Mapping[str, str | None]) -> bool:
+    return None not in words.values() and "train" in words.values()
 
 
 def layout_of(path: str) -> str:
@@ -92,11 +133,13 @@ def is_size_folder(path: str) -> bool:
 def promised_count(path: str) -> int | None:
     """Return the number of records in a shard's name, or None if the name has none.
 
+    It stands in names of the competition's form only; elsewhere a number may be anything.
+
     Example:
-        >>> promised_count("data-2/00-192x192-798.tfrec")
-        798
+        >>> promised_count("data-2/00-192x192-798.tfrec"), promised_count("flowers-2020.tfrec")
+        (798, None)
     """
-    found = _COUNT.search(_name(path))
+    found = _COUNT.fullmatch(_name(path))
     return int(found[1]) if found else None
 
 
@@ -149,7 +192,20 @@ def find_shards(address: str, image_size: int | None) -> tuple[list[str], list[P
     if not shards:
         raise DataError(f"Found no `{SUFFIX}` file at `{address}`.", hint=_where_instead(address))
     shards, more = _without_strange_splits(shards, address)
-    return shards, [*problems, *more]
+    return shards, [*problems, *more, *_not_taken_for_splits(shards)]
+
+
+def _not_taken_for_splits(shards: Sequence[str]) -> Iterator[Problem]:
+    """Say of each folder if names in it could be meant as a split, and are not taken so."""
+    for words in _words_in_front(shards):
+        others = [path for path, split in words.items() if split not in (None, "train")]
+        if others and not _is_division(words):
+            name = "name of 1 file begins" if len(others) == 1 else f"names of {len(others)} begin"
+            yield Problem(
+                others[0],
+                f"The {name} with a split, but all in this folder are taken as `train`: such names "
+                "count where all TFRecord files of a folder have one, some of them `train`.",
+            )
 
 
 def _without_strange_splits(shards: list[str], address: str) -> tuple[list[str], list[Problem]]:

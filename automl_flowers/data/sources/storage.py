@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from automl_flowers.errors import DataError
+from automl_flowers.errors import AccessError, DataError
 from automl_flowers.tensorflow_import import import_tensorflow
 
 _REQUESTS_AT_ONCE = 32
@@ -55,11 +55,22 @@ def list_names(folder: str) -> list[str]:
 
 
 def match(pattern: str) -> list[str]:
-    """Return the paths that match a glob, sorted; local `**` goes down any number of folders."""
+    """Return the paths that match a glob, sorted; local `**` goes down any number of folders.
+
+    A folder that exists as it is written, brackets and all, stands for itself.
+    """
     with reading(pattern):
         if is_remote(pattern):
             return sorted(_gfile().glob(pattern))
-        return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern is absolute
+        here = _existing_part(pattern)
+        rest = pattern[len(here) :]
+        return sorted(glob.glob(glob.escape(here) + rest, recursive=True))  # noqa: PTH207 - absolute
+
+
+def _existing_part(path: str) -> str:
+    while path and not os.path.exists(path):  # noqa: PTH110 - a glob stays a string
+        path = path.rpartition("/")[0]
+    return path
 
 
 def exists(path: str) -> bool:
@@ -112,7 +123,7 @@ def _remote_stamp(path: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def open_binary(path: str) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes; failures inside the block become a `DataError`."""
+    """Open a file for reading bytes; failures inside the block become an `AccessError`."""
     with reading(path), _opened(path) as file:
         yield file
 
@@ -136,12 +147,12 @@ def read_text(path: str) -> str:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn a failed access to `path` inside the block into a `DataError`."""
+    """Turn a failed access to `path` inside the block into an `AccessError`."""
     try:
         yield
     except _access_errors(path) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
-        raise DataError(
+        raise AccessError(
             f"Cannot read `{path}`: {reason}.", hint="check the address and your access rights"
         ) from error
 

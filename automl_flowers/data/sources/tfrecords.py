@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +32,7 @@ from automl_flowers.data.sources.layouts import (
     layout_of,
     parent_of,
     promised_count,
-    split_of,
+    splits_of,
 )
 from automl_flowers.data.sources.records import (
     USUAL_FEATURES,
@@ -70,6 +71,22 @@ class _Shard:
     lengths: array[int] = field(default_factory=partial(array, "q"))
     problems: list[Problem] = field(default_factory=list)
 
+    def drop_labels_beyond(self, num_classes: int) -> list[tuple[str, int]]:
+        """Take away the records whose label is that of no class; return their ids and labels."""
+        lost = [
+            (i, label)
+            for i, label in zip(self.ids, self.labels, strict=True)
+            if label >= num_classes
+        ]
+        if lost:
+            kept = [label < num_classes for label in self.labels]
+            self.ids = list(itertools.compress(self.ids, kept))
+            self.labels, self.offsets, self.lengths = (
+                array("q", itertools.compress(column, kept))
+                for column in (self.labels, self.offsets, self.lengths)
+            )
+        return lost
+
     def table(self, source: str, feature: str) -> pd.DataFrame:
         """Return its rows of the manifest."""
         return pd.DataFrame(
@@ -104,7 +121,8 @@ def read_tfrecords(
     Args:
         pattern_or_root: One of: a root with a folder `tfrecords-jpeg-SxS` for each size; one such
             folder; a folder with `train`, `val` and so on; a folder of shards, which are then all
-            `train`; a glob; one shard. Local, or with a scheme such as `gs://`.
+            `train` unless all their names begin with a split; a glob; one shard. Local, or with a
+            scheme such as `gs://`.
         source: Short name of the data set, for the manifest's `source` column.
         image_size: Wanted pixels. Of several sizes the smallest that is big enough is read, or
             the largest if none is or this is None.
@@ -116,8 +134,8 @@ def read_tfrecords(
         below the layout's folder.
 
     Raises:
-        DataError: If there are no shards, none of their records can be used, or labels, ids and
-            class names contradict each other.
+        DataError: If there are no shards, none of their records can be used, an id is there twice,
+            or lists of classes contradict each other.
     """
     shards, problems = find_shards(pattern_or_root, image_size)
     layouts = sorted({layout_of(path) for path in shards})
@@ -131,10 +149,13 @@ def read_tfrecords(
             hint="every record needs a picture and, but for test images, the index of its class; "
             "if these have other names here, say which: `--record-features image=NAME,label=NAME`",
         )
-    _label_tests(read, shards)
+    of_tests = _labels_of_tests(shards)
+    names = _known_names(shards, _largest_label(read, of_tests))
+    problems += _drop_labels_beyond(read, len(names) or MAX_UNNAMED_CLASSES, pattern_or_root)
+    read = [shard for shard in read if shard.ids]
+    _label_tests(read, of_tests)
     table = pd.concat([shard.table(source, features.image) for shard in read], ignore_index=True)
-    names = _class_names(shards, num_labels=1 + int(table["label"].max()))
-    return check_manifest(table, names, problems)
+    return check_manifest(table, names or _numbered_names(1 + int(table["label"].max())), problems)
 
 
 def parse_class_names(text: str) -> tuple[str, ...]:
@@ -160,14 +181,15 @@ def _read_shards(
     shards: list[str], base: str, features: RecordFeatures, on_progress: Callable[[int, int], None]
 ) -> Iterator[_Shard]:
     read = partial(_read_shard, base=base, names=features)
+    splits = splits_of(shards)
     with ThreadPoolExecutor(_THREADS) as pool:
-        for done, shard in enumerate(pool.map(read, shards), start=1):
+        for done, shard in enumerate(pool.map(read, splits, splits.values()), start=1):
             yield shard
             on_progress(done, len(shards))
 
 
-def _read_shard(path: str, base: str, names: RecordFeatures) -> _Shard:
-    shard, count, is_cut = _Shard(path, split_of(path)), 0, False
+def _read_shard(path: str, split: str, base: str, names: RecordFeatures) -> _Shard:
+    shard, count, is_cut = _Shard(path, split), 0, False
     size = storage.num_bytes(path)
     with storage.open_binary(path) as file:
         for item in scan_records(file, size):
@@ -279,10 +301,38 @@ def _find_all_beside(shards: list[str], name: str) -> list[str]:
     return sorted(path for path in paths if path is not None)
 
 
-def _label_tests(read: list[_Shard], shards: list[str]) -> None:
-    """Label test images from `test_labels.csv`, where there is one."""
+def _largest_label(read: list[_Shard], of_tests: Mapping[str, int]) -> int:
+    """Return the largest label that may number a class, in records or for test images."""
+    labels = itertools.chain(of_tests.values(), *(shard.labels for shard in read))
+    return max((label for label in labels if label < MAX_UNNAMED_CLASSES), default=UNKNOWN)
+
+
+def _drop_labels_beyond(read: list[_Shard], num_classes: int, address: str) -> list[Loss]:
+    """Take the records from shards whose label is that of no class, and return what they cost.
+
+    Raises:
+        DataError: If none is left: then it is the list of classes that is wrong.
+    """
+    lost = [loss for shard in read for loss in shard.drop_labels_beyond(num_classes)]
+    if any(shard.ids for shard in read):
+        return [
+            Loss(i, f"Labels must lie in 0..{num_classes - 1}, but the record has {label}.")
+            for i, label in lost
+        ]
+    (identity, label), *_ = lost
+    raise DataError(
+        f"No record in `{address}` has a label in 0..{num_classes - 1}; {identity!r} has {label}.",
+        hint=f"list all class names, one a line, in `{CLASSES_FILE}` beside the data",
+    )
+
+
+def _labels_of_tests(shards: list[str]) -> dict[str, int]:
     paths = _find_all_beside(shards, TEST_LABELS_FILE)
-    labels = {id_: label for path in paths for id_, label in _read_labels(path)}
+    return {id_: label for path in paths for id_, label in _read_labels(path)}
+
+
+def _label_tests(read: list[_Shard], labels: Mapping[str, int]) -> None:
+    """Label test images from `test_labels.csv`, where there is one."""
     for shard in read:
         if labels and shard.split == "test":
             known = zip(shard.ids, shard.labels, strict=True)
@@ -303,7 +353,8 @@ def _read_labels(path: str) -> Iterator[tuple[str, int]]:
             ) from None
 
 
-def _class_names(shards: list[str], num_labels: int) -> tuple[str, ...]:
+def _known_names(shards: list[str], largest: int) -> tuple[str, ...]:
+    """Return the names that are listed, or the competition's where they may be meant, or none."""
     paths = _find_all_beside(shards, CLASSES_FILE)
     paths = paths or _find_all_beside(shards, TFDS_CLASSES_FILE)
     listed = {parse_class_names(storage.read_text(path)) for path in paths}
@@ -314,11 +365,11 @@ def _class_names(shards: list[str], num_labels: int) -> tuple[str, ...]:
         )
     if listed:
         return listed.pop()
-    if num_labels <= NUM_COMPETITION_CLASSES and any(is_size_folder(layout_of(s)) for s in shards):
+    if largest < NUM_COMPETITION_CLASSES and any(is_size_folder(layout_of(s)) for s in shards):
         from automl_flowers.data.labels import COMPETITION_CLASS_NAMES
 
         return COMPETITION_CLASS_NAMES
-    return _numbered_names(num_labels)
+    return ()
 
 
 def _numbered_names(num_labels: int) -> tuple[str, ...]:

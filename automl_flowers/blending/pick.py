@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,18 +96,27 @@ def others_of(
 ) -> list[list[Candidate]]:
     """Return for each picked recipe others that its weights may be averaged with, best first.
 
-    They have its backbone and image size, were trained for as long, and are not picked
-    themselves. Each is given once, to the best recipe of its kind.
+    They have its backbone and image size, were trained for as long as any recipe, are among the
+    best `MOST_IN_SOUP` of their kind, and are not picked themselves. Each is given once, to the
+    best recipe of its kind.
     """
     ranked = candidates(trials, maximise=objective != "log_loss")
-    free = [candidate for candidate in ranked if candidate not in picked]
-    given: list[list[Candidate]] = []
-    for one in picked:
-        own = [other for other in free if _form(other) == _form(one)]
-        free = [other for other in free if other not in own]
-        given.append(own[: MOST_IN_SOUP - 1])
-    return given
+    kinds: dict[tuple[str, int, int], list[Candidate]] = {}
+    longest = max((candidate.epochs for candidate in ranked), default=0)
+    for candidate in (one for one in ranked if one.epochs == longest):
+        kinds.setdefault(_kind(candidate), []).append(candidate)
+    return [
+        [other for other in kinds.pop(_kind(one), [])[:MOST_IN_SOUP] if other not in picked]
+        for one in picked
+    ]
 
 
-def _form(candidate: Candidate) -> tuple[str, int, int]:
+def worth_keeping(trials: Sequence[TrialRecord], top: int, objective: str) -> set[str]:
+    """Return the trials whose weights an ensemble of some members would use."""
+    picked = in_order_of_picking(trials, objective)[:top]
+    others = itertools.chain.from_iterable(others_of(trials, picked, objective))
+    return {candidate.trial_id for candidate in (*picked, *others)}
+
+
+def _kind(candidate: Candidate) -> tuple[str, int, int]:
     return candidate.recipe.backbone, candidate.recipe.image_size, candidate.epochs

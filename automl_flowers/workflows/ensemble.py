@@ -23,7 +23,13 @@ from automl_flowers.blending.material import (
     collect,
     pseudo_labelled,
 )
-from automl_flowers.blending.pick import MOST_IN_SOUP, Candidate, others_of, pick_members
+from automl_flowers.blending.pick import (
+    MOST_IN_SOUP,
+    Candidate,
+    others_of,
+    pick_members,
+    worth_keeping,
+)
 from automl_flowers.blending.predict_members import (
     predict_members,
     predict_test_by_part,
@@ -52,7 +58,7 @@ from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json
-from automl_flowers.ledger import Ledger
+from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.results import EnsembleResult
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE, weights_of
@@ -113,7 +119,9 @@ def ensemble(
         space = run_setup.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
-        return make_ensemble(config, run, space, data, accelerator, plans, callbacks, reporter)
+        made = make_ensemble(config, run, space, data, accelerator, plans, callbacks, reporter)
+        _remove_states(run, trials, config)
+        return made
 
 
 def make_ensemble(
@@ -208,6 +216,19 @@ def make_ensemble(
     bank_of(config, run).clear()
     _say_blend(summary, run, reporter)
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
+
+
+def _remove_states(run: RunFolder, trials: Sequence[TrialRecord], config: RunConfig) -> None:
+    """Remove the states of a search that no ensemble takes over.
+
+    An extension of the search that promotes one of those trials trains it again from its start.
+    """
+    top = max(config.top, parse_config(read_yaml(run.config)).top)
+    kept = worth_keeping(trials, top, config.objective)
+    kept |= {trial.trial_id for trial in trials if trial.status == "running"}
+    with Ledger(run.ledger) as ledger:
+        found = [ledger.checkpoint_of(trial_id) for trial_id in kept]
+    CheckpointFolder(run.checkpoints).keep_only({state[1].name for state in found if state})
 
 
 def _most_in_soup(config: RunConfig) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
-from automl_flowers.blending.pick import Candidate, in_order_of_picking, others_of
+from automl_flowers.blending.pick import Candidate, in_order_of_picking, worth_keeping
 from automl_flowers.config import (
     RunConfig,
     check_same_search,
@@ -119,7 +118,9 @@ def search(
                     CheckpointFolder(run.checkpoints, disk.make_room),
                     CheckpointFolder(run.best, disk.make_room),
                     reporter,
-                    worth_keeping=lambda records: _worth_keeping(records, config),
+                    worth_keeping=lambda records: worth_keeping(
+                        records, config.top, config.objective
+                    ),
                     pace=pace,
                 )
             ledger.end_session()
@@ -190,13 +191,6 @@ def _pace(
 def _picked(trials: Sequence[TrialRecord], config: RunConfig) -> list[Candidate]:
     """Return the recipes that the ensemble would take now."""
     return in_order_of_picking(trials, config.objective)[: config.top]
-
-
-def _worth_keeping(trials: Sequence[TrialRecord], config: RunConfig) -> set[str]:
-    """Return the trials whose weights an ensemble would use now."""
-    picked = _picked(trials, config)
-    others = itertools.chain.from_iterable(others_of(trials, picked, config.objective))
-    return {candidate.trial_id for candidate in (*picked, *others)}
 
 
 def _probes(run: RunFolder) -> list[Probe]:

@@ -203,6 +203,17 @@ def test_others_were_trained_for_as_long(trial):
     ]
 
     assert others(trials, 1) == (["a"], [["c"]])
+    assert others(trials, 2) == (["a", "b"], [["c"], []])
+
+
+def test_a_recipe_that_was_cut_short_has_no_others(trial):
+    trials = [
+        trial("a", 0.90, dropout=0.0),
+        trial("b", 0.89, dropout=0.1),
+        trial("c", 0.88, dropout=0.2, last_epoch=3),
+    ]
+
+    assert others(trials, 1) == (["a"], [[]])
 
 
 def test_others_are_no_more_than_one_model_may_be_made_of(trial):

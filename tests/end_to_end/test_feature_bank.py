@@ -26,11 +26,14 @@ def test_a_search_finds_the_same_with_and_without(cli, pictures, what_happened, 
         run = tmp_path / switch
         given = ("--data", pictures, "--space", space, "--run", run, "--feature-bank", switch)
         results[switch] = cli.json("search", *given, *SEARCH)
+        assert any((run / "feature_bank").glob("*.npy")) == (switch == "on")
         cli.json("ensemble", "--run", run, "--top", "2")
 
     assert what_happened(tmp_path / "on") == what_happened(tmp_path / "off")
     assert {**results["on"], "run": None} == {**results["off"], "run": None}
     blends = [(tmp_path / switch / "blend.json").read_text() for switch in ("on", "off")]
     assert blends[0] == blends[1]
-    assert any((tmp_path / "on" / "feature_bank").glob("*.npy"))
+    assert not any(
+        (tmp_path / "on" / "feature_bank").glob("*.npy")
+    )  # the ensemble was its last use
     assert not (tmp_path / "off" / "feature_bank").exists()

@@ -39,7 +39,7 @@ def test_whoever_labels_has_not_seen_what_is_scored(cli, searched, folds, tmp_pa
         retrained.append((material, member))
         return member
 
-    workflow = importlib.import_module("automl_flowers.workflows.ensemble")
+    workflow = importlib.import_module("automl_flowers.blending.recipe_soup")
     monkeypatch.setattr(workflow, "retrain", watched)
     sure = ("--pseudo-labels", 0.01, "--final-fit")
     made = cli.json("ensemble", "--top", 1, "--run", run, *sure, *folds)

@@ -500,13 +500,23 @@ def stop_in_a_promotion(toy, run):
     return parents[0]
 
 
-def test_a_promotion_whose_parent_is_lost_is_named(toy, tmp_path):
+def test_a_promotion_whose_parent_is_lost_begins_anew(toy, tmp_path, undisturbed, what_happened):
+    """It comes to the same, with no epoch on its record that is on the parent's."""
     parent = stop_in_a_promotion(toy, tmp_path)
     [lost] = (tmp_path / "checkpoints").glob(f"{parent}.*.npz")
     lost.unlink()
+    trained = []
 
-    with pytest.raises(RunError, match=f"The state of trial {parent}, which trial .* continues"):
-        toy.search(tmp_path)
+    def train(recipe, first_epoch, *arguments):
+        trained.append((recipe.identity, first_epoch))
+        return toy.train(recipe, first_epoch, *arguments)
+
+    records = toy.search(tmp_path, train)
+
+    assert what_happened(records) == what_happened(undisturbed)
+    promoted = next(record for record in records if record.parent == parent)
+    assert promoted.first_epoch > 0
+    assert trained[0] == (promoted.identity, 0)
 
 
 def test_a_promotion_whose_parent_is_damaged_is_named(toy, tmp_path):

@@ -97,7 +97,8 @@ def coarse(descriptors: Floats) -> Floats:
     They hardly change where a window lies a little beside what it should show.
     """
     found = descriptors[:, _weights()[_is_used()] < _NUM_COARSE]
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), np.float32(1e-6))
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(length, 1e-6), np.float32)
 
 
 @functools.cache

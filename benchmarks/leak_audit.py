@@ -109,7 +109,7 @@ def measure(
     beside = fingerprints(external, cache)[0] if by_cells else None
     return {
         "by_cells": by_cells,
-        "listed": compare_with_list(across(found), listed) | {"seconds": round(seconds, 1)},
+        "listed": compare_with_list(across(found), listed) | seconds,
         "clean": {
             "files": int((nothing.rows["split"] == "external").sum()),
             "pairs": [(pair.second.file, pair.first.file) for pair in in_clean],
@@ -164,14 +164,18 @@ def as_facts(pair: Pair) -> dict[str, Any]:
     return {"file": pair.second.file, "match": pair.first.file, "agreement": pair.agreement}
 
 
-def audited(data: Path, external: Path, cache: Path) -> tuple[Audit, float]:
-    """Return what `data check` finds, and the seconds that comparing took."""
+def audited(data: Path, external: Path, cache: Path) -> tuple[Audit, dict[str, float]]:
+    """Return what `data check` finds, and the seconds that comparing took, of all threads too."""
     manifests = open_data(str(data)), open_data(str(external))
     for manifest in manifests:
         load_fingerprints(manifest.rows, cache)
-    started = time.perf_counter()
+    load, started, cpu = os.getloadavg()[0], time.perf_counter(), time.process_time()
     found = audit(manifests[0], manifests[1:], cache, on_progress=lambda what, done, total: None)
-    return found, time.perf_counter() - started
+    return found, {
+        "load_before": round(load, 1),
+        "seconds": round(time.perf_counter() - started, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+    }
 
 
 def across(found: Audit) -> list[Pair]:

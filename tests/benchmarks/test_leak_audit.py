@@ -37,7 +37,7 @@ def test_hits_are_those_of_the_audit_and_are_drawn_beside_their_matches(folders,
         ("rose/1.png", "rose/mirrored.png"),
     ]
     assert {hit.second.file for hit in hits} == {leak.picture.file for leak in found.leaks}
-    assert seconds > 0
+    assert seconds["seconds"] > 0
     with Image.open(tmp_path / "hits.webp") as sheet:
         assert sheet.width == leak_audit.ACROSS * (2 * leak_audit.SIDE + 8)
         assert sheet.height == leak_audit.ABOVE + leak_audit.SIDE + leak_audit.BELOW

@@ -197,6 +197,25 @@ def test_a_mirrored_picture_has_the_mirrored_descriptor(originals):
     np.testing.assert_allclose(np.linalg.norm(straight, axis=1), 1, atol=1e-4)
 
 
+def test_coarse_descriptors_change_less_where_a_window_lies_beside_what_it_should_show(originals):
+    beside = [crop(0.12, 0.9, 0.1)(image) for image in originals]
+
+    one, other = (
+        descriptors.describe(descriptors.prepare(prints(images).thumbnails), descriptors.WHOLE)
+        for images in (originals, beside)
+    )
+    coarse = [descriptors.coarse(some) for some in (one, other)]
+
+    np.testing.assert_allclose(np.linalg.norm(coarse, axis=2), 1, atol=1e-4)
+    assert (coarse[0] * coarse[1]).sum(axis=1).mean() > (one * other).sum(axis=1).mean() + 0.1
+
+
+def test_what_shows_nothing_has_no_coarse_descriptor_either():
+    nothing = np.zeros((1, 32, 32), np.float32)
+
+    assert descriptors.coarse(descriptors.describe(nothing, descriptors.WHOLE)).max() == 0
+
+
 def brute_force(wholes, prepared, min_similarity):
     windows = np.stack([descriptors.describe(prepared, v) for v in range(len(descriptors.VIEWS))])
     best = np.einsum("vpd,wd->wpv", windows, wholes).max(axis=2)
@@ -239,7 +258,7 @@ def test_search_by_cells_finds_most_of_what_brute_force_finds():
     changed = [CHANGES["cropped by a tenth"](texture(seed)) for seed in range(150)]
     wholes = descriptors.describe(descriptors.prepare(prints(changed).thumbnails), 0)
 
-    found = find_windows(wholes, prepared, 0.62, limit=6, num_cells=32)
+    found = find_windows(wholes, prepared, 0.62, limit=6, num_cells=32, num_probes=4)
 
     assert np.mean(np.isin(np.arange(150), found.whole[found.whole == found.picture])) > 0.9
 
@@ -262,7 +281,7 @@ def test_cells_find_nearly_what_comparing_all_with_all_finds(monkeypatch):
 
     exhaustive = set(pairs(find_copies(left, right)))
     monkeypatch.setattr("automl_flowers.data.copies.neighbours.MAX_COMPARISONS", 0)
-    monkeypatch.setattr("automl_flowers.data.copies.neighbours.NUM_CELLS", 64)
+    monkeypatch.setattr("automl_flowers.data.copies.neighbours.NUM_CELLS", 256)
     by_cells = set(pairs(find_copies(left, right)))
 
     assert len(exhaustive) >= 0.95 * len(pictures)

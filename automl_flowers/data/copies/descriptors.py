@@ -22,6 +22,7 @@ from automl_flowers.data.copies.fingerprints import Thumbnails
 Floats = npt.NDArray[np.float32]
 
 NUM_FREQUENCIES = 10
+_NUM_COARSE = 4
 _SIDE = 32
 _AT_ONCE = 4096
 _MIN_DEVIATION = 2.0
@@ -88,6 +89,16 @@ def mirror(descriptors: Floats) -> Floats:
     """Return the descriptors of the mirrored pictures."""
     odd = np.broadcast_to(np.arange(NUM_FREQUENCIES) % 2, _is_used().shape)
     return descriptors * np.where(odd[_is_used()], -1, 1).astype(np.float32)
+
+
+def coarse(descriptors: Floats) -> Floats:
+    """Return the lowest frequencies of descriptors, scaled to length 1.
+
+    They hardly change where a window lies a little beside what it should show.
+    """
+    found = descriptors[:, _weights()[_is_used()] < _NUM_COARSE]
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(length, 1e-6), np.float32)
 
 
 @functools.cache

@@ -1,8 +1,10 @@
 """Search: which windows of many pictures look like which whole pictures.
 
-Few pictures are all compared with one another. Of many, each window goes to one of some hundred
+Few pictures are all compared with one another. Of many, each window goes to one of a thousand
 cells, by the nearest of their centres, and each whole picture is compared with the windows in the
-cells nearest to it only. Either way it is matrix products, and needs nothing but NumPy.
+cells nearest to it only. What is near is said by the lowest frequencies: the window that fits a
+crop best may lie a little beside it, where high ones are others already. Either way it is matrix
+products, and needs nothing but NumPy.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from automl_flowers.data.copies.descriptors import VIEWS, Floats, describe
+from automl_flowers.data.copies.descriptors import VIEWS, Floats, coarse, describe
 
 Integers = npt.NDArray[np.int64]
 OnProgress = Callable[[int, int], None]
@@ -24,11 +26,12 @@ OnProgress = Callable[[int, int], None]
 MAX_COMPARISONS = 4e9
 """More than these, and cells are used; so many take about ten seconds on two cores."""
 
-NUM_CELLS = 512
-NUM_PROBES = 8
+NUM_CELLS = 1024
+NUM_PROBES = 32
 
 _BLOCK = 4096
 _PICTURES_AT_ONCE = 65_536
+_FIT_INTO_CACHE = 256
 _SAMPLE_PER_CELL = 20
 _SLACK, _FEW = 8, 1_000_000
 """Matches held, as a multiple of those wanted, before the weak ones go; and how many are few."""
@@ -63,7 +66,13 @@ class Matches:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Cells, and for each the whole pictures that are compared with the windows in it."""
+    """Cells, and for each the whole pictures that are compared with the windows in it.
+
+    Attributes:
+        centres: Coarse descriptors.
+        wholes: Positions, cell by cell.
+        descriptors: And their descriptors.
+    """
 
     centres: Floats
     wholes: tuple[Integers, ...]
@@ -182,7 +191,7 @@ def _match_view(
     at_once = _BLOCK if len(cells.wholes) == 1 else _PICTURES_AT_ONCE
     for start in range(0, len(prepared), at_once):
         windows = describe(prepared[start : start + at_once], view)
-        homes = _nearest(windows, cells.centres)
+        homes = _nearest(coarse(windows), cells.centres)
         order = np.argsort(homes, kind="stable")
         ends = np.searchsorted(homes[order], np.arange(len(cells.wholes) + 1))
         for cell, (wholes, theirs) in enumerate(zip(cells.wholes, cells.descriptors, strict=True)):
@@ -209,8 +218,7 @@ def _strong_places(
     is_similar = similarity >= min_similarity
     if np.count_nonzero(is_similar) > limit * sum(similarity.shape):
         is_similar &= _is_strongest(similarity, limit, 0) | _is_strongest(similarity, limit, 1)
-    row, column = np.nonzero(is_similar)
-    return row, column
+    return np.divmod(np.flatnonzero(is_similar), similarity.shape[1])
 
 
 def _is_strongest(similarity: Floats, limit: int, axis: int) -> npt.NDArray[np.bool_]:
@@ -241,12 +249,12 @@ def _best_views(matches: Matches, num_pictures: int) -> Matches:
 
 
 def _make_cells(wholes: Floats, num_cells: int, num_probes: int) -> _Cells:
-    """Divide the sphere of descriptors by a few rounds of k-means on some of them."""
+    """Divide the sphere of coarse descriptors by a few rounds of k-means on some of them."""
     if num_cells == 1:
         return _Cells(wholes[:1], (np.arange(len(wholes)),), (wholes,))
     rng = np.random.default_rng(0)
     size = min(len(wholes), num_cells * _SAMPLE_PER_CELL)
-    sample = wholes[np.sort(rng.choice(len(wholes), size, replace=False))]
+    sample = coarse(wholes[np.sort(rng.choice(len(wholes), size, replace=False))])
     centres = sample[rng.choice(size, num_cells, replace=size < num_cells)]
     for _ in range(_ROUNDS):
         homes = _nearest(sample, centres)
@@ -257,7 +265,7 @@ def _make_cells(wholes: Floats, num_cells: int, num_probes: int) -> _Cells:
     probes = min(num_probes, num_cells)
     members: list[list[Integers]] = [[] for _ in range(num_cells)]
     for start in range(0, len(wholes), _BLOCK):
-        closeness = wholes[start : start + _BLOCK] @ centres.T
+        closeness = coarse(wholes[start : start + _BLOCK]) @ centres.T
         nearest = np.argpartition(-closeness, probes - 1, axis=1)[:, :probes]
         whole, _ = np.divmod(np.arange(nearest.size), probes)
         order = np.argsort(nearest.ravel(), kind="stable")
@@ -269,6 +277,12 @@ def _make_cells(wholes: Floats, num_cells: int, num_probes: int) -> _Cells:
 
 
 def _nearest(descriptors: Floats, centres: Floats) -> Integers:
+    homes = np.zeros(len(descriptors), np.int64)
     if len(centres) <= 1:
-        return np.zeros(len(descriptors), np.int64)
-    return np.asarray((descriptors @ centres.T).argmax(axis=1), np.int64)
+        return homes
+    closeness = np.empty((min(_FIT_INTO_CACHE, len(descriptors)), len(centres)), np.float32)
+    for start in range(0, len(descriptors), _FIT_INTO_CACHE):
+        some = descriptors[start : start + _FIT_INTO_CACHE]
+        here = np.matmul(some, centres.T, out=closeness[: len(some)])
+        here.argmax(axis=1, out=homes[start : start + len(some)])
+    return homes

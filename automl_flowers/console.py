@@ -110,6 +110,8 @@ class Reporter(Listener):
         how = f"continues {task.parent}" if task.parent else "new"
         if resumed_from not in (0, task.first_epoch):
             how = f"goes on after epoch {resumed_from}"
+        elif resumed_from < task.first_epoch:
+            how = f"begins like {task.parent}, whose state is gone"
         self.say(
             f"trial {task.trial_id} ({how}): {recipe.backbone} {recipe.image_size} px, "
             f"{recipe.trainable_blocks} blocks train, {recipe.optimizer} "
@@ -132,7 +134,10 @@ class Reporter(Listener):
 
     def trial_ended(self, task: Task, record: TrialRecord) -> None:
         """Show how a trial ended, and how long the search will go on."""
-        self._epochs_done += task.last_epoch - task.first_epoch - len(record.epochs)  # if it failed
+        missing = task.last_epoch - max(
+            (e.epoch + 1 for e in record.epochs), default=task.first_epoch
+        )
+        self._epochs_done += missing  # if it failed
         how = f": {record.score:.4f}" if record.status == "completed" else f": {record.reason}"
         left = self._seconds_left()
         more = "" if left is None else f"; about {say_seconds(left)} left"

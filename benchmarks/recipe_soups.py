@@ -27,6 +27,7 @@ from search_vs_keras_tuner import splits
 import automl_flowers
 from automl_flowers.environment import describe_environment
 from automl_flowers.files import read_json, write_json
+from automl_flowers.workflows.training import drop_programs
 
 WAYS: Mapping[str, Mapping[str, int]] = {
     "the winner": {"soup": 1},
@@ -54,6 +55,7 @@ def run(address: str, number: int, scratch: Path, given: argparse.Namespace) -> 
     for final_fit in (False, True):
         for way, options in WAYS.items():
             copy = shutil.copytree(searched, folder / "copy")
+            drop_programs()  # each way builds its own
             started = time.perf_counter()
             made = automl_flowers.ensemble(
                 copy, top=1, final_fit=final_fit, quiet=True, **dict(options)

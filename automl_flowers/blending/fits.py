@@ -8,6 +8,7 @@ kill. The weights may be gone, once they are in a soup that took their place
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -106,12 +107,13 @@ class Progress:
 
     Attributes:
         epochs: From the first on, without a gap.
-        state: After them; without the optimizer's part if they are the full horizon.
+        load: Returns the state after them; without the optimizer's part if they are the full
+            horizon.
         size: Layers and parameters.
     """
 
     epochs: tuple[EpochRecord, ...]
-    state: State
+    load: Callable[[], State]
     size: dict[str, int]
 
 
@@ -134,7 +136,7 @@ def read_progress(
         return None
     (num_epochs, file), trial = max(there, key=lambda one: one[0][0])
     epochs = tuple(records[number] for number in range(num_epochs))
-    return Progress(epochs, checkpoints.load(file), trial.size)
+    return Progress(epochs, functools.partial(checkpoints.load, file), trial.size)
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def fit(
     if trainer.ema:
         progress = None  # the search averages none
     curve = _Curve(name, trainer.num_epochs, on_epoch, list(progress.epochs) if progress else [])
-    state = progress.state if progress else None
+    state = progress.load() if progress else None
     if progress and len(curve.epochs) == trainer.num_epochs:
         size = progress.size
     else:

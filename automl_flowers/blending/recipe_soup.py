@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,8 +33,9 @@ from automl_flowers.blending.material import Material
 from automl_flowers.blending.predict_members import decided_on, predict_member, scores, scores_of
 from automl_flowers.blending.retrain import FAILURES, Member, TriedRecipes, retrain
 from automl_flowers.blending.soup import make_soup, mean_state, try_soup
-from automl_flowers.blending.soup_records import digits
+from automl_flowers.blending.soup_records import TriedSoup, digits
 from automl_flowers.files import read_json, write_json
+from automl_flowers.tuning.further import RATE as FURTHER_RATE
 from automl_flowers.tuning.trainer import Trainer
 from search_spaces.recipe import Recipe
 
@@ -112,52 +114,64 @@ def make_member(kitchen: Kitchen, start: Start, others: Sequence[Start], most: i
     """
     if most == 1 or not others:
         return kitchen.one_model(kitchen.make(start))
-    note = kitchen.members / f"{start[0].name}.{KIND}.json"
     key = _key(kitchen, [start[0], *(recipe for recipe, _ in others)], most)
-    known = _read(note, key, kitchen.members)
-    if known is not None:
+    note = kitchen.members / f"{start[0].name}.{KIND}-{key}.json"
+    known = _read(note, kitchen.members)
+    if known is not None and known.noted["others"]:
         return _as_before(kitchen.make(start, is_spent=lambda: True), known)
     member = kitchen.one_model(kitchen.make(start))
+    if known is not None:
+        return replace(member, tried_recipes=_tried(known))
     if not _is_one_model(member):
         return member
     chosen, tried = _choose(kitchen, member, others, most)
-    if not chosen:
-        return replace(member, tried_recipes=tried)
-    made = _join(kitchen, [member, *(_finally(kitchen, other) for other in chosen)])
-    _write(note, key, made, tried)
+    made = _join(kitchen, [member, *chosen]) if chosen else member
+    _write(note, made, tried)
     return replace(made, tried_recipes=tried)
 
 
 def _choose(
     kitchen: Kitchen, member: Member, others: Sequence[Start], most: int
-) -> tuple[list[Start], TriedRecipes]:
-    """Return the recipes that stay in, and what was seen.
+) -> tuple[list[Member], TriedRecipes]:
+    """Return what stays in, and what was seen.
 
-    No final fit is made for it: these are for what stays in.
+    A final fit is made of a recipe once it is known to stay in; where it fails, it does not.
     """
-    material = replace(kitchen.material, everything=None)
-    split = decided_on(member, material)
+    scored = replace(kitchen.material, everything=None)
+    split = decided_on(member, scored)
     folders = kitchen.members, kitchen.predictions
-    alone = scores_of(predict_member(kitchen.trainer, member, material, split, *folders))
-    members, chosen, best, left_over = [member], list[Start](), alone, list[str]()
+    alone = scores_of(predict_member(kitchen.trainer, member, scored, split, *folders))
+    members, best, left_over = [member], alone, list[str]()
     for start in others:
         if len(members) == most:
             break
         try:
-            other = kitchen.one_model(kitchen.make(start, material), material)
+            other = kitchen.one_model(kitchen.make(start, scored), scored)
+            found = _scores_with(kitchen, members, other, split)
+            if found["log_loss"] <= best["log_loss"]:
+                members, best = [*members, kitchen.one_model(kitchen.make(start))], found
+            else:
+                left_over += [fit.name for fit in other.all_fits]
         except FAILURES:
             continue
-        found = _scores_together(kitchen, [*members, other], split) if _is_one_model(other) else {}
-        if found and found["log_loss"] <= best["log_loss"]:
-            members, best = [*members, other], found
-            chosen.append(start)
-        else:
-            left_over += [fit.name for fit in other.all_fits]
-    return chosen, TriedRecipes(split, alone, best, tuple(left_over))
+    return members[1:], TriedRecipes(split, alone, best, tuple(left_over))
 
 
-def _finally(kitchen: Kitchen, start: Start) -> Member:
-    return kitchen.one_model(kitchen.make(start))
+def _scores_with(
+    kitchen: Kitchen, members: Sequence[Member], other: Member, split: str
+) -> dict[str, float]:
+    """Return the scores with one more member, endlessly bad where it cannot join.
+
+    What joins is one model, trained on the images that the others were.
+    """
+    if _added(other) == _added(members[0]) and _is_one_model(other):
+        return _scores_together(kitchen, [*members, other], split)
+    return {"log_loss": math.inf}
+
+
+def _added(member: Member) -> str:
+    """Return what a member's name says of images that joined."""
+    return member.name.removeprefix(member.recipe.name)
 
 
 def _is_one_model(member: Member) -> bool:
@@ -216,38 +230,37 @@ def _key(kitchen: Kitchen, recipes: Sequence[Recipe], most: int) -> str:
     images = [material.external, material.everything]
     for part in material.parts:
         images += [part.train, part.val, part.pseudo, *part.held_out.values()]
-    facts = [
+    facts: list[object] = [
         *(recipe.identity for recipe in recipes),
         *(trainer.seed_of(recipe) for recipe in recipes),
         trainer.starting_point(recipes[0]),
-        *(trainer.num_epochs, trainer.num_further_epochs, trainer.ema),
+        *(trainer.num_epochs, trainer.num_further_epochs, FURTHER_RATE, trainer.ema),
         *(most, kitchen.num_seeds),
         *(each.content if each else None for each in images),
     ]
     return digits("|".join(map(str, facts)))
 
 
-def _write(note: Path, key: str, made: Member, tried: TriedRecipes) -> None:
+def _write(note: Path, made: Member, tried: TriedRecipes) -> None:
     """Note what a member was made of, for when the weights that went into it are gone."""
-    write_json(
-        note,
-        {
-            "key": key,
-            "fits": [fits[0].name for fits in made.fits],
-            "final_fits": [fit.name for fit in made.final_fits],
-            "trained_on": {fit.name: fit.trained_on for fit in (*made.all_fits, *made.final_fits)},
-            "others": [other.to_dict() for other in made.others],
-            "form": made.predicts_as.to_dict(),
-            "tried": asdict(tried),
-        },
-    )
+    fits = (*made.all_fits, *made.final_fits)
+    content = {
+        "fits": [fit.name for fit in made.all_fits],
+        "final_fits": [fit.name for fit in made.final_fits],
+        "trained_on": {fit.name: fit.trained_on for fit in fits},
+        "others": [other.to_dict() for other in made.others],
+        "form": made.predicts_as.to_dict(),
+        "tried_recipes": asdict(tried),
+        "tried_soup": asdict(made.tried_soup) if made.tried_soup else None,
+    }
+    write_json(note, content)
 
 
-def _read(note: Path, key: str, folder: Path) -> _Known | None:
-    """Return what was noted, if it is of just this and all weights are there."""
-    noted: dict[str, Any] = read_json(note) if note.exists() else {}
-    if noted.get("key") != key:
+def _read(note: Path, folder: Path) -> _Known | None:
+    """Return what was noted, if all weights that it speaks of are there."""
+    if not note.exists():
         return None
+    noted: dict[str, Any] = read_json(note)
     fits = {name: read_fit(folder, name) for name in noted["trained_on"]}
     there = {
         name: fit
@@ -262,12 +275,17 @@ def _read(note: Path, key: str, folder: Path) -> _Known | None:
 def _as_before(member: Member, known: _Known) -> Member:
     """Return a member with the weights that were noted."""
     noted, fits = known.noted, known.fits
-    tried = noted["tried"]
     return replace(
         member,
         fits=tuple((fits[name],) for name in noted["fits"]),
         final_fits=tuple(fits[name] for name in noted["final_fits"]),
         others=tuple(Recipe.from_dict(other) for other in noted["others"]),
         form=Recipe.from_dict(noted["form"]),
-        tried_recipes=TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])}),
+        tried_recipes=_tried(known),
+        tried_soup=TriedSoup(**noted["tried_soup"]) if noted["tried_soup"] else None,
     )
+
+
+def _tried(known: _Known) -> TriedRecipes:
+    tried = known.noted["tried_recipes"]
+    return TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])})

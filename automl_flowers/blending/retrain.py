@@ -111,7 +111,7 @@ class Member:
         tried_views: What came of trying more; None if none were asked for.
         tried_soup: What came of averaging the weights of several fits; None where there is one.
         others: Recipes whose weights are in those of the member, beside its own.
-        form: Recipe whose architecture the weights have, where it is not that of `recipe`.
+        form: Recipe whose architecture the weights have; None for that of `recipe`.
         tried_recipes: What came of others; None if none were asked for.
     """
 

@@ -77,14 +77,21 @@ def remove_spent(members: Sequence[Member], folder: Path) -> None:
     """
     for member in members:
         for fit in (*member.all_fits, *member.final_fits):
-            for name in (read_record(folder, fit.name) or {}).get("made_of", ()):
-                remove_weights(folder, name)
+            _remove_ingredients(fit.name, folder)
         if member.tried_recipes is not None:
             for name in member.tried_recipes.left_over:
+                _remove_ingredients(name, folder)
                 remove_weights(folder, name)
         if member.tried_soup is not None and not member.tried_soup.is_kept:
             for fits in member.fits:
                 remove_weights(folder, ingredients_of(fits).soup_name)
+
+
+def _remove_ingredients(name: str, folder: Path) -> None:
+    """Remove what a fit is the mean of, and what that is the mean of."""
+    for ingredient in (read_record(folder, name) or {}).get("made_of", ()):
+        _remove_ingredients(ingredient, folder)
+        remove_weights(folder, ingredient)
 
 
 def _compare(

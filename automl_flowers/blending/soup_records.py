@@ -51,8 +51,12 @@ class Ingredients:
 
     @property
     def soup_name(self) -> str:
-        """Name of the soup's files."""
-        return f"{self.first}.{self.kind}{len(self.origins)}"
+        """Name of the soup's files.
+
+        Of other recipes it is another one, so that a soup that is in use is not written over.
+        """
+        name = f"{self.first}.{self.kind}{len(self.origins)}"
+        return name if self.kind == "soup" else f"{name}-{digits('|'.join(self.origins))}"
 
     @property
     def soup_origin(self) -> str:

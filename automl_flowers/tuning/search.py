@@ -283,12 +283,11 @@ class _Loop:
         self.listener.trial_started(task, resumed_from=first_epoch)
 
         def on_epoch(record: EpochRecord, get_state: GetState) -> None:
-            if record.epoch >= task.first_epoch:  # earlier ones are on the parent's record
-                self._record_epoch(task, record, get_state())
-                try:
-                    self.listener.epoch_ended(task, record)
-                except Exception as error:  # not the recipe's fault
-                    raise _ListenerFailed(error) from error
+            self._record_epoch(task, record, get_state())
+            try:
+                self.listener.epoch_ended(task, record)
+            except Exception as error:  # not the recipe's fault
+                raise _ListenerFailed(error) from error
             has_more = record.epoch + 1 < task.last_epoch
             if has_more and self.pace.is_over(task, self.ledger.trials()):
                 raise OutOfTime
@@ -351,7 +350,8 @@ class _Loop:
         """Return the epoch to start after and the state to start from.
 
         An ensemble removes states that only an extension of the search would go on from. Without
-        one, training begins anew and comes to the same numbers.
+        one, training begins anew, records the epochs of its parent as its own, too, and comes to
+        the same numbers.
         """
         for trial_id in (task.trial_id, task.parent):
             found = self.ledger.checkpoint_of(trial_id) if trial_id else None
@@ -359,7 +359,7 @@ class _Loop:
                 epochs, file = found
                 nothing_left = epochs == task.last_epoch
                 return epochs, None if nothing_left else self.checkpoints.load(file)
-        return 0, None  # also where the state of the parent is gone: its epochs are trained again
+        return 0, None
 
     def _tell_oracle(self, trial: Any, record: TrialRecord) -> None:
         if record.status == "completed":

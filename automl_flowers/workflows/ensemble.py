@@ -58,7 +58,7 @@ from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json
-from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.ledger import Ledger
 from automl_flowers.results import EnsembleResult
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE, weights_of
@@ -106,6 +106,8 @@ def ensemble(
             MemberPlan(start(one), [start(other) for other in others])
             for one, others in zip(picked, others_of(trials, picked, config.objective), strict=True)
         ]
+    if (config.soup or 1) > 1 and not any(plan.others for plan in plans):
+        reporter.say("soup: there is no further recipe of a member's backbone and image size")
     if config.soup is None:
         plans = [plan.with_what_is_trained(config.max_epochs or 0) for plan in plans]
         config = config.model_copy(update={"soup": _most_in_soup(config)})
@@ -120,7 +122,7 @@ def ensemble(
         data = run_setup.load_data(config, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         made = make_ensemble(config, run, space, data, accelerator, plans, callbacks, reporter)
-        _remove_states(run, trials, config)
+        _remove_states(run, config)
         return made
 
 
@@ -218,15 +220,18 @@ def make_ensemble(
     return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
 
 
-def _remove_states(run: RunFolder, trials: Sequence[TrialRecord], config: RunConfig) -> None:
-    """Remove the states of a search that no ensemble takes over.
+def _remove_states(run: RunFolder, config: RunConfig) -> None:
+    """Remove the states of a search that has ended which no ensemble takes over.
 
     An extension of the search that promotes one of those trials trains it again from its start.
     """
     top = max(config.top, parse_config(read_yaml(run.config)).top)
-    kept = worth_keeping(trials, top, config.objective)
-    kept |= {trial.trial_id for trial in trials if trial.status == "running"}
     with Ledger(run.ledger) as ledger:
+        if not ledger.has_ended():
+            return
+        trials = ledger.trials()
+        kept = worth_keeping(trials, top, config.objective)
+        kept |= {trial.trial_id for trial in trials if trial.status == "running"}
         found = [ledger.checkpoint_of(trial_id) for trial_id in kept]
     CheckpointFolder(run.checkpoints).keep_only({state[1].name for state in found if state})
 
@@ -236,8 +241,11 @@ def _most_in_soup(config: RunConfig) -> int:
 
     Of one where the others would have to be trained anew.
     """
-    trains_anew = config.external or config.folds or config.ema or config.pseudo_labels
-    return 1 if trains_anew else MOST_IN_SOUP
+    trains_anew = (
+        *(config.external, config.folds, config.ema, config.pseudo_labels),
+        config.seeds > 1,
+    )
+    return 1 if any(trains_anew) else MOST_IN_SOUP
 
 
 def _write_test(

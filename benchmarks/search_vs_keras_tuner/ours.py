@@ -58,7 +58,7 @@ def contest(job: Job) -> None:
     automl_flowers.ensemble(
         run=job.project,
         top=job.top,
-        soup=fits or MOST_IN_SOUP,
+        soup=fits or None,
         final_fit=fits > 0,
         precision=PRECISION,
         quiet=True,

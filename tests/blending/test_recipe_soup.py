@@ -11,6 +11,7 @@ from automl_flowers.blending.material import collect
 from automl_flowers.blending.predict_members import predict_member, scores_of
 from automl_flowers.blending.recipe_soup import Kitchen, make_member
 from automl_flowers.blending.soup import mean_state, remove_spent
+from automl_flowers.blending.soup_records import TriedSoup
 from automl_flowers.tuning.search import DivergedError
 
 
@@ -183,7 +184,8 @@ def test_final_fits_are_made_of_what_stays_in(
     assert heard == [recipe.name, *(other.name for other in member.others)]
     if member.others:
         [final] = member.final_fits
-        assert final.name == f"{recipe.name}+evaluation.recipes{1 + len(member.others)}"
+        number = 1 + len(member.others)
+        assert final.name.startswith(f"{recipe.name}+evaluation.recipes{number}-")
         assert weights_of(kitchen, member.final_fits)
 
 
@@ -214,6 +216,83 @@ def test_again_nothing_is_trained_and_spent_weights_may_be_gone(
     assert weights_of(kitchen, alone.final_fits)  # what was spent is trained again for it
 
 
+def test_where_no_recipe_stays_in_again_nothing_is_trained(
+    trainer, cook, recipe, wild, material, monkeypatch
+):
+    monkeypatch.setattr(
+        "automl_flowers.blending.recipe_soup._scores_together",
+        lambda *_: {"macro_f1": 0.0, "log_loss": 99.0},
+    )
+    kitchen, first = cook(recipe, [wild], material)
+    remove_spent([first], kitchen.members)
+
+    assert files(kitchen.members) == {recipe.name}
+    with monkeypatch.context() as without_training:
+        for name in ("train", "predict"):
+            without_training.setattr(trainer, name, None)
+        _, again = cook(recipe, [wild], material)
+    assert again == first
+    assert first.tried_recipes.left_over == (wild.name,)
+    assert first.tried_recipes.together == first.tried_recipes.alone
+
+
+def test_a_final_fit_that_fails_keeps_its_recipe_out(
+    trainer, cook, recipe, twin, other_recipe, with_finals, monkeypatch
+):
+    accept_all(monkeypatch)
+    go_on = trainer.train_further
+
+    def fail_once(one, *arguments, **options):
+        if one == twin:
+            raise DivergedError("too much of it")
+        return go_on(one, *arguments, **options)
+
+    monkeypatch.setattr(trainer, "train_further", fail_once)
+
+    _, member = cook(recipe, [twin, other_recipe], with_finals)
+
+    assert member.others == (other_recipe,)
+
+
+def test_seeds_of_recipes_are_in_it_and_not_beside_it(
+    cook, recipe, twin, wild, with_finals, monkeypatch
+):
+    """Each recipe is one model of its seeds first, where these are as good as one."""
+    monkeypatch.setattr(TriedSoup, "is_kept", True)
+    monkeypatch.setattr(
+        "automl_flowers.blending.recipe_soup._scores_together",
+        lambda kitchen, members, split: {
+            "macro_f1": 1.0,
+            "log_loss": 99.0 if members[-1].recipe == wild else 0.0,
+        },
+    )
+    kitchen, first = cook(recipe, [wild, twin], with_finals, num_seeds=2)
+    remove_spent([first], kitchen.members)
+
+    assert first.others == (twin,)
+    assert files(kitchen.members) == {fit.name for fit in (*first.all_fits, *first.final_fits)}
+    assert first.all_fits[0].name.startswith(f"{recipe.name}.soup2.recipes2-")
+    _, again = cook(recipe, [wild, twin], with_finals, num_seeds=2)
+    assert repr(again) == repr(first)
+
+
+def test_only_recipes_that_were_trained_on_the_same_images_join(
+    cook, recipe, twin, other_recipe, material, monkeypatch
+):
+    accept_all(monkeypatch)
+    make = Kitchen.make
+
+    def name_with_external(self, start, *arguments, **options):
+        made = make(self, start, *arguments, **options)
+        return replace(made, name=f"{made.name}+external") if start[0] == twin else made
+
+    monkeypatch.setattr(Kitchen, "make", name_with_external)
+
+    _, member = cook(recipe, [twin, other_recipe], material)
+
+    assert member.others == (other_recipe,)
+
+
 def test_other_settings_choose_anew(cook, recipe, twin, wild, material, with_finals, monkeypatch):
     accept_all(monkeypatch)
     kitchen, both = cook(recipe, [wild, twin], material)
@@ -224,7 +303,8 @@ def test_other_settings_choose_anew(cook, recipe, twin, wild, material, with_fin
 
     assert both.others == (wild, twin)
     assert one.others == final.others == (twin,)
-    assert [fit.name for fit in final.final_fits] == [f"{recipe.name}+evaluation.recipes2"]
+    [fit] = final.final_fits
+    assert fit.name.startswith(f"{recipe.name}+evaluation.recipes2-")
     for member in (one, final):
         assert weights_of(kitchen, member.all_fits)
 
@@ -235,9 +315,8 @@ def test_every_fold_has_a_mean_of_its_own(trainer, cook, recipe, twin, monkeypat
 
     kitchen, member = cook(recipe, [twin], folds)
 
-    assert [fit.name for fit in member.all_fits] == [
-        f"{recipe.name}.fold{k}of2.recipes2" for k in (1, 2)
-    ]
+    for number, fit in enumerate(member.all_fits, 1):
+        assert fit.name.startswith(f"{recipe.name}.fold{number}of2.recipes2-")
     assert member.final_fits == member.all_fits
     first, second = (load_weights(kitchen.members, fit.name) for fit in member.all_fits)
     assert any(not np.array_equal(first[name], second[name]) for name in first)

@@ -136,7 +136,7 @@ def test_every_epoch_is_heard_with_the_members_name(recipe, folder):
 def make_progress(num_epochs):
     epochs = tuple(EpochRecord(n, 0.1, 1.0, 0.4, 0.2, 0.7, 0.0) for n in range(num_epochs))
     state = {"model/0000": np.array([7, 7]), "optimizer/0000": np.array([1])}
-    return Progress(epochs, state, {"layers": 5})
+    return Progress(epochs, lambda: state, {"layers": 5})
 
 
 def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):
@@ -199,7 +199,7 @@ def test_progress_is_read_over_all_trials_of_a_recipe(recipe, searched):
     progress = read_progress(ledger.trials(), recipe.identity, ledger, checkpoints)
 
     assert [epoch.epoch for epoch in progress.epochs] == [0, 1, 2]
-    assert list(progress.state) == ["a"]
+    assert list(progress.load()) == ["a"]
 
 
 def test_progress_is_read_as_far_as_there_is_a_state(recipe, searched):

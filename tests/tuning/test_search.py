@@ -501,7 +501,7 @@ def stop_in_a_promotion(toy, run):
 
 
 def test_a_promotion_whose_parent_is_lost_begins_anew(toy, tmp_path, undisturbed, what_happened):
-    """It comes to the same, with no epoch on its record that is on the parent's."""
+    """It comes to the same, and has the epochs of its parent on its own record, too."""
     parent = stop_in_a_promotion(toy, tmp_path)
     [lost] = (tmp_path / "checkpoints").glob(f"{parent}.*.npz")
     lost.unlink()
@@ -513,10 +513,13 @@ def test_a_promotion_whose_parent_is_lost_begins_anew(toy, tmp_path, undisturbed
 
     records = toy.search(tmp_path, train)
 
-    assert what_happened(records) == what_happened(undisturbed)
     promoted = next(record for record in records if record.parent == parent)
     assert promoted.first_epoch > 0
     assert trained[0] == (promoted.identity, 0)
+    assert [epoch.epoch for epoch in promoted.epochs] == list(range(promoted.last_epoch))
+    own = promoted.epochs[promoted.first_epoch :]
+    found = [replace(r, epochs=own) if r is promoted else r for r in records]
+    assert what_happened(found) == what_happened(undisturbed)
 
 
 def test_a_promotion_whose_parent_is_damaged_is_named(toy, tmp_path):

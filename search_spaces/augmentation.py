@@ -224,9 +224,7 @@ AUGMENTATIONS: Mapping[str, AugmentationStrength] = MappingProxyType(
         **LADDER,
         "medium_mixup": replace(LADDER["medium"], mixup=0.5),
         "medium_cutmix": replace(LADDER["medium"], cutmix=0.5),
-        "v1": AugmentationStrength(
-            flip=0.5, flip_vertical=0.5, brightness=0.1, contrast=0.2, saturation=0.3
-        ),
+        "v1": AugmentationStrength(flip=0.5, flip_vertical=0.5),
         "v2": AugmentationStrength(
             flip=1 / 3,
             flip_vertical=1 / 3,
@@ -241,7 +239,7 @@ AUGMENTATIONS: Mapping[str, AugmentationStrength] = MappingProxyType(
     }
 )
 """Every strength by name: the ladder, variants that mix pictures, and the three grids of the
-original notebook. V1 mirrors and changes colours a little; V2 takes one of both mirrors and a crop
+original notebook. V1 mirrors; V2 takes one of both mirrors and a crop
 of 70 to 90 %, then block-out (its rectangle black there, in the mean colour here); V3 cuts
 512 of 720 pixels, changes brightness, makes colours vivid and flat, averages ten pixels of 512, and
 mirrors. `docs/search_space.md` lists in what these differ from the notebook's own."""

@@ -18,13 +18,13 @@ SIZE = 8
 READ_DATA = ("search", "data describe", "data check", "data map-labels", "data convert")
 
 
-def serialise(number, photo, split):
+def serialise(number, photo, split, label="flower"):
     """Return a record in which two pictures stand, the wrong one by the usual name."""
     example = tf.train.Example()
     feature = example.features.feature
     feature["photo"].bytes_list.value.append(photo)
     feature["image"].bytes_list.value.append(encode_image("PNG", seed=1000))
-    feature["flower"].int64_list.value.append(number % 2)
+    feature[label].int64_list.value.append(number % 2)
     feature["id"].bytes_list.value.append(f"{split}{number}".encode())
     return example.SerializeToString()
 
@@ -55,6 +55,19 @@ def test_the_named_picture_is_decoded_wherever_it_is_kept(records, tmp_path, mod
     assert pictures.ids == tuple(sorted(photos))
     expected = [decode_image(photos[identity], SIZE) for identity in pictures.ids]
     np.testing.assert_array_equal(pictures.images[np.arange(len(rows))], expected)
+
+
+@pytest.mark.parametrize("label", ["flower", "species"])
+def test_data_sets_with_other_names_are_read_together(records, tmp_path, label):
+    _, photos = records
+    made = [serialise(k, photo, "train", label) for k, photo in enumerate(photos.values())]
+    write_tfrecord_file(tmp_path / "train" / "0.tfrec", made)
+    (tmp_path / "classes.txt").write_text("rose\niris\n")
+
+    features = RecordFeatures.named({"label": "flower|species", "image": "photo"})
+
+    labels = open_data(str(tmp_path), features=features).rows["label"]
+    assert labels.tolist() == [k % 2 for k in range(len(made))]
 
 
 def test_another_name_is_another_cache(records, tmp_path):

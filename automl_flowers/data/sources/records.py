@@ -51,9 +51,17 @@ class RecordFeatures:
 
     @classmethod
     def named(cls, names: Mapping[Any, str]) -> RecordFeatures:
-        """Return the usual names behind those that a person gave, by `label`, `id` and `image`."""
+        """Return the usual names behind those that a person gave, by `label`, `id` and `image`.
+
+        Data sets that call them differently are read together by names with `|` between them; of a
+        picture there is one name.
+
+        Example:
+            >>> RecordFeatures.named({"label": "flower|species"}).label
+            ('flower', 'species', 'class', 'label', 'image/class/label')
+        """
         usual = cls()
-        label, id_ = ([names[what]] if what in names else [] for what in ("label", "id"))
+        label, id_ = (names[what].split("|") if what in names else [] for what in ("label", "id"))
         return cls((*label, *usual.label), (*id_, *usual.id), names.get("image", ""))
 
 

@@ -39,10 +39,7 @@ def run_missing(description: str, run: Run, ways: Sequence[str], epochs: int) ->
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     settings = {"epochs": given.epochs, "seeds": given.seeds}
-    before = read_json(given.out) if given.out.exists() else {**settings, "runs": {}}
-    if {name: before[name] for name in settings} != settings:
-        parser.error(f"{given.out} was made with other settings than {settings}: name another file")
-    runs: dict[str, Any] = before["runs"]
+    runs = runs_before(parser, given.out, settings)
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(given.divisions):
             for address in given.data:
@@ -65,6 +62,22 @@ def run_missing(description: str, run: Run, ways: Sequence[str], epochs: int) ->
                         },
                     )
     print(json.dumps(summarise(runs, ways), indent=2))
+
+
+def runs_before(
+    parser: argparse.ArgumentParser, out: Path, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a file has already; it is an error of the arguments if that is of other settings.
+
+    Args:
+        parser: Says so.
+        out: The file, which need not exist.
+        settings: That all runs in it share.
+    """
+    before = read_json(out) if out.exists() else {**settings, "runs": {}}
+    if {name: before[name] for name in settings} != settings:
+        parser.error(f"{out} was made with other settings than {settings}: name another file")
+    return dict(before["runs"])
 
 
 def summarise(runs: Mapping[str, Mapping[str, Any]], ways: Sequence[str]) -> dict[str, Any]:

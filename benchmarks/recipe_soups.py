@@ -22,11 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from divisions import runs_before
 from search_vs_keras_tuner import splits
 
 import automl_flowers
 from automl_flowers.environment import describe_environment
-from automl_flowers.files import read_json, write_json
+from automl_flowers.files import write_json
 from automl_flowers.workflows.training import drop_programs
 
 WAYS: Mapping[str, Mapping[str, int]] = {
@@ -101,10 +102,7 @@ def main() -> None:
     given = parser.parse_args()
     names = ("minutes", "backbone", "image_size", "seed")
     settings = {name: getattr(given, name) for name in names}
-    before = read_json(given.out) if given.out.exists() else {**settings, "runs": {}}
-    if {name: before[name] for name in settings} != settings:
-        parser.error(f"{given.out} was made with other settings than {settings}: name another file")
-    runs: dict[str, Any] = before["runs"]
+    runs = runs_before(parser, given.out, settings)
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(given.divisions):
             for address in given.data:

@@ -2,8 +2,8 @@
 
 Trainings of one backbone begin with the same weights and the same head. What they end with lies
 in one basin of the loss, whichever learning rate, regularisation, augmentation or number of
-trained layers they had, and the mean of it is better than the best of them: it is also less of a
-lucky winner, because the best of many recipes on a few hundred images is partly chosen by chance.
+trained layers they had, so the mean of it is a model, too, and less of a lucky winner: the best of
+many recipes on a few hundred images is partly chosen by chance.
 The recipes are added one by one, best first, and one stays in where log loss on images that they
 were not trained on does not rise (the greedy soup of Wortsman et al., "Model soups", ICML 2022,
 https://arxiv.org/abs/2203.05482). What the search has trained costs nothing more than predictions.
@@ -11,6 +11,7 @@ https://arxiv.org/abs/2203.05482). What the search has trained costs nothing mor
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
@@ -24,12 +25,12 @@ import numpy as np
 from automl_flowers.blending.fits import (
     Fit,
     OnEpoch,
-    Progress,
     load_weights,
     read_fit,
     weights_path,
 )
 from automl_flowers.blending.material import Material
+from automl_flowers.blending.member_plan import Start
 from automl_flowers.blending.predict_members import decided_on, predict_member, scores, scores_of
 from automl_flowers.blending.retrain import FAILURES, Member, TriedRecipes, retrain
 from automl_flowers.blending.soup import make_soup, mean_state, try_soup
@@ -41,13 +42,33 @@ from search_spaces.recipe import Recipe
 
 KIND = "recipes"
 
-Start = tuple[Recipe, Progress | None]
-"""A recipe, and what the search has trained of it."""
+
+def scores_together(maker: MemberMaker, members: Sequence[Member], split: str) -> dict[str, float]:
+    """Return the scores of the mean of some members' weights, which is not written.
+
+    Args:
+        maker: Of the members.
+        members: Each one model, on every part of the material.
+        split: Whose images are predicted.
+    """
+    form = _form(members)
+    labels, probabilities = [], []
+    for number, part in enumerate(maker.material.parts):
+        if split not in part.held_out:
+            continue
+        mean = mean_state(
+            maker.trainer.widen(load_weights(maker.members, one.fits[number][0].name), form)
+            for one in members
+        )
+        shown = part.held_out[split].at(form.image_size)
+        labels.append(shown.labels)
+        probabilities.append(maker.trainer.predict(form, mean, shown))
+    return scores(np.concatenate(labels), np.concatenate(probabilities))
 
 
 @dataclass(frozen=True)
-class Kitchen:
-    """What members are made with.
+class MemberMaker:
+    """Makes members.
 
     Attributes:
         trainer: Of the run.
@@ -56,6 +77,7 @@ class Kitchen:
         predictions: Folder of predictions.
         num_seeds: Fits of each recipe that differ in their seed.
         on_epoch: Hears of every epoch of a training.
+        score: Says what the mean of some members' weights does on a split.
     """
 
     trainer: Trainer
@@ -64,6 +86,7 @@ class Kitchen:
     predictions: Path
     num_seeds: int = 1
     on_epoch: OnEpoch = lambda name, record: None
+    score: Callable[[MemberMaker, Sequence[Member], str], dict[str, float]] = scores_together
 
     def make(
         self,
@@ -72,11 +95,10 @@ class Kitchen:
         is_spent: Callable[[], bool] = lambda: False,
     ) -> Member:
         """Return the member that a recipe alone makes."""
-        recipe, progress = start
         return retrain(
-            *(self.trainer, recipe, self.members, material or self.material, self.on_epoch),
+            *(self.trainer, start.recipe, self.members, material or self.material, self.on_epoch),
             num_seeds=self.num_seeds,
-            progress=progress,
+            progress=start.progress,
             is_spent=is_spent,
         )
 
@@ -99,11 +121,11 @@ class _Known:
     fits: Mapping[str, Fit]
 
 
-def make_member(kitchen: Kitchen, start: Start, others: Sequence[Start], most: int) -> Member:
+def make_member(maker: MemberMaker, start: Start, others: Sequence[Start], most: int) -> Member:
     """Retrain a recipe, and average its weights with those of other recipes where that helps.
 
     Args:
-        kitchen: What it is made with.
+        maker: Makes what it is the mean of.
         start: The recipe.
         others: Recipes with its backbone and image size, best first.
         most: Recipes in the member, its own among them.
@@ -113,59 +135,57 @@ def make_member(kitchen: Kitchen, start: Start, others: Sequence[Start], most: i
         InfeasibleError: If the recipe does not fit into memory.
     """
     if most == 1 or not others:
-        return kitchen.one_model(kitchen.make(start))
-    key = _key(kitchen, [start[0], *(recipe for recipe, _ in others)], most)
-    note = kitchen.members / f"{start[0].name}.{KIND}-{key}.json"
-    known = _read(note, kitchen.members)
+        return maker.one_model(maker.make(start))
+    key = _key(maker, [one.recipe for one in (start, *others)], most)
+    note = maker.members / f"{start.recipe.name}.{KIND}-{key}.json"
+    known = _read(note, maker.members)
     if known is not None and known.noted["others"]:
-        return _as_before(kitchen.make(start, is_spent=lambda: True), known)
-    member = kitchen.one_model(kitchen.make(start))
+        return _as_before(maker.make(start, is_spent=lambda: True), known)
+    member = maker.one_model(maker.make(start))
     if known is not None:
         return replace(member, tried_recipes=_tried(known))
     if not _is_one_model(member):
         return member
-    chosen, tried = _choose(kitchen, member, others, most)
-    made = _join(kitchen, [member, *chosen]) if chosen else member
+    chosen, tried = _choose(maker, member, others, most)
+    made = _join(maker, [member, *chosen]) if chosen else member
     _write(note, made, tried)
     return replace(made, tried_recipes=tried)
 
 
 def _choose(
-    kitchen: Kitchen, member: Member, others: Sequence[Start], most: int
+    maker: MemberMaker, member: Member, others: Sequence[Start], most: int
 ) -> tuple[list[Member], TriedRecipes]:
     """Return what stays in, and what was seen.
 
     A final fit is made of a recipe once it is known to stay in; where it fails, it does not.
     """
-    scored = replace(kitchen.material, everything=None)
+    scored = replace(maker.material, everything=None)
     split = decided_on(member, scored)
-    folders = kitchen.members, kitchen.predictions
-    alone = scores_of(predict_member(kitchen.trainer, member, scored, split, *folders))
+    folders = maker.members, maker.predictions
+    alone = scores_of(predict_member(maker.trainer, member, scored, split, *folders))
     members, best, left_over = [member], alone, list[str]()
     for start in others:
         if len(members) == most:
             break
-        try:
-            other = kitchen.one_model(kitchen.make(start, scored), scored)
-            found = _scores_with(kitchen, members, other, split)
+        with contextlib.suppress(*FAILURES):
+            other = maker.one_model(maker.make(start, scored), scored)
+            left_over += [fit.name for fit in other.all_fits]
+            found = _scores_with(maker, members, other, split)
             if found["log_loss"] <= best["log_loss"]:
-                members, best = [*members, kitchen.one_model(kitchen.make(start))], found
-            else:
-                left_over += [fit.name for fit in other.all_fits]
-        except FAILURES:
-            continue
+                members, best = [*members, maker.one_model(maker.make(start))], found
+                left_over = left_over[: -len(other.all_fits)]
     return members[1:], TriedRecipes(split, alone, best, tuple(left_over))
 
 
 def _scores_with(
-    kitchen: Kitchen, members: Sequence[Member], other: Member, split: str
+    maker: MemberMaker, members: Sequence[Member], other: Member, split: str
 ) -> dict[str, float]:
     """Return the scores with one more member, endlessly bad where it cannot join.
 
     What joins is one model, trained on the images that the others were.
     """
     if _added(other) == _added(members[0]) and _is_one_model(other):
-        return _scores_together(kitchen, [*members, other], split)
+        return maker.score(maker, [*members, other], split)
     return {"log_loss": math.inf}
 
 
@@ -178,42 +198,25 @@ def _is_one_model(member: Member) -> bool:
     return all(len(fits) == 1 for fits in member.fits)
 
 
-def _scores_together(kitchen: Kitchen, members: Sequence[Member], split: str) -> dict[str, float]:
-    """Return the scores of the mean of the members' weights, which is not written."""
-    form = _form(members)
-    labels, probabilities = [], []
-    for number, part in enumerate(kitchen.material.parts):
-        if split not in part.held_out:
-            continue
-        mean = mean_state(
-            kitchen.trainer.widen(load_weights(kitchen.members, one.fits[number][0].name), form)
-            for one in members
-        )
-        shown = part.held_out[split].at(form.image_size)
-        labels.append(shown.labels)
-        probabilities.append(kitchen.trainer.predict(form, mean, shown))
-    return scores(np.concatenate(labels), np.concatenate(probabilities))
-
-
 def _form(members: Sequence[Member]) -> Recipe:
     """Return a recipe that trains as many blocks as any of the members."""
     blocks = max(member.recipe.trainable_blocks for member in members)
     return replace(members[0].recipe, trainable_blocks=blocks)
 
 
-def _join(kitchen: Kitchen, members: Sequence[Member]) -> Member:
+def _join(maker: MemberMaker, members: Sequence[Member]) -> Member:
     """Return the member whose weights are the mean of several members'."""
     first, form = members[0], _form(members)
 
     def mean(fits: Sequence[Fit]) -> Fit:
-        widen = functools.partial(kitchen.trainer.widen, form=form)
-        return make_soup(fits, kitchen.members, kind=KIND, prepare=widen)
+        widen = functools.partial(maker.trainer.widen, form=form)
+        return make_soup(fits, maker.members, kind=KIND, prepare=widen)
 
     fits = tuple(
         (mean([member.fits[part][0] for member in members]),) for part in range(len(first.fits))
     )
     final_fits = tuple(itertools.chain.from_iterable(fits))
-    if kitchen.material.everything is not None:
+    if maker.material.everything is not None:
         final_fits = (mean([member.final_fits[0] for member in members]),)
     return replace(
         first,
@@ -224,9 +227,9 @@ def _join(kitchen: Kitchen, members: Sequence[Member]) -> Member:
     )
 
 
-def _key(kitchen: Kitchen, recipes: Sequence[Recipe], most: int) -> str:
+def _key(maker: MemberMaker, recipes: Sequence[Recipe], most: int) -> str:
     """Return digits of all that a member of several recipes depends on."""
-    trainer, material = kitchen.trainer, kitchen.material
+    trainer, material = maker.trainer, maker.material
     images = [material.external, material.everything]
     for part in material.parts:
         images += [part.train, part.val, part.pseudo, *part.held_out.values()]
@@ -235,7 +238,7 @@ def _key(kitchen: Kitchen, recipes: Sequence[Recipe], most: int) -> str:
         *(trainer.seed_of(recipe) for recipe in recipes),
         trainer.starting_point(recipes[0]),
         *(trainer.num_epochs, trainer.num_further_epochs, FURTHER_RATE, trainer.ema),
-        *(most, kitchen.num_seeds),
+        *(most, maker.num_seeds),
         *(each.content if each else None for each in images),
     ]
     return digits("|".join(map(str, facts)))

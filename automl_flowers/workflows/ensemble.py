@@ -1,4 +1,4 @@
-"""The ensemble: ledger to members, predictions, `blend.json` and `submission.csv`."""
+"""The ensemble: ledger to members and their blend."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
-from automl_flowers.blending.fits import Images, read_progress
+from automl_flowers.blending.fits import Images
 from automl_flowers.blending.fold_heads import make_heads_of_fold
 from automl_flowers.blending.material import (
     ALL_LABELLED,
@@ -23,27 +20,18 @@ from automl_flowers.blending.material import (
     collect,
     pseudo_labelled,
 )
-from automl_flowers.blending.pick import (
-    MOST_IN_SOUP,
-    Candidate,
-    others_of,
-    pick_members,
-    worth_keeping,
-)
+from automl_flowers.blending.member_plan import MemberPlan, plan_members
+from automl_flowers.blending.pick import MOST_IN_SOUP, pick_members, worth_keeping
 from automl_flowers.blending.predict_members import (
     predict_members,
     predict_test_by_part,
-    predictions_file,
     try_views,
 )
-from automl_flowers.blending.recipe_file import write_recipe_file
-from automl_flowers.blending.recipe_soup import Kitchen, Start, make_member
+from automl_flowers.blending.recipe_soup import MemberMaker, make_member
 from automl_flowers.blending.retrain import FAILURES, Member
 from automl_flowers.blending.soup import remove_spent
 from automl_flowers.blending.submission import (
     submission_order,
-    write_probabilities,
-    write_submission,
 )
 from automl_flowers.config import (
     RunConfig,
@@ -57,7 +45,6 @@ from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.data.sources import find_sample_submission
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.errors import RunError
-from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.results import EnsembleResult
 from automl_flowers.run_folder import RunFolder
@@ -66,9 +53,15 @@ from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
 from automl_flowers.tuning.probe import ProbeFolder
 from automl_flowers.tuning.trainer import Trainer
+from automl_flowers.workflows.ensemble_output import (
+    Blended,
+    external_entry,
+    say_blend,
+    say_tried,
+    write_ensemble,
+)
 from automl_flowers.workflows.training import bank_of, make_trainer
 from ensembles.blend import apply_blend
-from ensembles.chooser import Choice
 from ensembles.predictions import AlignedPredictions
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
@@ -97,15 +90,7 @@ def ensemble(
         trials = ledger.trials()
         picked = pick_members(trials, config.top, config.objective)
         checkpoints = CheckpointFolder(run.checkpoints)
-
-        def start(candidate: Candidate) -> Start:
-            identity = candidate.recipe.identity
-            return candidate.recipe, read_progress(trials, identity, ledger, checkpoints)
-
-        plans = [
-            MemberPlan(start(one), [start(other) for other in others])
-            for one, others in zip(picked, others_of(trials, picked, config.objective), strict=True)
-        ]
+        plans = plan_members(trials, picked, config.objective, ledger, checkpoints)
     if (config.soup or 1) > 1 and not any(plan.others for plan in plans):
         reporter.say("soup: there is no further recipe of a member's backbone and image size")
     if config.soup is None:
@@ -156,7 +141,7 @@ def make_ensemble(
     if config.pseudo_labels is not None:
         check_unlabelled_test(data)
     scored_on = ALL_LABELLED if config.folds else ("val", "blend")
-    recipes = [plan.start[0] for plan in plans]
+    recipes = [plan.start.recipe for plan in plans]
     sources = _external_sources(config, data, run, space, recipes[0], scored_on, reporter)
     trainer = make_trainer(
         config, run, data, accelerator, callbacks, "ensemble", reporter, ema=config.ema
@@ -180,7 +165,7 @@ def make_ensemble(
     blend_members = functools.partial(
         _blend_members, config, run, trainer, plans, reporter=reporter
     )
-    all_members: list[Member] = []
+    before: list[Member] = []
     if config.pseudo_labels is not None:
         first = blend_members(dataclasses.replace(material, everything=None, test=None))
         said = predict_test_by_part(trainer, first.members, material, run.members, run.predictions)
@@ -188,36 +173,15 @@ def make_ensemble(
             material, data, first, said, config.pseudo_labels, scored_on, reporter
         )
         if not config.final_fit:  # final fits may go on from the first ensemble's weights
-            all_members += first.members
+            before = first.members
     made = blend_members(material)
-    all_members += made.members
-    members, aligned, choice = made.members, made.aligned, made.choice
-    if "test" in aligned:
-        test = aligned["test"]
-        _write_test(run, config, test, apply_blend(choice.blend, test.probabilities), sample)
-    summary = blending.summarise(
-        members,
-        aligned,
-        choice,
-        files=[
-            {split: predictions_file(member, made.material, split) for split in aligned}
-            for member in members
-        ],
-        external=[_external_entry(source, contents[source.name]) for source in sources],
-        left_out=made.left_out,
-    )
-    summary["folds"] = config.folds
-    summary["settings"] = _ensemble_settings(config)
-    write_json(run.blend, summary)
-    searched = parse_config(read_yaml(run.config))
-    images = read_json(run.data)["content"]
-    write_recipe_file(
-        run.recipe, searched, config, images, summary, heads=_heads_of(recipes, run.probes)
-    )
-    remove_spent(all_members, run.members)
+    external = [external_entry(source, contents[source.name]) for source in sources]
+    summary = write_ensemble(config, run, made, external, recipes, sample)
+    remove_spent([*before, *made.members], run.members)
     bank_of(config, run).clear()
-    _say_blend(summary, run, reporter)
-    return EnsembleResult(run.path, summary, run.submission if "test" in aligned else None)
+    say_blend(summary, run, reporter)
+    has_test = "test" in made.aligned
+    return EnsembleResult(run.path, summary, run.submission if has_test else None)
 
 
 def _remove_states(run: RunFolder, config: RunConfig) -> None:
@@ -248,53 +212,6 @@ def _most_in_soup(config: RunConfig) -> int:
     return 1 if any(trains_anew) else MOST_IN_SOUP
 
 
-def _write_test(
-    run: RunFolder,
-    config: RunConfig,
-    test: AlignedPredictions,
-    probabilities: np.ndarray,
-    sample: str | None,
-) -> None:
-    """Write what an ensemble says of the test images."""
-    ids = test.ids.tolist()
-    run.probabilities.unlink(missing_ok=True)  # an earlier ensemble's would not go with these
-    labels, num_classes = probabilities.argmax(axis=1).tolist(), len(test.class_names)
-    write_submission(run.submission, ids, labels, sample, num_classes=num_classes)
-    if config.probabilities:
-        write_probabilities(run.probabilities, ids, probabilities, test.class_names, sample)
-
-
-@dataclasses.dataclass(frozen=True)
-class MemberPlan:
-    """What to make of a member.
-
-    Attributes:
-        start: Its recipe, and what the search has trained of it.
-        others: The same of recipes that its weights may be averaged with, best first.
-    """
-
-    start: Start
-    others: Sequence[Start] = ()
-
-    def with_what_is_trained(self, num_epochs: int) -> MemberPlan:
-        """Return the plan without recipes that the search has not trained for so many epochs."""
-        others = [
-            (recipe, progress)
-            for recipe, progress in self.others
-            if progress is not None and len(progress.epochs) == num_epochs
-        ]
-        return dataclasses.replace(self, others=others)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Blended:
-    material: Material
-    members: list[Member]
-    left_out: list[dict[str, str]]
-    aligned: dict[str, AlignedPredictions]
-    choice: Choice
-
-
 def _blend_members(
     config: RunConfig,
     run: RunFolder,
@@ -303,51 +220,25 @@ def _blend_members(
     material: Material,
     *,
     reporter: Reporter,
-) -> _Blended:
+) -> Blended:
     """Train the members, predict with them, and weigh them."""
     folders = run.members, run.predictions
-    kitchen = Kitchen(trainer, material, *folders, config.seeds, reporter.member_epoch)
-    members, left_out = _make_all(plans, kitchen, config.soup or 1, reporter)
+    maker = MemberMaker(trainer, material, *folders, config.seeds, reporter.member_epoch)
+    members, left_out = _make_all(plans, maker, config.soup or 1, reporter)
     members = [
         try_views(trainer, member, material, config.test_views, *folders) for member in members
     ]
     for member in members:
-        _say_tried(member, reporter)
+        say_tried(member, reporter)
     aligned = predict_members(trainer, members, material, *folders)
     choice = blending.weigh(aligned, config.blend_weights)
-    return _Blended(material, members, left_out, aligned, choice)
-
-
-def _say_tried(member: Member, reporter: Reporter) -> None:
-    """Say what became of several fits, of other recipes and of several views."""
-    if recipes := member.tried_recipes:
-        alone, together = recipes.alone["log_loss"], recipes.together["log_loss"]
-        reporter.say(
-            f"{member.name}: one model with {len(member.others)} other recipes; log loss on "
-            f"{recipes.split} {together:.3f}, {alone:.3f} by itself"
-            if member.others
-            else f"{member.name}: stays by itself, other recipes do not lower its log loss"
-        )
-    if soup := member.tried_soup:
-        became = "one model of mean weights" if soup.is_kept else "the mean of their probabilities"
-        weights, probabilities = soup.weights["log_loss"], soup.probabilities["log_loss"]
-        reporter.say(
-            f"{member.name}: its fits count as {became}; log loss on {soup.split} "
-            f"{weights:.3f} by weights, {probabilities:.3f} by probabilities"
-        )
-    if views := member.tried_views:
-        kept = f"{member.num_views} views of each image" if member.num_views > 1 else "one view"
-        before, after = views.without["log_loss"], views.with_views["log_loss"]
-        reporter.say(
-            f"{member.name}: it predicts from {kept}; log loss on {views.split} {before:.3f} "
-            f"with one, {after:.3f} with {views.num_views}"
-        )
+    return Blended(material, members, left_out, aligned, choice)
 
 
 def _with_pseudo_labels(
     material: Material,
     data: ImageData,
-    made: _Blended,
+    made: Blended,
     said: Sequence[AlignedPredictions],
     confidence: float,
     scored_on: Sequence[str],
@@ -388,21 +279,6 @@ def _sample_of(data: ImageData, config: RunConfig) -> str | None:
     if len(test):
         submission_order(list(test["id"]), sample)
     return sample
-
-
-def _heads_of(recipes: Sequence[Recipe], probes: Path) -> list[tuple[str, int]]:
-    """Return the backbones, each at an image size, that have a head to start from."""
-    pairs = dict.fromkeys((recipe.backbone, recipe.image_size) for recipe in recipes)
-    return [pair for pair in pairs if ProbeFolder(probes).has(*pair)]
-
-
-def _ensemble_settings(config: RunConfig) -> dict[str, Any]:
-    names = (
-        *("top", "external", "label_map", "leaks", "blend_weights", "strategy"),
-        *("ema", "pseudo_labels", "seeds", "soup", "folds", "final_fit", "test_views"),
-        "bad_images",
-    )
-    return {name: getattr(config, name) for name in names}
 
 
 def _external_sources(
@@ -452,17 +328,17 @@ def _external_sources(
 
 
 def _make_all(
-    plans: Sequence[MemberPlan], kitchen: Kitchen, most: int, reporter: Reporter
+    plans: Sequence[MemberPlan], maker: MemberMaker, most: int, reporter: Reporter
 ) -> tuple[list[Member], list[dict[str, str]]]:
     """Return the members, and the recipes that could not be retrained with the reason."""
     members: list[Member] = []
     left_out: list[dict[str, str]] = []
     for number, plan in enumerate(plans):
-        recipe, progress = plan.start
+        recipe, progress = plan.start.recipe, plan.start.progress
         done = f", {len(progress.epochs)} epochs of it by the search" if progress else ""
         reporter.say(f"member {number + 1} of {len(plans)}: {recipe.name}{done}")
         try:
-            member = make_member(kitchen, plan.start, plan.others, most)
+            member = make_member(maker, plan.start, plan.others, most)
         except FAILURES as error:
             reporter.say(f"member {recipe.name} left out: {error}")
             left_out.append({"name": recipe.name, "reason": str(error)})
@@ -477,21 +353,3 @@ def _make_all(
             hint="retrain others with a larger `--top`, or search again with other settings",
         )
     return members, left_out
-
-
-def _external_entry(source: external_data.Source, content: str) -> dict[str, Any]:
-    return {
-        "name": source.name,
-        "content": content,
-        "images_used": source.num_used,
-        "near_copies_dropped": list(source.leaks.dropped),
-        "leaks": source.leaks.to_dict(),
-        "classes": [dataclasses.asdict(decision) for decision in source.decisions],
-    }
-
-
-def _say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> None:
-    reporter.say(summary["reason"])
-    reporter.say(f"blend written to {run.blend}; `ensemble --from {run.recipe}` makes it again")
-    if run.submission.exists():
-        reporter.say(f"submission written to {run.submission}")

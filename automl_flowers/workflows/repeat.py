@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_flowers import run_setup
+from automl_flowers.blending.member_plan import MemberPlan, Start
 from automl_flowers.blending.recipe_file import read_recipe_file
 from automl_flowers.config import parse_config
 from automl_flowers.console import Reporter
@@ -20,7 +21,7 @@ from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import NONE
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.probe import ProbeFolder, probe_pairs
-from automl_flowers.workflows.ensemble import MemberPlan, make_ensemble
+from automl_flowers.workflows.ensemble import make_ensemble
 from automl_flowers.workflows.training import run_config
 
 
@@ -76,7 +77,7 @@ def repeat(
         config = run_config(run, {**made.ensemble, **given})
         config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
         plans = [
-            MemberPlan((recipe, None), [(other, None) for other in others])
+            MemberPlan(Start(recipe), [Start(other) for other in others])
             for recipe, others in zip(made.recipes, made.others, strict=True)
         ]
         is_other = "external" in given or "data" in given

@@ -40,6 +40,7 @@ WorthKeeping = Callable[[Sequence[TrialRecord]], Collection[str]]
 """From all trials so far to the ids of those whose last state stays."""
 
 OnEpoch = Callable[[EpochRecord, GetState], None]
+"""Called after every epoch with what happened and a function that returns the state."""
 
 
 class InfeasibleError(Exception):

@@ -29,14 +29,10 @@ from automl_flowers.modeling.feature_bank import FeatureBank, Kept
 from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program
 from automl_flowers.modeling.traced_gradients import forget_gradients
-from automl_flowers.tuning.checkpoints import State
-from automl_flowers.tuning.search import DivergedError
+from automl_flowers.tuning.search import DivergedError, OnEpoch
 from ensembles import metrics
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import learning_rate_table
-
-OnEpoch = Callable[[EpochRecord, Callable[[], State]], None]
-"""Called after every epoch with what happened and a function that returns the state."""
 
 
 @dataclass(frozen=True)

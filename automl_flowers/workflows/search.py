@@ -28,7 +28,7 @@ from automl_flowers.starting_weights import NONE
 from automl_flowers.tuning.budget import Budget, TimedPace, choose_horizon, is_tight
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from automl_flowers.tuning.cost import Architecture, Costs, learn_costs
+from automl_flowers.tuning.cost import Costs, Workload, learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import ProbeFolder, probe_all
@@ -134,7 +134,7 @@ def _rehearsed(guessed: Costs, trainer: Trainer, typical: Recipe, reporter: Repo
     if timing is None:
         return guessed
     reporter.say(f"rehearsed {typical.name}: about {timing.epoch:.1f} s an epoch")
-    return replace(guessed, epochs={Architecture.of(typical): timing.epoch}, builds=[timing.build])
+    return replace(guessed, epochs={Workload.of(typical): timing.epoch}, builds=[timing.build])
 
 
 def _with_horizon(

@@ -25,8 +25,8 @@ from automl_flowers.tuning.cost import (
     FIRST_BUILD_SECONDS,
     PROGRAMS_ALIVE,
     SECONDS_PER_SECOND_OF_WORK,
-    Architecture,
     Costs,
+    Workload,
     learn_costs,
 )
 from automl_flowers.tuning.hyperband import plan_brackets
@@ -110,7 +110,7 @@ def test_every_backbone_has_its_work(name):
     entry = BACKBONES[name]
 
     for blocks, work in [(0, 1), (entry.num_blocks, 3)]:
-        assert Architecture(name, 96, blocks, "adam", 32, False).work == work
+        assert Workload(name, 96, blocks, "adam", 32, False).work == work
 
 
 def test_a_trial_that_was_killed_says_nothing_of_building():
@@ -129,7 +129,7 @@ def test_more_blocks_and_pixels_never_cost_less(blocks, size):
 
 # What is reserved, and how long a training may be.
 
-KNOWN = Costs({Architecture.of(RECIPE): EPOCH}, [BUILD], {})
+KNOWN = Costs({Workload.of(RECIPE): EPOCH}, [BUILD], {})
 
 
 def candidate(epochs, number=0, score=0.9):
@@ -220,9 +220,9 @@ class Watch:
         self.built = set()
 
     def __call__(self, recipe, first_epoch, last_epoch, state, on_epoch):
-        architecture = Architecture.of(recipe)
-        first = 0.0 if architecture in self.built else self.build
-        self.built.add(architecture)
+        workload = Workload.of(recipe)
+        first = 0.0 if workload in self.built else self.build
+        self.built.add(workload)
 
         def on_timed_epoch(record, get_state):
             nonlocal first
@@ -292,7 +292,7 @@ def test_a_budget_is_kept_and_used(timed_search, toy, seconds, top):
 def test_a_budget_is_kept_from_the_command_to_the_last_fit(timed_search, seconds, build):
     """As the workflow does it: look first, choose how long trainings are, plan, search, finish."""
     before, factor = 12.0, 3  # decoding, probes and a rehearsal
-    costs = Costs({Architecture.of(RECIPE): EPOCH}, [build], {})
+    costs = Costs({Workload.of(RECIPE): EPOCH}, [build], {})
     horizon = choose_horizon(6, RECIPE, costs, seconds - before)
     factor = factor if horizon.in_rounds else horizon.epochs + 1
 

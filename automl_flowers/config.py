@@ -19,7 +19,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from automl_flowers.blending.pick import MOST_IN_SOUP
+from automl_flowers.blending.pick import MOST_IN_SOUP, is_maximised
 from automl_flowers.data.bad_images import parse_policy
 from automl_flowers.data.caching import CacheMode
 from automl_flowers.disk import GIGABYTE
@@ -224,7 +224,7 @@ class RunConfig(pydantic.BaseModel):
     @property
     def maximise(self) -> bool:
         """Whether a higher objective is better."""
-        return self.objective != "log_loss"
+        return is_maximised(self.objective)
 
     @property
     def is_endless(self) -> bool:

@@ -19,6 +19,11 @@ MOST_IN_SOUP = 5
 """Recipes that one model may be made of; of so many the search keeps the weights."""
 
 
+def is_maximised(objective: str) -> bool:
+    """Return whether a higher objective is better."""
+    return objective != "log_loss"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A distinct recipe and the best evidence for it.
@@ -80,7 +85,7 @@ def in_order_of_picking(trials: Sequence[TrialRecord], objective: str) -> list[C
     The best recipe of every backbone that is within `MAX_DISTANCE` of the best, then the best of
     the rest.
     """
-    ranked = candidates(trials, maximise=objective != "log_loss")
+    ranked = candidates(trials, maximise=is_maximised(objective))
     first_of_backbone: list[Candidate] = []
     for candidate in ranked:
         is_near = abs(candidate.score - ranked[0].score) <= MAX_DISTANCE[objective]
@@ -100,7 +105,7 @@ def others_of(
     best `MOST_IN_SOUP` of their kind, and are not picked themselves. Each is given once, to the
     best recipe of its kind.
     """
-    ranked = candidates(trials, maximise=objective != "log_loss")
+    ranked = candidates(trials, maximise=is_maximised(objective))
     kinds: dict[tuple[str, int, int], list[Candidate]] = {}
     longest = max((candidate.epochs for candidate in ranked), default=0)
     for candidate in (one for one in ranked if one.epochs == longest):

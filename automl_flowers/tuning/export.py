@@ -26,6 +26,7 @@ from automl_flowers.reports.reading import read_trials
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.hyperband import Bracket
 from automl_flowers.tuning.oracle import spread_seed
+from automl_flowers.tuning.oracles import upstream_of
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.search import FINAL
 from search_spaces.backbones import get_backbone
@@ -45,12 +46,6 @@ _STATUSES = {
     "completed": "COMPLETED",
     "failed": "FAILED",
     "infeasible": "FAILED",
-}
-
-_WHOLE_TRIALS = {
-    "random": keras_tuner.oracles.RandomSearchOracle,
-    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-    "grid": keras_tuner.oracles.GridSearchOracle,
 }
 
 
@@ -137,7 +132,7 @@ def _make_upstream(config: RunConfig, hp: Any) -> Any:
         return keras_tuner.oracles.HyperbandOracle(
             max_epochs=config.max_epochs or 1, factor=config.factor, **options
         )
-    return _WHOLE_TRIALS[config.oracle](max_trials=make_plan(config)[0][0].size, **options)
+    return upstream_of(config.oracle)(max_trials=make_plan(config)[0][0].size, **options)
 
 
 def _trial(record: TrialRecord, hp: Any, values: dict[str, Value]) -> Any:

@@ -86,13 +86,11 @@ class Oracle(Protocol):
         plan: Brackets to fill; the last round of one ends at the full horizon.
         objective: Keras Tuner's; its `name` is a field of `EpochRecord`.
         maximise: Whether a higher objective is better.
-        start_order: Names of the trials so far.
     """
 
     plan: tuple[Bracket, ...]
     objective: Any
     maximise: bool
-    start_order: list[str]
 
     def create_trial(self, tuner_id: str) -> Any:
         """Return the next trial, whose status says whether there is one."""
@@ -251,7 +249,7 @@ class _Loop:
             return True
         if not self.pace.allows(task, self.ledger.trials()):
             return False
-        record = self._run(task, number=len(self.oracle.start_order) - 1)
+        record = self._run(task)
         self._tell_oracle(trial, record)
         self.prune()
         self._give_up_if_nothing_works()
@@ -260,9 +258,10 @@ class _Loop:
     def finish(self) -> None:
         """Bring what is worth it to its full horizon, beside the oracle."""
         for task in self.pace.final_fits(self.ledger.trials()):
-            self._run(task, number=len(self.ledger.trials()))
+            self._run(task)
 
-    def _run(self, task: Task, number: int) -> TrialRecord:
+    def _run(self, task: Task) -> TrialRecord:
+        number = len(self.ledger.trials())  # that of one that starts again stays
         self.ledger.start_trial(_opening_record(task, number, self.ledger.clock()))
         try:
             status, reason = self._attempt(task)

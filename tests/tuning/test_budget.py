@@ -30,7 +30,7 @@ from automl_flowers.tuning.cost import (
     learn_costs,
 )
 from automl_flowers.tuning.hyperband import plan_brackets
-from automl_flowers.tuning.search import Task
+from automl_flowers.tuning.search import FINAL, Task
 from search_spaces.backbones import BACKBONES
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
@@ -322,7 +322,7 @@ def test_the_best_recipe_comes_to_its_full_horizon(timed_search, toy, seconds):
 def test_a_final_fit_continues_and_equals_one_training(timed_search, toy):
     trials, _ = timed_search(80)
 
-    [final] = [trial for trial in trials if trial.bracket == -1]
+    [final] = [trial for trial in trials if trial.bracket == FINAL]
     assert final.parent is not None
     assert final.last_epoch == toy.NUM_EPOCHS
     losses = {}
@@ -343,6 +343,16 @@ def test_more_time_goes_on_with_the_same_search(timed_search, what_happened):
     for before, after in itertools.product(begun, longer):
         if before.trial_id == after.trial_id:
             assert what_happened([before]) == what_happened([after])
+
+
+def test_what_more_time_adds_comes_after_the_final_fits_that_there_were(timed_search):
+    short, spent = timed_search(171)
+    longer, _ = timed_search(600, spent=spent)
+
+    assert any(trial.bracket == FINAL for trial in short)
+    assert [trial.number for trial in longer] == list(range(len(longer)))
+    before = [trial.trial_id for trial in short]
+    assert [trial.trial_id for trial in longer[: len(short)]] == before
 
 
 def test_a_trial_that_time_cut_short_keeps_its_state(timed_search, tmp_path):

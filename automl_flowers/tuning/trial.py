@@ -73,7 +73,7 @@ def train(
     Args:
         program: Of the recipe's architecture.
         recipe: What to train.
-        plan: Which epochs.
+        plan: Which epochs; none sets the state only.
         examples: The training set.
         val: What to score every epoch on; None to score none, which records NaN.
         state: From `Program.get_state` after `plan.first_epoch` epochs; None at the start.
@@ -101,6 +101,8 @@ def train(
         program.set_state(state)
         program.set_step(plan.first_epoch * steps)
     program.set_hyperparameters(recipe, rates)  # they are in weights and state, too
+    if plan.first_epoch == plan.last_epoch:
+        return  # under a strategy, no batches at all are an error
     batches = training_batches(
         examples,
         recipe,

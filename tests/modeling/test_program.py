@@ -209,6 +209,26 @@ def test_randomness_inside_a_backbone_is_repeated_and_continued(
     assert fingerprint(rest) == fingerprint(whole)
 
 
+def test_with_no_epoch_left_the_state_is_taken_and_nothing_is_trained(program, tiny_recipe):
+    state, _ = train(program, tiny_recipe)
+    train(program, tiny_recipe, seed=8)
+    heard = []
+    callback = keras.callbacks.LambdaCallback(on_train_begin=heard.append)
+
+    trial.train(
+        program,
+        tiny_recipe,
+        trial.Plan(NUM_EPOCHS, NUM_EPOCHS, NUM_EPOCHS, seed=7),
+        draw_examples(),
+        draw_examples(6),
+        state=state,
+        callbacks=[callback],
+    )
+
+    assert_equal_states(program.get_state(), state)
+    assert heard == []
+
+
 def test_state_of_another_architecture_is_refused(program, shared, tiny_architecture):
     other = shared(replace(tiny_architecture, optimizer="rmsprop"))
 

@@ -373,9 +373,11 @@ class ProgramCache:
         self._build = build
         self._capacity = capacity
         self._programs: OrderedDict[Architecture, Program] = OrderedDict()
+        self._last: Architecture | None = None
 
     def get(self, architecture: Architecture) -> Program:
         """Return the program of an architecture, building it if it is not alive."""
+        self._last = architecture
         if architecture not in self._programs:
             if len(self._programs) >= self._capacity:
                 self._programs.popitem(last=False)
@@ -384,7 +386,9 @@ class ProgramCache:
         self._programs.move_to_end(architecture)
         return self._programs[architecture]
 
-    def clear(self) -> None:
-        """Drop all programs."""
+    def clear(self) -> bool:
+        """Drop all programs, and return whether there were others than that of the last `get`."""
+        had_others = any(architecture != self._last for architecture in self._programs)
         self._programs.clear()
         gc.collect()
+        return had_others

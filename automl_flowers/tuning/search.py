@@ -156,6 +156,10 @@ class Pace:
         """Return what to train when no trial starts any more."""
         return ()
 
+    def still_needed(self, trials: Sequence[TrialRecord]) -> Collection[str]:
+        """Return the trials whose state what it will train goes on from."""
+        return ()
+
 
 class OutOfTime(Exception):  # noqa: N818 - an end, no error
     """The time is over in the middle of a trial."""
@@ -376,7 +380,9 @@ class _Loop:
         """Keep the states that someone may still go on from, and the last of what is not ended."""
         trials = self.ledger.trials()
         running = {record.trial_id for record in trials if record.status == "running"}
-        needed = self.oracle.still_needed() | set(self.worth_keeping(trials)) | running
+        needed = running.union(
+            self.oracle.still_needed(), self.worth_keeping(trials), self.pace.still_needed(trials)
+        )
         found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
         self.checkpoints.keep_only({checkpoint[1].name for checkpoint in found if checkpoint})
 

@@ -4,11 +4,12 @@ import functools
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_flowers.blending.pick import Candidate, in_order_of_picking
+from automl_flowers.blending.pick import in_order_of_picking
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.budget import (
     FEWEST_TRAININGS,
@@ -29,9 +30,10 @@ from automl_flowers.tuning.cost import (
     Workload,
     learn_costs,
 )
-from automl_flowers.tuning.hyperband import plan_brackets
+from automl_flowers.tuning.hyperband import Round, plan_brackets
 from automl_flowers.tuning.search import FINAL, Task
 from search_spaces.backbones import BACKBONES
+from search_spaces.portfolio import parse_recipes
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
 
@@ -132,26 +134,27 @@ def test_more_blocks_and_pixels_never_cost_less(blocks, size):
 KNOWN = Costs({Workload.of(RECIPE): EPOCH}, [BUILD], {})
 
 
-def candidate(epochs, number=0, score=0.9):
-    recipe = replace(RECIPE, dropout=0.1 * number)
-    return Candidate(recipe, score, epochs, f"{number:04d}")
+def others(*epochs):
+    """Return recipes of the same cost, with the epochs that each still has to train."""
+    return [(replace(RECIPE, dropout=0.1 * n), missing) for n, missing in enumerate(epochs)]
 
 
 def test_the_first_final_fit_is_reserved_whatever_it_takes():
-    assert reserve([candidate(1)], HORIZON, KNOWN, seconds=10) == 30
+    assert reserve(others(3), KNOWN, seconds=10) == 30
 
 
 def test_others_are_reserved_as_far_as_a_share_goes():
-    picked = [candidate(3), candidate(2, 1), candidate(1, 2)]
+    missing = others(1, 2, 3)
 
-    assert reserve(picked, HORIZON, KNOWN, seconds=1000) == 10 + 20 + 30
-    assert reserve(picked, HORIZON, KNOWN, seconds=90) == 10 + 20  # 50 are above a third
-    assert reserve(picked, HORIZON, KNOWN, seconds=30) == 10
+    assert reserve(missing, KNOWN, seconds=1000) == 10 + 20 + 30
+    assert reserve(missing, KNOWN, seconds=90) == 10 + 20  # 50 are above a third
+    assert reserve(missing, KNOWN, seconds=30) == 10
+    assert reserve(others(0, 2, 3), KNOWN, seconds=90) == 20
 
 
 def test_nothing_is_reserved_for_what_is_finished_or_not_there():
-    assert reserve([], HORIZON, KNOWN, seconds=100) == 0
-    assert reserve([candidate(HORIZON)], HORIZON, KNOWN, seconds=100) == 0
+    assert reserve([], KNOWN, seconds=100) == 0
+    assert reserve(others(0), KNOWN, seconds=100) == 0
 
 
 @pytest.mark.parametrize(
@@ -378,6 +381,88 @@ def test_a_trial_after_a_failed_one_ends_whatever_it_takes(toy, tmp_path):
 
     assert not pace.is_over(task, [failed, running])
     assert pace.is_over(task, [make_trial(), running])
+
+
+def test_what_was_chosen_for_a_final_fit_keeps_its_state_until_then(toy, tmp_path):
+    """The first final fit takes the other backbones out of reach: they would not be picked now."""
+    good, *worse = backbones = ("efficientnet_lite0", "efficientnet_lite1", "vgg16", "xception")
+    plan = ((Round(7, 0, 2), Round(0, 2, toy.NUM_EPOCHS)),)
+    entries = [{"backbone": good, "dropout": dropout} for dropout in (0.1, 0.2, 0.3)]
+    entries = [{"backbone": backbone, "dropout": 0.0} for backbone in backbones] + entries
+    clock = toy.Clock()
+
+    def train(recipe, first_epoch, last_epoch, state, on_epoch):
+        assert (state is None) == (first_epoch == 0)
+        for epoch in range(first_epoch, last_epoch):
+            clock.now += EPOCH
+            loss = 1.1 if recipe.backbone in worse else 1.0 + recipe.dropout / 10
+            loss = 0.8 if recipe.backbone == good and epoch >= 2 else loss
+            record = EpochRecord(epoch, 0.1, loss, 0.5, 0.5, loss, EPOCH)
+            on_epoch(record, lambda: {"weights": np.zeros(1)})
+        return {"layers": 1}
+
+    trials = toy.search(
+        tmp_path,
+        train,
+        oracle=toy.make_oracle(plan=plan, first=parse_recipes(entries, toy.SPACE)),
+        ledger=functools.partial(Ledger, clock=clock),
+        worth_keeping=lambda trials: [candidate.trial_id for candidate in toy.pick(trials)],
+        make_pace=functools.partial(toy.make_pace, tmp_path, 1000),
+    )
+
+    finals = [trial for trial in trials if trial.bracket == FINAL]
+    assert [(final.recipe["backbone"], final.first_epoch) for final in finals] == [
+        (backbone, 2) for backbone in backbones
+    ]
+    assert not {candidate.recipe.backbone for candidate in toy.pick(trials)} & set(worse)
+
+
+FINISHED = make_trial(seconds=(8.0,) * HORIZON)
+HALF_WAY = make_trial(replace(RECIPE, dropout=0.4), seconds=(8.0,) * 2, number=1)
+PROMOTION = Task("0002", replace(RECIPE, dropout=0.4), 0, 1, HALF_WAY.trial_id, 2, HORIZON)
+NEW = Task("0002", RECIPE, 0, 0, None, 0, 1)
+
+
+@pytest.fixture
+def make_pace(tmp_path):
+    """A function from the seconds left, and whether states are there, to a pace."""
+    with Ledger(tmp_path / "ledger.sqlite", writable=True) as ledger:
+
+        def make_pace(left, *, has_state):
+            return TimedPace(
+                *(Budget(100.0, 100.0 - left, 0.0, lambda: 0.0), HORIZON, {}),
+                lambda trials: in_order_of_picking(trials, "log_loss"),
+                lambda trial_id: has_state,
+                ledger,
+            )
+
+        yield make_pace
+
+
+@pytest.mark.parametrize(("has_state", "epochs"), [(True, 2), (False, HORIZON)])
+def test_what_goes_on_from_no_state_costs_all_its_epochs(make_pace, has_state, epochs):
+    for left in (8.0 * epochs - 1, 8.0 * epochs):
+        pace = make_pace(left, has_state=has_state)
+
+        assert pace.allows(PROMOTION, [FINISHED]) == (left >= 8 * epochs)
+
+
+@pytest.mark.parametrize(("has_state", "epochs"), [(True, 2), (False, HORIZON)])
+def test_what_is_kept_for_final_fits_counts_what_they_train(make_pace, has_state, epochs):
+    for left in (8.0 * (1 + epochs) - 1, 8.0 * (1 + epochs)):
+        pace = make_pace(left, has_state=has_state)
+
+        assert pace.allows(NEW, [HALF_WAY]) == (left >= 8 * (1 + epochs))
+
+
+@pytest.mark.parametrize(("has_state", "epochs"), [(True, 2), (False, HORIZON)])
+def test_a_final_fit_starts_where_all_that_it_trains_fits_in(make_pace, has_state, epochs):
+    for left in (8.0 * epochs - 1, 8.0 * epochs):
+        pace = make_pace(left, has_state=has_state)
+
+        tasks = list(pace.final_fits([FINISHED, HALF_WAY]))
+
+        assert [HORIZON - task.first_epoch for task in tasks] == [epochs] * (left >= 8 * epochs)
 
 
 def test_one_trial_ends_whatever_it_takes_and_then_nothing_starts(timed_search):

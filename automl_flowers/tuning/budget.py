@@ -7,13 +7,14 @@ horizon, so that what was found is worth what it cost.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from automl_flowers.blending.pick import Candidate
 from automl_flowers.ledger import Ledger, TrialRecord
-from automl_flowers.tuning.cost import Costs, learn_costs
+from automl_flowers.tuning.cost import Costs, Workload, learn_costs
 from automl_flowers.tuning.search import FINAL, Pace, Task
 from search_spaces.recipe import Recipe
 
@@ -85,7 +86,7 @@ def reserve(missing: Sequence[tuple[Recipe, int]], costs: Costs, seconds: float)
     return sum(fits[:1]) + others
 
 
-def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -> Horizon:
+def choose_horizon(default: int, first: Sequence[Recipe], costs: Costs, seconds: float) -> Horizon:
     """Return how long a finished training should be under a time budget, and whether in rounds.
 
     With time for a few trainings only, every one goes to the end at once: rounds of short ones
@@ -95,17 +96,33 @@ def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -
 
     Args:
         default: Epochs without a budget.
-        recipe: A typical one.
+        first: Recipes that the search begins with; the very first stands for what comes later.
         costs: Of this run.
         seconds: What is left of the budget.
     """
-    epoch = costs.epoch(recipe)
-    if seconds < FEWEST_TRAININGS * costs.training(recipe, default):
-        fitting = int((SHARE_FOR_TRAININGS * seconds - costs.build(recipe)) / epoch)
-        trainings = max(fitting // default, 1)
-        return Horizon(max(fitting // trainings, 1), in_rounds=False)
-    for_ten = int(seconds / (10 * epoch))
+    typical = first[0]
+    if seconds < FEWEST_TRAININGS * costs.training(typical, default):
+        room = SHARE_FOR_TRAININGS * seconds
+        return Horizon(_epochs_of_few(default, first, costs, room), in_rounds=False)
+    for_ten = int(seconds / (10 * costs.epoch(typical)))
     return Horizon(min(2 * default, max(for_ten, default)), in_rounds=True)
+
+
+def _epochs_of_few(default: int, first: Sequence[Recipe], costs: Costs, seconds: float) -> int:
+    """Return the epochs of as many trainings as fit in, which share all the time.
+
+    One is trained whatever it takes. Others join as long as each gets the default epochs at least.
+    What is built for one is there for the next of its kind.
+    """
+    epochs, trained = 0, list[Recipe]()
+    for recipe in itertools.chain(first, itertools.repeat(first[0])):
+        trained.append(recipe)
+        built = {Workload.of(one): costs.build(one) for one in trained}
+        fitting = int((seconds - sum(built.values())) / sum(map(costs.epoch, trained)))
+        if epochs and fitting < default:
+            break
+        epochs = max(fitting, 1)
+    return epochs
 
 
 def is_tight(default: int, recipe: Recipe, costs: Costs, seconds: float) -> bool:

@@ -90,7 +90,8 @@ def search(
             budget = Budget(config.time_budget, started=started)
             if is_tight(trainer.num_epochs, typical, costs, budget.left):
                 costs = _rehearsed(costs, trainer, typical, reporter)
-            config = _with_horizon(config, given, typical, costs, budget)
+            begin_with = [Recipe.from_values(values) for values in first]
+            config = _with_horizon(config, given, begin_with, costs, budget)
         with Ledger(run.ledger, writable=True) as ledger:
             config = run_setup.begin(config, run, space, accelerator, ledger, reporter)
             trainer.num_epochs = int(config.max_epochs or 1)
@@ -138,13 +139,13 @@ def _rehearsed(guessed: Costs, trainer: Trainer, typical: Recipe, reporter: Repo
 
 
 def _with_horizon(
-    config: RunConfig, given: RunConfig, typical: Recipe, costs: Costs, budget: Budget
+    config: RunConfig, given: RunConfig, first: Sequence[Recipe], costs: Costs, budget: Budget
 ) -> RunConfig:
     """Return the settings with as many epochs as the time budget is worth.
 
     A factor above them makes Hyperband's brackets single rounds.
     """
-    horizon = choose_horizon(int(config.max_epochs or 1), typical, costs, budget.left)
+    horizon = choose_horizon(int(config.max_epochs or 1), first, costs, budget.left)
     update = {"max_epochs": horizon.epochs}
     if not horizon.in_rounds and "factor" not in given.model_fields_set:
         update["factor"] = horizon.epochs + 1

@@ -174,22 +174,49 @@ def test_nothing_is_reserved_for_what_is_finished_or_not_there():
     ],
 )
 def test_the_horizon_follows_the_budget(seconds, epochs):
-    horizon = choose_horizon(6, RECIPE, KNOWN, seconds)
+    horizon = choose_horizon(6, [RECIPE], KNOWN, seconds)
 
     assert horizon == Horizon(epochs, in_rounds=seconds >= FEWEST_TRAININGS * 60)
 
 
-@given(st.floats(1, 1e5), st.integers(1, 30))
-def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(seconds, default):
-    horizon = choose_horizon(default, RECIPE, KNOWN, seconds)
+ALIKE = [
+    replace(RECIPE, backbone=backbone, trainable_blocks=0)
+    for backbone in ("efficientnet_lite0", "vgg16", "xception")
+]
+"""Recipes whose epochs take the same, but each of which must be built."""
 
+
+def costs_of_alike(build):
+    """Return costs where the first of them was timed, and the others are known by their probes."""
+    forward = {(recipe.backbone, recipe.image_size): 2.0 for recipe in ALIKE}
+    return Costs({Workload.of(ALIKE[0]): EPOCH}, [build], forward)
+
+
+def test_every_architecture_among_the_first_recipes_is_built():
+    costs = costs_of_alike(build=12)
+
+    assert choose_horizon(6, ALIKE[:1], costs, 230) == Horizon(7, in_rounds=False)
+    assert choose_horizon(6, ALIKE, costs, 230) == Horizon(6, in_rounds=False)
+    assert 3 * 7 * EPOCH + 2 * 12 > 230 > 3 * 6 * EPOCH + 2 * 12
+
+
+@given(st.floats(1, 1e5), st.integers(1, 30), st.integers(1, 3))
+def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(
+    seconds, default, num_kinds
+):
+    horizon = choose_horizon(default, ALIKE[:num_kinds], costs_of_alike(BUILD), seconds)
+
+    def taken(trainings, epochs):
+        return (min(trainings, num_kinds) - 1) * BUILD + trainings * epochs * EPOCH
+
+    room = seconds * SHARE_FOR_TRAININGS
     if horizon.in_rounds:
         assert default <= horizon.epochs <= 2 * default
-    elif seconds * SHARE_FOR_TRAININGS >= EPOCH:
-        trainings = max(int(seconds * SHARE_FOR_TRAININGS / EPOCH) // default, 1)
-        assert trainings * horizon.epochs * EPOCH <= seconds * SHARE_FOR_TRAININGS
-        assert trainings * (horizon.epochs + 1) * EPOCH > seconds * SHARE_FOR_TRAININGS
-        assert trainings < FEWEST_TRAININGS
+    elif taken(1, 1) <= room:
+        fitting = [n for n in range(1, FEWEST_TRAININGS) if taken(n, default) <= room]
+        trainings = max(fitting, default=1)
+        assert taken(trainings, horizon.epochs) <= room
+        assert taken(trainings, horizon.epochs + 1) > room
     else:
         assert horizon.epochs == 1
 
@@ -197,7 +224,7 @@ def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(sec
 @given(st.floats(1, 1e5), st.floats(1, 1e5))
 def test_more_time_never_does_without_rounds(one, other):
     less, more = sorted([one, other])
-    shorter, longer = (choose_horizon(6, RECIPE, KNOWN, seconds) for seconds in (less, more))
+    shorter, longer = (choose_horizon(6, [RECIPE], KNOWN, seconds) for seconds in (less, more))
 
     assert shorter.in_rounds <= longer.in_rounds
 
@@ -296,7 +323,7 @@ def test_a_budget_is_kept_from_the_command_to_the_last_fit(timed_search, seconds
     """As the workflow does it: look first, choose how long trainings are, plan, search, finish."""
     before, factor = 12.0, 3  # decoding, probes and a rehearsal
     costs = Costs({Workload.of(RECIPE): EPOCH}, [build], {})
-    horizon = choose_horizon(6, RECIPE, costs, seconds - before)
+    horizon = choose_horizon(6, [RECIPE], costs, seconds - before)
     factor = factor if horizon.in_rounds else horizon.epochs + 1
 
     trials, spent = timed_search(

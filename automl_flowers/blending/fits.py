@@ -110,11 +110,13 @@ class Progress:
         load: Returns the state after them; without the optimizer's part if they are the full
             horizon.
         size: Layers and parameters.
+        planned: Epochs after which the last trial was to end; a callback may have ended it before.
     """
 
     epochs: tuple[EpochRecord, ...]
     load: Callable[[], State]
     size: dict[str, int]
+    planned: int
 
 
 def read_progress(
@@ -136,7 +138,8 @@ def read_progress(
         return None
     (num_epochs, file), trial = max(there, key=lambda one: one[0][0])
     epochs = tuple(records[number] for number in range(num_epochs))
-    return Progress(epochs, functools.partial(checkpoints.load, file), trial.size)
+    planned = trial.last_epoch if trial.status == "completed" else num_epochs
+    return Progress(epochs, functools.partial(checkpoints.load, file), trial.size, planned)
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ def fit(
 ) -> Fit:
     """Train a recipe to its full horizon, or return what was trained before.
 
+    What a callback ended on the way there, now or in the search, is what it is then.
     The record of what was trained before is enough where nobody needs its weights any longer.
 
     Args:
@@ -198,9 +202,9 @@ def fit(
         return known
     if trainer.ema:
         progress = None  # the search averages none
-    curve = _Curve(name, trainer.num_epochs, on_epoch, list(progress.epochs) if progress else [])
+    curve = _Curve(name, on_epoch, list(progress.epochs) if progress else [])
     state = progress.load() if progress else None
-    if progress and len(curve.epochs) == trainer.num_epochs:
+    if progress and progress.planned == trainer.num_epochs:
         size = progress.size
     else:
         size = trainer.train(
@@ -249,7 +253,7 @@ def fit_further(
     trained_on = origin_of_further_fit(trainer, training_set, start.trained_on)
     if known := _read_known(folder, name, trained_on, is_spent):
         return known
-    curve = _Curve(name, trainer.num_further_epochs, on_epoch, [])
+    curve = _Curve(name, on_epoch, [])
     size = trainer.train_further(
         recipe,
         load_weights(folder, start.name),
@@ -289,15 +293,13 @@ class _Curve:
     """Hears of the epochs of a fit, and keeps the state after the last."""
 
     name: str
-    num_epochs: int
     on_epoch: OnEpoch
     epochs: list[EpochRecord]
     state: State | None = None
 
     def hear(self, record: EpochRecord, get_state: Callable[[], State]) -> None:
         self.epochs.append(record)
-        if len(self.epochs) == self.num_epochs:
-            self.state = get_state()
+        self.state = get_state()  # a callback may make any epoch the last
         self.on_epoch(self.name, record)
 
 

@@ -31,14 +31,24 @@ class Candidate:
     Attributes:
         recipe: What was trained.
         score: The objective of its longest trial.
-        epochs: Epochs of that trial.
+        epochs: Epochs behind that score.
         trial_id: That trial.
+        planned: Epochs after which it was to end; a callback may have ended it before.
     """
 
     recipe: Recipe
     score: float
     epochs: int
     trial_id: str
+    planned: int
+
+
+def candidate_of(trial: TrialRecord) -> Candidate | None:
+    """Return what a trial says of its recipe, or None if it has not completed."""
+    if trial.status != "completed" or trial.score is None:
+        return None
+    recipe = Recipe.from_dict(trial.recipe)
+    return Candidate(recipe, trial.score, trial.epochs_trained, trial.trial_id, trial.last_epoch)
 
 
 def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candidate]:
@@ -48,13 +58,9 @@ def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candida
     """
     longest: dict[str, Candidate] = {}
     for trial in trials:
-        if trial.status != "completed" or trial.score is None:
-            continue
-        known = longest.get(trial.identity)
-        if known is None or trial.last_epoch > known.epochs:
-            longest[trial.identity] = Candidate(
-                Recipe.from_dict(trial.recipe), trial.score, trial.last_epoch, trial.trial_id
-            )
+        candidate, known = candidate_of(trial), longest.get(trial.identity)
+        if candidate is not None and (known is None or candidate.epochs > known.epochs):
+            longest[trial.identity] = candidate
     sign = -1 if maximise else 1
     return sorted(longest.values(), key=lambda c: (sign * c.score, c.trial_id))
 
@@ -101,14 +107,14 @@ def others_of(
 ) -> list[list[Candidate]]:
     """Return for each picked recipe others that its weights may be averaged with, best first.
 
-    They have its backbone and image size, were trained for as long as any recipe, are among the
-    best `MOST_IN_SOUP` of their kind, and are not picked themselves. Each is given once, to the
+    They have its backbone and image size, were to be trained for as long as any recipe, are among
+    the best `MOST_IN_SOUP` of their kind, and are not picked themselves. Each is given once, to the
     best recipe of its kind.
     """
     ranked = candidates(trials, maximise=is_maximised(objective))
     kinds: dict[tuple[str, int, int], list[Candidate]] = {}
-    longest = max((candidate.epochs for candidate in ranked), default=0)
-    for candidate in (one for one in ranked if one.epochs == longest):
+    longest = max((candidate.planned for candidate in ranked), default=0)
+    for candidate in (one for one in ranked if one.planned == longest):
         kinds.setdefault(_kind(candidate), []).append(candidate)
     return [
         [other for other in kinds.pop(_kind(one), [])[:MOST_IN_SOUP] if other not in picked]
@@ -124,4 +130,4 @@ def worth_keeping(trials: Sequence[TrialRecord], top: int, objective: str) -> se
 
 
 def _kind(candidate: Candidate) -> tuple[str, int, int]:
-    return candidate.recipe.backbone, candidate.recipe.image_size, candidate.epochs
+    return candidate.recipe.backbone, candidate.recipe.image_size, candidate.planned

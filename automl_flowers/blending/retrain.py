@@ -2,7 +2,8 @@
 
 No checkpoint is picked: the last epoch is the member, so its score on `val` is that of the
 recipe, not that of its luckiest moment. What the search has trained of a recipe is not trained
-again: its state is taken over, and equals that of a new training.
+again: its state is taken over, and equals that of a new training. What a callback ended before its
+time is taken over as it was scored.
 
 External images stay in only where they do not lower that score, and both scores are kept; a
 training with them that diverges or does not fit into memory leaves the member without them.

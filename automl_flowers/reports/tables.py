@@ -150,9 +150,10 @@ def _cell(name: str, recipe: Mapping[str, Any]) -> Cell:
 
 def _row(trial: TrialRecord, seconds: float) -> Row:
     last = trial.epochs[-1] if trial.epochs else None
+    until = trial.epochs_trained if trial.status == "completed" else trial.last_epoch
     return Row(
         trial=trial,
-        span=f"{trial.first_epoch + 1}-{trial.last_epoch}",
+        span=f"{trial.first_epoch + 1}-{until}",
         scores={name: finite(getattr(last, name, None)) for name in METRICS},
         seconds=seconds,
     )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from automl_flowers.blending.pick import Candidate
+from automl_flowers.blending.pick import Candidate, candidate_of
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.tuning.cost import Costs, Workload, learn_costs
 from automl_flowers.tuning.search import FINAL, Pace, Task
@@ -231,18 +231,16 @@ class TimedPace(Pace):
         if chosen is None:
             chosen = [candidate.trial_id for candidate in self._pick(trials)]
             self._ledger.choose_final_fits(self._budget.seconds, chosen)
-        records = [_find(trial_id, trials) for trial_id in chosen]
-        return [
-            Candidate(
-                Recipe.from_dict(record.recipe), record.score, record.last_epoch, record.trial_id
-            )
-            for record in records
-            if record is not None and record.score is not None
-        ]
+        by_id = {trial.trial_id: trial for trial in trials}
+        found = [candidate_of(by_id[trial_id]) for trial_id in chosen if trial_id in by_id]
+        return [candidate for candidate in found if candidate is not None]
 
     def _missing(self, candidate: Candidate) -> int:
-        """Return the epochs that a final fit trains: all of them where there is no state."""
-        if candidate.epochs >= self._horizon:
+        """Return the epochs that a final fit trains: all of them where there is no state.
+
+        What a callback has ended on the way to the horizon is finished as it is.
+        """
+        if candidate.planned >= self._horizon:
             return 0
         return self._horizon - (candidate.epochs if self._has_state(candidate.trial_id) else 0)
 

@@ -143,7 +143,7 @@ def _trial(record: TrialRecord, hp: Any, values: dict[str, Value]) -> Any:
         for epoch in record.epochs:
             trial.metrics.metrics[name].update(getattr(epoch, name), step=epoch.epoch)
     if record.score is not None:
-        trial.score, trial.best_step = record.score, record.last_epoch - 1
+        trial.score, trial.best_step = record.score, record.epochs_trained - 1
     return trial
 
 

@@ -273,9 +273,12 @@ class _Loop:
             self.ledger.forget_attempts(task.trial_id)
             raise
         self._end(task, status, reason)
-        record = next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
+        record = self._record_of(task)
         self.listener.trial_ended(task, record)
         return record
+
+    def _record_of(self, task: Task) -> TrialRecord:
+        return next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
 
     def _attempt(self, task: Task) -> tuple[Status, str | None]:
         """Train what a trial has left to train, and return how it ended and why."""
@@ -342,12 +345,12 @@ class _Loop:
     def _end(self, task: Task, status: Status, reason: str | None) -> None:
         score = None
         if status == "completed":
-            records = {r.trial_id: r for r in self.ledger.trials()}
+            record = self._record_of(task)
             objective = self.oracle.objective.name
-            score = getattr(records[task.trial_id].epochs[-1], objective)
+            score = getattr(record.epochs[-1], objective)
             if not math.isfinite(score):
-                error = DivergedError(f"{objective} is {score} after {task.last_epoch} epochs")
-                status, reason, score = "failed", _first_line(error), None
+                told = f"{objective} is {score} after {record.epochs_trained} epochs"
+                status, reason, score = "failed", _first_line(DivergedError(told)), None
         self.ledger.end_trial(task.trial_id, status, score=score, reason=reason)
 
     def _starting_point(self, task: Task) -> tuple[int, State | None]:
@@ -369,7 +372,7 @@ class _Loop:
         if record.status == "completed":
             objective = self.oracle.objective.name
             self.oracle.update_trial(
-                trial.trial_id, {objective: record.score}, step=record.last_epoch
+                trial.trial_id, {objective: record.score}, step=record.epochs_trained
             )
             trial.status = "COMPLETED"
         else:

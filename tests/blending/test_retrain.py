@@ -136,7 +136,7 @@ def test_every_epoch_is_heard_with_the_members_name(recipe, folder):
 def make_progress(num_epochs):
     epochs = tuple(EpochRecord(n, 0.1, 1.0, 0.4, 0.2, 0.7, 0.0) for n in range(num_epochs))
     state = {"model/0000": np.array([7, 7]), "optimizer/0000": np.array([1])}
-    return Progress(epochs, lambda: state, {"layers": 5})
+    return Progress(epochs, lambda: state, {"layers": 5}, planned=num_epochs)
 
 
 def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):

@@ -22,7 +22,7 @@ from automl_flowers.modeling.program import (
     steps_per_execution,
 )
 from automl_flowers.tuning import trial
-from automl_flowers.tuning.search import DivergedError
+from automl_flowers.tuning.search import DivergedError, OutOfTime
 from search_spaces import backbones
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import OPTIMIZERS
@@ -245,6 +245,30 @@ def test_divergence_ends_the_trial_at_once(program, tiny_recipe):
     with pytest.raises(DivergedError, match="the training loss became nan in epoch 2"):
         train(program, tiny_recipe, 1, 3, broken)
     assert int(program.optimizer.iterations) == first_step + 1
+
+
+def test_callbacks_hear_of_the_epoch_after_which_no_time_is_left(program, tiny_recipe):
+    heard = []
+    listener = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: heard.append((epoch, "val_log_loss" in logs)),
+        on_train_end=lambda logs: heard.append("end"),
+    )
+
+    def hear(record, get_state):
+        raise OutOfTime
+
+    with pytest.raises(OutOfTime):
+        trial.train(
+            program,
+            tiny_recipe,
+            trial.Plan(0, NUM_EPOCHS, NUM_EPOCHS, 7),
+            draw_examples(),
+            draw_examples(6),
+            on_epoch=hear,
+            callbacks=[listener],
+        )
+
+    assert heard == [(0, True), "end"]
 
 
 def test_several_steps_in_one_go_compute_the_same(tiny_architecture, tiny_recipe):

@@ -492,6 +492,22 @@ def test_a_final_fit_starts_where_all_that_it_trains_fits_in(make_pace, has_stat
         assert [HORIZON - task.first_epoch for task in tasks] == [epochs] * (left >= 8 * epochs)
 
 
+def test_what_a_callback_ended_on_its_way_to_the_horizon_is_finished(make_pace):
+    ended = replace(FINISHED, epochs=FINISHED.epochs[:2])
+    pace = make_pace(8.0, has_state=True)
+
+    assert pace.allows(NEW, [ended]), "nothing is kept for a final fit"
+    assert list(pace.final_fits([ended])) == []
+
+
+def test_what_a_callback_ended_in_a_round_goes_on_from_there(make_pace):
+    ended = replace(HALF_WAY, epochs=HALF_WAY.epochs[:1])
+
+    [task] = make_pace(99.0, has_state=True).final_fits([ended])
+
+    assert (task.parent, task.first_epoch, task.last_epoch) == (ended.trial_id, 1, HORIZON)
+
+
 def test_one_trial_ends_whatever_it_takes_and_then_nothing_starts(timed_search):
     trials, spent = timed_search(100, spent=200)
     assert [trial.status for trial in trials] == ["completed"]

@@ -311,17 +311,13 @@ class Program:
             for variable, weight in zip(variables, weights, strict=True):
                 variable.assign(weight)
 
-    def model_state(self) -> State:
-        """Return the part of `get_state` that predicts, without the optimizer."""
-        return model_part(self.get_state())
-
     @property
     def initial_model_state(self) -> State:
         """What the model's variables that training changes start from."""
         return model_part(self._initial)
 
     def set_model_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Assign what `model_state` returned; the optimizer starts afresh."""
+        """Assign the `model_part` of a state; the optimizer starts afresh."""
         self.set_state({**self._initial, **state})
 
 

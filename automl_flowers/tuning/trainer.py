@@ -285,7 +285,7 @@ class Trainer:
 
         Args:
             recipe: What was trained.
-            state: From `model_state`.
+            state: From `model_part`.
             examples: Of the recipe's image size.
             num_views: What is shown of each image (`automl_flowers.data.views`); the
                 probabilities are the geometric mean over the views.
@@ -303,7 +303,7 @@ class Trainer:
         Those that were frozen are what they were at the start.
 
         Args:
-            state: From `model_state`, of a recipe with the backbone and image size of `form`.
+            state: From `model_part`, of a recipe with the backbone and image size of `form`.
             form: Trains at least as many blocks.
 
         Raises:

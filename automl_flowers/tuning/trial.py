@@ -77,7 +77,7 @@ def train(
         examples: The training set.
         val: What to score every epoch on; None to score none, which records NaN.
         state: From `Program.get_state` after `plan.first_epoch` epochs; None at the start.
-        weights: From `Program.model_state`, to start from instead of the backbone's and the head's.
+        weights: From `model_part`, to start from instead of the backbone's and the head's.
         head: What the head starts from; None for random numbers.
         on_epoch: Called after every epoch.
         callbacks: Fresh ones. In `logs` of an epoch's end they find `loss`, `learning_rate`,

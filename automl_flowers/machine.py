@@ -28,7 +28,7 @@ from automl_flowers.files import read_if_there
 from automl_flowers.memory import container_limit, machine_memory
 from automl_flowers.run_folder import RUNS
 from automl_flowers.tpu_probe import (
-    Probe,
+    TpuProbe,
     explain_silence,
     find_hints,
     probe_tpu,
@@ -118,7 +118,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Facts:
+class MachineFacts:
     """All that the checks judge by.
 
     Attributes:
@@ -146,7 +146,7 @@ class Facts:
     tensorflow: TensorFlow = TensorFlow()
     gpus: tuple[Gpu, ...] = ()
     tpu_hints: tuple[str, ...] = ()
-    tpu: Probe | None = None
+    tpu: TpuProbe | None = None
     num_cpus: int = 1
     instructions: str = ""
     memory_total: int | None = None
@@ -158,7 +158,7 @@ class Facts:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def gather(environ: Mapping[str, str] = os.environ) -> Facts:
+def gather(environ: Mapping[str, str] = os.environ) -> MachineFacts:
     """Look at this machine; takes as long as importing TensorFlow, and on a hint trying the TPU.
 
     Args:
@@ -171,7 +171,7 @@ def gather(environ: Mapping[str, str] = os.environ) -> Facts:
     total, free = machine_memory()
     hints = find_hints(environ)
     tensorflow = import_in_child(environ, IMPORT_SECONDS)
-    facts = Facts(
+    facts = MachineFacts(
         python=sys.version_info[:3],
         packages=packages,
         unmet=_unmet(packages),
@@ -230,7 +230,7 @@ def report_tensorflow() -> None:
     sys.stdout.flush()
 
 
-def _try_tpu(environ: Mapping[str, str], hints: Sequence[str]) -> Probe | None:
+def _try_tpu(environ: Mapping[str, str], hints: Sequence[str]) -> TpuProbe | None:
     """Return the first TPU that answers, or else the last that does not."""
     probe = None
     for address in tpu_addresses(environ, hints):

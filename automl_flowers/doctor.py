@@ -18,12 +18,11 @@ from typing import Any, Literal
 
 from automl_flowers.known_errors import find_all, find_remedy
 from automl_flowers.machine import (
-    NETWORK_SECONDS,
     TENSORFLOW_BUILDS,
-    WEIGHTS_HOST,
     Folder,
     MachineFacts,
 )
+from automl_flowers.published_weights import NETWORK_SECONDS, WEIGHTS_HOST
 from automl_flowers.tensorflow_import import INSTALL_HINT
 
 Level = Literal["ok", "warning", "problem"]

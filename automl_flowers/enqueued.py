@@ -7,7 +7,7 @@ from pathlib import Path
 
 from automl_flowers.config import RunConfig, load_yaml
 from automl_flowers.errors import ConfigError
-from automl_flowers.modeling.backbones import find_available, where_to_get_weights
+from automl_flowers.modeling.backbones import find_missing, where_to_get_weights
 from automl_flowers.starting_weights import IMAGENET, weights_of
 from search_spaces.backbones import get_backbone
 from search_spaces.hyperparameters import Value
@@ -52,7 +52,7 @@ def check_enqueued(config: RunConfig, space: Space, say: Callable[[str], None]) 
         for name in named
         if name not in space.choices("backbone") and weights_of(config.weights, name) == IMAGENET
     ]
-    _, missing = find_available(wanted, say)
+    missing = find_missing(wanted, say)
     for number, recipe in enumerate(recipes, start=1):
         name = str(recipe["backbone"])
         if name in missing:

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 from automl_flowers.files import read_if_there
 from automl_flowers.memory import container_limit, machine_memory
+from automl_flowers.published_weights import (
+    NETWORK_SECONDS,
+    WEIGHTS_URL,
+    can_reach,
+    kept_file,
+    keras_home,
+)
 from automl_flowers.run_folder import RUNS
 from automl_flowers.tpu_probe import (
     TpuProbe,
@@ -40,10 +46,6 @@ from search_spaces.backbones import BACKBONES
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-WEIGHTS_HOST = "storage.googleapis.com"
-"""Where Keras keeps the weights that it downloads."""
-
-NETWORK_SECONDS = 3.0
 IMPORT_SECONDS = 60.0
 TPU_SECONDS = 60.0
 
@@ -165,7 +167,7 @@ def gather(environ: Mapping[str, str] = os.environ) -> MachineFacts:
         environ: Environment variables to read.
     """
     answers: list[bool] = []
-    asking = threading.Thread(target=lambda: answers.append(can_reach(WEIGHTS_HOST)), daemon=True)
+    asking = threading.Thread(target=lambda: answers.append(can_reach(WEIGHTS_URL)), daemon=True)
     asking.start()
     packages = installed_versions(PACKAGES)
     total, free = machine_memory()
@@ -336,13 +338,9 @@ def _places(environ: Mapping[str, str]) -> list[tuple[str, Path]]:
     return [
         ("runs", RUNS.absolute()),
         ("drawn flowers", cache / "automl-flowers"),
-        ("downloaded weights", _keras_home(environ)),
+        ("downloaded weights", keras_home(environ) / "models"),
         ("temporary files", Path(tempfile.gettempdir())),
     ]
-
-
-def _keras_home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def _look_at(purpose: str, path: Path) -> Folder:
@@ -363,13 +361,4 @@ def _has_weights(name: str, environ: Mapping[str, str]) -> bool:
     backbone = BACKBONES[name]
     if backbone.weights_package is not None:
         return bool(installed_versions([backbone.weights_package]))
-    return (_keras_home(environ) / str(backbone.weights_file)).is_file()
-
-
-def can_reach(host: str, port: int = 443) -> bool:
-    """Say whether a host answers within `NETWORK_SECONDS`, looking up its name aside."""
-    try:
-        with socket.create_connection((host, port), timeout=NETWORK_SECONDS):
-            return True
-    except OSError:
-        return False
+    return kept_file(backbone, environ).is_file()

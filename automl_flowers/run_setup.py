@@ -41,7 +41,7 @@ from automl_flowers.ledger import Ledger
 from automl_flowers.modeling.backbones import (
     UNKNOWN_BACKBONE,
     build_backbone,
-    find_available,
+    find_missing,
     load_weights,
     where_to_get_weights,
 )
@@ -293,7 +293,7 @@ def _check_registered(space: Space) -> None:
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
     names = [str(name) for name in space.choices("backbone")]
     wanted = [name for name in names if weights_of(config.weights, name) == IMAGENET]
-    _, missing = find_available(wanted, reporter.say)
+    missing = find_missing(wanted, reporter.say)
     available = [name for name in names if name not in missing]
     listed = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
     if missing and (config.backbones or not available):

@@ -19,7 +19,7 @@ def check(*entries, weights="imagenet"):
 @pytest.fixture
 def without_a_network(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(backbones, "KERAS_HOST", "https://127.0.0.1")
+    monkeypatch.setattr(backbones, "WEIGHTS_URL", "https://127.0.0.1")
     backbones._can_reach_keras.cache_clear()
     yield
     backbones._can_reach_keras.cache_clear()

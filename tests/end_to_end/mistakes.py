@@ -461,7 +461,7 @@ def _(bench):
 def _(bench):
     patch = bench.fixture("monkeypatch")
     patch.setenv("KERAS_HOME", str(bench.folder))
-    patch.setattr(backbones, "KERAS_HOST", "https://127.0.0.1", raising=False)
+    patch.setattr(backbones, "WEIGHTS_URL", "https://127.0.0.1")
     return bench.search_pictures("--backbones", "vgg16", "--weights", "imagenet")
 
 

@@ -113,14 +113,17 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
 def go_on_as_recorded(config: RunConfig, given: RunConfig, run: RunFolder) -> RunConfig:
     """Return the settings with those of the run where a person gave none.
 
-    These are the ones that a search may have chosen or changed by itself.
+    These are the ones that a search may have chosen or changed by itself. With `extend`, the time
+    that a person gives is that of before an extension that was killed.
     """
     if not run.config.exists():
         return config
     recorded = parse_config(read_yaml(run.config))
-    chosen = ("max_epochs", "factor", "time_budget")
-    names = [n for n in chosen if n not in given.model_fields_set or getattr(given, n) is None]
-    update: dict[str, Any] = {name: getattr(recorded, name) for name in names}
+    by_hand = {name for name in given.model_fields_set if getattr(given, name) is not None}
+    if recorded.extended and given.extend is not None:
+        by_hand.discard("time_budget")
+    chosen = {"max_epochs", "factor", "time_budget"} - by_hand
+    update: dict[str, Any] = {name: getattr(recorded, name) for name in chosen}
     return config.model_copy(update={**update, "extended": recorded.extended})
 
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from automl_flowers import run_setup
+from automl_flowers import run_setup, run_space
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending.pick import Candidate, in_order_of_picking, worth_keeping
 from automl_flowers.config import (
@@ -75,12 +75,12 @@ def search(
     config = run_setup.go_on_as_recorded(config, given, run)
     check_same_search(config, run.config)
     with run.writing():
-        space = run_setup.effective_space(config, run, reporter)
+        space = run_space.effective_space(config, run, reporter)
         check_enqueued(config, space, reporter.say)
         data = run_setup.load_data(config, run, space, reporter)
         disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
         disk.make_room(run_setup.bytes_to_decode(space, data, run))
-        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
         worth, first = _look_first(config, data, run, space, accelerator, reporter)
         forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
         typical = Recipe.from_values(first[0])

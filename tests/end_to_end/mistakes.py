@@ -550,6 +550,13 @@ def _(bench):
     return bench.ensemble()
 
 
+@mistake("A damaged space file of a run")
+def _(bench):
+    data = bench.copy_run()
+    bench.write("run/space.yaml", "backbone: [")
+    return bench.search(data)
+
+
 @mistake("A run that another process is writing to")
 def _(bench):
     data = bench.copy_run()

@@ -7,7 +7,7 @@ continues with other images would be a mixture of two.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from automl_flowers.data.explore import absent_line
 from automl_flowers.data.leaks import Policy, share_warning
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
-from automl_flowers.data.prepare import ImageData, prepare, unread_before
+from automl_flowers.data.prepare import ImageData, prepare, size_before, unread_before
 from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.environment import describe_environment, describe_numerics
@@ -38,7 +38,7 @@ from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RUNS, RunFolder
-from automl_flowers.run_space import largest_size, name_space, smallest_size
+from automl_flowers.run_space import image_sizes, name_space, smallest_size
 from automl_flowers.starting_weights import files_of, hash_files
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
 from automl_flowers.tuning.plans import describe_plan
@@ -174,9 +174,8 @@ def _complete_weights(config: RunConfig) -> dict[str, Any]:
     return {"weights": weights, "weights_sha256": hash_files(weights, config.weights_sha256)}
 
 
-def bytes_to_decode(space: Space, data: ImageData, run: RunFolder) -> int:
-    """Return the bytes of decoded pictures that a search will write and has not yet."""
-    sizes = {int(size) for size in space.choices("image_size")}
+def bytes_to_decode(sizes: Collection[int], data: ImageData, run: RunFolder) -> int:
+    """Return the bytes of pictures decoded at some sizes that are still to be written."""
     needed = (count_bytes(len(data.manifest.rows), size) for size in sizes)
     to_disk = sum(each for each in needed if data.caching.choose(each, run.cache) == "disk")
     decoded = sum(file.stat().st_size for file in run.cache.glob("images-*"))
@@ -188,14 +187,29 @@ def caching_of(config: RunConfig, reporter: Reporter) -> Caching:
     return Caching(config.cache, lambda text: reporter.say(f"pictures: {text}"))
 
 
-def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporter) -> ImageData:
-    """Read and divide the images, and say what was skipped."""
+def load_data(
+    config: RunConfig,
+    run: RunFolder,
+    space: Space,
+    reporter: Reporter,
+    *,
+    largest_size: int | None = None,
+) -> ImageData:
+    """Read and divide the images, and say what was skipped.
+
+    Args:
+        config: Complete settings.
+        run: Its folder. A run that goes on reads what it read when it began.
+        space: What may be chosen.
+        reporter: Says it.
+        largest_size: The largest that will be asked for, in pixels; None for the space's.
+    """
     address = config.data or _embedded_default(reporter)
     data = prepare(
         address,
         seed=config.seed,
         image_size=smallest_size(space),
-        largest_size=largest_size(space),
+        largest_size=_size_to_read(run) or largest_size or max(image_sizes(space)),
         features=RecordFeatures.named(config.record_features),
         cache=run.cache,
         leaks=_policy_of(config, run),
@@ -231,6 +245,11 @@ def warn_about_augmentation(
 def _policy_of(config: RunConfig, run: RunFolder) -> Policy:
     """Return what the search did about leaks in our data: an ensemble trains on the same images."""
     return parse_config(read_yaml(run.config)).leaks if run.config.exists() else config.leaks
+
+
+def _size_to_read(run: RunFolder) -> int | None:
+    """Return the size that a run read its images for, which it keeps; None if it is new."""
+    return size_before(run.data) if run.config.exists() else None
 
 
 def _embedded_default(reporter: Reporter) -> str:

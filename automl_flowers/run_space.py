@@ -5,7 +5,7 @@ It is recorded when a search begins, and every later command takes it as it was 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from automl_flowers.errors import ConfigError, RunError, UserError
 from automl_flowers.modeling.backbones import (
     UNKNOWN_BACKBONE,
     build_backbone,
+    check_registered,
     find_missing,
     load_weights,
     where_to_get_weights,
@@ -24,7 +25,11 @@ from automl_flowers.modeling.backbones import (
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.starting_weights import IMAGENET, files_of, weights_of
 from search_spaces.backbones import get_backbone
+from search_spaces.hyperparameters import Value
 from search_spaces.spaces import Space, load_space, parse_space
+
+Recipes = Sequence[Mapping[str, Value]]
+"""Recipes as values on `hp`."""
 
 _CUSTOM = "custom"
 """Name of a space that is given by its content."""
@@ -52,8 +57,8 @@ def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Sp
         before = replace(read_space(run), name=space.name)
         _check_same_space(before, space, run.space)
         return before
-    _check_weights_files(space, config)
-    _check_registered(space)
+    _check_weights_files(config)
+    check_registered((str(name), smallest_size(space)) for name in space.choices("backbone"))
     return _with_available_backbones(space, config, reporter)
 
 
@@ -73,14 +78,40 @@ def read_space(run: RunFolder) -> Space:
         ) from None
 
 
+def image_sizes(space: Space, recipes: Recipes = ()) -> set[int]:
+    """Return the image sizes that a search may ask for.
+
+    Args:
+        space: What it chooses from.
+        recipes: Values of those that it begins with, which need not be in the space.
+    """
+    sizes = [*space.choices("image_size"), *(recipe["image_size"] for recipe in recipes)]
+    return {int(size) for size in sizes}
+
+
 def smallest_size(space: Space) -> int:
     """Return the smallest image size of a space: what is decoded first."""
-    return min(int(size) for size in space.choices("image_size"))
+    return min(image_sizes(space))
 
 
-def largest_size(space: Space) -> int:
-    """Return the largest image size of a space: what TFRecords in several sizes are read for."""
-    return max(int(size) for size in space.choices("image_size"))
+def check_weights_are_used(config: RunConfig, space: Space, recipes: Recipes) -> None:
+    """Refuse files of weights that no trial would use.
+
+    Args:
+        config: Its `weights`.
+        space: What a search chooses from.
+        recipes: Values of those that it begins with.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    backbones = {*space.choices("backbone"), *(recipe["backbone"] for recipe in recipes)}
+    for name in files_of(config.weights):
+        if name not in backbones:
+            raise ConfigError(
+                f"`weights` has a file for {name!r}, which space {space.name!r} does not have.",
+                hint="add the backbone with `--backbones`, or leave the file out",
+            )
 
 
 def _wanted_space(config: RunConfig) -> Space:
@@ -120,25 +151,12 @@ def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
         )
 
 
-def _check_weights_files(space: Space, config: RunConfig) -> None:
-    """Refuse files that no trial would use, or that do not fit, before the first trial."""
+def _check_weights_files(config: RunConfig) -> None:
+    """Refuse files that do not fit, before anything is downloaded."""
     for name, file in files_of(config.weights).items():
-        if name not in space.choices("backbone"):
-            raise ConfigError(
-                f"`weights` has a file for {name!r}, which space {space.name!r} does not have.",
-                hint="add the backbone with `--backbones`, or leave the file out",
-            )
         backbone = get_backbone(name)
         model = build_backbone(backbone, backbone.min_image_size)
         load_weights(model, backbone, file)
-
-
-def _check_registered(space: Space) -> None:
-    """Refuse a person's own backbones that do not do what they should, before the first trial."""
-    for name in space.choices("backbone"):
-        backbone = get_backbone(str(name))
-        if backbone.constructor == "registered":
-            build_backbone(backbone, smallest_size(space))
 
 
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:

@@ -2,9 +2,19 @@
 
 import pytest
 
-from automl_flowers.errors import UserError
+from automl_flowers.config import make_config
+from automl_flowers.console import Reporter
+from automl_flowers.errors import ConfigError, UserError
+from automl_flowers.modeling.efficientnet_lite import find_weights_file
 from automl_flowers.run_folder import RunFolder
-from automl_flowers.run_space import read_space
+from automl_flowers.run_space import (
+    check_weights_are_used,
+    effective_space,
+    image_sizes,
+    read_space,
+)
+
+SPACE = {"backbone": "efficientnet_lite0", "image_size": [32, 64]}
 
 
 @pytest.mark.parametrize(
@@ -24,3 +34,22 @@ def test_a_recorded_space_that_cannot_be_had_is_a_sentence(tmp_path, content, se
         read_space(run)
 
     assert hint in refusal.value.hint
+
+
+def test_weights_of_a_backbone_that_only_a_recipe_to_begin_with_has_are_used(tmp_path):
+    file = str(find_weights_file(1))
+    config = make_config({"space": SPACE, "weights": {"efficientnet_lite1": file}})
+
+    space = effective_space(config, RunFolder(tmp_path), Reporter(quiet=True))
+
+    check_weights_are_used(config, space, [{"backbone": "efficientnet_lite1", "image_size": 48}])
+    with pytest.raises(ConfigError, match="a file for 'efficientnet_lite1', which space 'custom'"):
+        check_weights_are_used(config, space, [])
+
+
+def test_sizes_of_recipes_to_begin_with_count_too(tmp_path):
+    config = make_config({"space": SPACE})
+    space = effective_space(config, RunFolder(tmp_path), Reporter(quiet=True))
+
+    assert image_sizes(space) == {32, 64}
+    assert image_sizes(space, [{"image_size": 96}, {"image_size": 64}]) == {32, 64, 96}

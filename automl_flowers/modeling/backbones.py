@@ -74,6 +74,18 @@ def build_backbone(backbone: Backbone, image_size: int) -> keras.Model:
     return model
 
 
+def check_registered(pairs: Iterable[tuple[str, int]]) -> None:
+    """Build what is a person's own of some backbones, each at an image size.
+
+    Raises:
+        ConfigError: If a function does not do what it should.
+    """
+    for name, image_size in dict.fromkeys(pairs):
+        backbone = get_backbone(name)
+        if backbone.constructor == "registered":
+            build_registered(backbone, image_size)
+
+
 def pool_features(features: Any) -> Any:
     """Return a backbone's output averaged over height and width, unless it is already."""
     if len(features.shape) == 2:

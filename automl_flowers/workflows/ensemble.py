@@ -297,7 +297,7 @@ def _external_sources(
         probe_with=best.backbone if config.weights != NONE else None,
         probe_weights=weights_of(config.weights, best.backbone),
         image_size=run_space.smallest_size(space),
-        largest_size=run_space.largest_size(space),
+        largest_size=data.largest_size,
         cache=run.cache,
         record_features=RecordFeatures.named(config.record_features),
         leaks=config.leaks,

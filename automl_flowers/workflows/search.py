@@ -20,7 +20,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.disk import DiskLimit
-from automl_flowers.enqueued import check_enqueued, enqueued
+from automl_flowers.enqueued import enqueued
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.results import SearchResult
 from automl_flowers.run_folder import RunFolder
@@ -76,12 +76,14 @@ def search(
     check_same_search(config, run.config)
     with run.writing():
         space = run_space.effective_space(config, run, reporter)
-        check_enqueued(config, space, reporter.say)
-        data = run_setup.load_data(config, run, space, reporter)
+        recipes = enqueued(config, space, reporter.say)
+        run_space.check_weights_are_used(config, space, recipes)
+        sizes = run_space.image_sizes(space, recipes)
+        data = run_setup.load_data(config, run, space, reporter, largest_size=max(sizes))
         disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
-        disk.make_room(run_setup.bytes_to_decode(space, data, run))
+        disk.make_room(run_setup.bytes_to_decode(sizes, data, run))
         remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
-        worth, first = _look_first(config, data, run, space, accelerator, reporter)
+        worth, first = _look_first(config, data, run, space, recipes, accelerator, reporter)
         forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
         typical = Recipe.from_values(first[0])
         trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
@@ -106,7 +108,7 @@ def search(
             if config.time_budget is not None:
                 reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
             if not has_rounds(config):
-                first = enqueued(config, worth)  # known good ones belong to rounds
+                first = recipes  # known good ones belong to rounds
             oracle = make_oracle(config, worth, plan, first)
             pace = _pace(config, run, ledger, forward, started)
             ledger.begin_session(time.time() - (time.perf_counter() - started))
@@ -202,6 +204,7 @@ def _look_first(
     data: ImageData,
     run: RunFolder,
     space: Space,
+    recipes: Sequence[dict[str, Value]],
     accelerator: Accelerator,
     reporter: Reporter,
 ) -> tuple[Space, list[dict[str, Value]]]:
@@ -226,4 +229,4 @@ def _look_first(
             )
             space = space.restrict(backbone=worth)
         backbones = worth if config.probe == "drop" else [*worth, *left_out]
-    return space, [*enqueued(config, space), *first_recipes(space, backbones, frozen)]
+    return space, [*recipes, *first_recipes(space, backbones, frozen)]

@@ -57,7 +57,6 @@ def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Sp
         before = replace(read_space(run), name=space.name)
         _check_same_space(before, space, run.space)
         return before
-    _check_weights_files(config)
     check_registered((str(name), smallest_size(space)) for name in space.choices("backbone"))
     return _with_available_backbones(space, config, reporter)
 
@@ -94,24 +93,31 @@ def smallest_size(space: Space) -> int:
     return min(image_sizes(space))
 
 
-def check_weights_are_used(config: RunConfig, space: Space, recipes: Recipes) -> None:
-    """Refuse files of weights that no trial would use.
+def check_weights_files(config: RunConfig, run: RunFolder, space: Space, recipes: Recipes) -> None:
+    """Refuse files of weights that no trial would use, or that do not fit.
 
     Args:
         config: Its `weights`.
+        run: Nothing is checked again where it goes on.
         space: What a search chooses from.
         recipes: Values of those that it begins with.
 
     Raises:
-        ConfigError: If there is one.
+        ConfigError: If no trial would use one.
+        DataError: If one cannot be read or does not fit.
     """
+    if run.space.exists():
+        return
     backbones = {*space.choices("backbone"), *(recipe["backbone"] for recipe in recipes)}
-    for name in files_of(config.weights):
+    for name, file in files_of(config.weights).items():
         if name not in backbones:
             raise ConfigError(
                 f"`weights` has a file for {name!r}, which space {space.name!r} does not have.",
                 hint="add the backbone with `--backbones`, or leave the file out",
             )
+        backbone = get_backbone(name)
+        model = build_backbone(backbone, backbone.min_image_size)
+        load_weights(model, backbone, file)
 
 
 def _wanted_space(config: RunConfig) -> Space:
@@ -149,14 +155,6 @@ def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
             f"Space {now.name!r} has changed since this run began, in {', '.join(differing)}.",
             hint=f"choose another folder with `--run`; the space of this run is in `{recorded}`",
         )
-
-
-def _check_weights_files(config: RunConfig) -> None:
-    """Refuse files that do not fit, before anything is downloaded."""
-    for name, file in files_of(config.weights).items():
-        backbone = get_backbone(name)
-        model = build_backbone(backbone, backbone.min_image_size)
-        load_weights(model, backbone, file)
 
 
 def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:

@@ -8,7 +8,7 @@ from automl_flowers.errors import ConfigError, UserError
 from automl_flowers.modeling.efficientnet_lite import find_weights_file
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.run_space import (
-    check_weights_are_used,
+    check_weights_files,
     effective_space,
     image_sizes,
     read_space,
@@ -40,11 +40,14 @@ def test_weights_of_a_backbone_that_only_a_recipe_to_begin_with_has_are_used(tmp
     file = str(find_weights_file(1))
     config = make_config({"space": SPACE, "weights": {"efficientnet_lite1": file}})
 
-    space = effective_space(config, RunFolder(tmp_path), Reporter(quiet=True))
+    run = RunFolder(tmp_path)
 
-    check_weights_are_used(config, space, [{"backbone": "efficientnet_lite1", "image_size": 48}])
+    space = effective_space(config, run, Reporter(quiet=True))
+
+    recipe = {"backbone": "efficientnet_lite1", "image_size": 48}
+    check_weights_files(config, run, space, [recipe])
     with pytest.raises(ConfigError, match="a file for 'efficientnet_lite1', which space 'custom'"):
-        check_weights_are_used(config, space, [])
+        check_weights_files(config, run, space, [])
 
 
 def test_sizes_of_recipes_to_begin_with_count_too(tmp_path):

@@ -76,7 +76,7 @@ def search(
     with run.writing():
         space = run_space.effective_space(config, run, reporter)
         wanted = enqueued(config, space, reporter.say)
-        run_space.check_weights_are_used(config, space, wanted)
+        run_space.check_weights_files(config, run, space, wanted)
         data, disk = _read(config, run, space, wanted, reporter)
         worth, first = _look_first(config, data, run, space, wanted, accelerator, reporter)
         typical = Recipe.from_values(first[0])

@@ -38,7 +38,7 @@ from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RUNS, RunFolder
-from automl_flowers.run_space import image_sizes, name_space, smallest_size
+from automl_flowers.run_space import image_sizes, smallest_size, space_in_full
 from automl_flowers.starting_weights import files_of, hash_files
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
 from automl_flowers.tuning.plans import describe_plan
@@ -76,16 +76,16 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
     """
     has_accelerator = accelerator.kind != "cpu"
     usual = "demo" if config.data is None else ("petals" if has_accelerator else "small")
-    preset, space = name_space(config.space or usual)
+    space = config.space or usual
     config = config.model_copy(
         update={
             "data": None if config.data is None else locate(config.data, reporter.say),
             "external": locate_external(config, reporter),
-            "space": space,
+            "space": space_in_full(space),
             "enqueue": storage.normalise(config.enqueue)
             if isinstance(config.enqueue, str)
             else config.enqueue,
-            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(preset, DEFAULT_EPOCHS),
+            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(str(space), DEFAULT_EPOCHS),
             "precision": accelerator.precision,
             **_complete_weights(config),
         }
@@ -209,7 +209,7 @@ def load_data(
         address,
         seed=config.seed,
         image_size=smallest_size(space),
-        largest_size=_size_to_read(run) or largest_size or max(image_sizes(space)),
+        largest_size=_size_to_read(run) or largest_size or image_sizes(space)[-1],
         features=RecordFeatures.named(config.record_features),
         cache=run.cache,
         leaks=_policy_of(config, run),

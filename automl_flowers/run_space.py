@@ -35,15 +35,15 @@ _CUSTOM = "custom"
 """Name of a space that is given by its content."""
 
 
-def name_space(space: str | dict[str, Any]) -> tuple[str, str | dict[str, Any]]:
-    """Return a space's name, and the space as settings say it: a name, a whole path, or content.
+def space_in_full(space: str | dict[str, Any]) -> str | dict[str, Any]:
+    """Return a space as a run's settings keep it: a name, a whole path, or all of its content.
 
     Raises:
         ConfigError: If the content does not hold up.
     """
     if isinstance(space, dict):
-        return _CUSTOM, _checked(parse_space, _CUSTOM, space).to_dict()
-    return space, storage.normalise(space) if Path(space).suffix else space
+        return _checked(parse_space, _CUSTOM, space).to_dict()
+    return storage.normalise(space) if Path(space).suffix else space
 
 
 def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Space:
@@ -77,20 +77,20 @@ def read_space(run: RunFolder) -> Space:
         ) from None
 
 
-def image_sizes(space: Space, recipes: Recipes = ()) -> set[int]:
-    """Return the image sizes that a search may ask for.
+def image_sizes(space: Space, recipes: Recipes = ()) -> list[int]:
+    """Return the image sizes that a search may ask for, smallest first.
 
     Args:
         space: What it chooses from.
         recipes: Values of those that it begins with, which need not be in the space.
     """
     sizes = [*space.choices("image_size"), *(recipe["image_size"] for recipe in recipes)]
-    return {int(size) for size in sizes}
+    return sorted({int(size) for size in sizes})
 
 
 def smallest_size(space: Space) -> int:
     """Return the smallest image size of a space: what is decoded first."""
-    return min(image_sizes(space))
+    return image_sizes(space)[0]
 
 
 def check_weights_files(config: RunConfig, run: RunFolder, space: Space, recipes: Recipes) -> None:

@@ -54,5 +54,5 @@ def test_sizes_of_recipes_to_begin_with_count_too(tmp_path):
     config = make_config({"space": SPACE})
     space = effective_space(config, RunFolder(tmp_path), Reporter(quiet=True))
 
-    assert image_sizes(space) == {32, 64}
-    assert image_sizes(space, [{"image_size": 96}, {"image_size": 64}]) == {32, 64, 96}
+    assert image_sizes(space) == [32, 64]
+    assert image_sizes(space, [{"image_size": 96}, {"image_size": 64}]) == [32, 64, 96]

@@ -112,7 +112,7 @@ def _read(
 ) -> tuple[ImageData, DiskLimit]:
     """Return the images, of which the run takes note, and what keeps it within its disk."""
     sizes = run_space.image_sizes(space, wanted)
-    data = run_setup.load_data(config, run, space, reporter, largest_size=max(sizes))
+    data = run_setup.load_data(config, run, space, reporter, largest_size=sizes[-1])
     disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
     disk.make_room(run_setup.bytes_to_decode(sizes, data, run))
     remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))

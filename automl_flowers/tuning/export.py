@@ -24,6 +24,7 @@ from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.ledger import TrialRecord
 from automl_flowers.reports.reading import read_trials
 from automl_flowers.run_folder import RunFolder
+from automl_flowers.run_space import read_space
 from automl_flowers.tuning.hyperband import Bracket
 from automl_flowers.tuning.oracle import spread_seed
 from automl_flowers.tuning.oracles import upstream_of
@@ -34,7 +35,7 @@ from search_spaces.fine_tuning import count_trainable_blocks
 from search_spaces.hyperparameters import Value
 from search_spaces.parameters import Choice
 from search_spaces.recipe import Recipe
-from search_spaces.spaces import PARAMETERS, Space, parse_space
+from search_spaces.spaces import PARAMETERS, Space
 
 MARK = "exported_from.json"
 """Says which run a folder was exported from, so that it may be exported to again."""
@@ -62,24 +63,13 @@ def export_project(run: RunFolder, folder: Path) -> None:
     """
     config = parse_config(read_yaml(run.require(run.config, "search")))
     trials = read_trials(run.require(run.ledger, "search"))
-    space = _read_space(run)
+    space = read_space(run)
     _claim(folder, run)
     oracle = _restore(config, space, trials)
     for trial in oracle.trials.values():
         _write(folder / f"trial_{trial.trial_id}" / "trial.json", trial.get_state())
     _write(folder / "oracle.json", oracle.get_state())
     _write(folder / "tuner0.json", {})  # without it nothing is reloaded
-
-
-def _read_space(run: RunFolder) -> Space:
-    recorded = run.require(run.path / "space.yaml", "search")
-    try:
-        return parse_space("recorded", read_yaml(recorded))
-    except ValueError as error:
-        raise RunError(
-            f"The space of this run, `{recorded}`, cannot be used: {error}",
-            hint="a backbone of your own must be registered first, so export from Python",
-        ) from None
 
 
 def _claim(folder: Path, run: RunFolder) -> None:

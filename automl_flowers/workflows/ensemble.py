@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from automl_flowers import run_setup
+from automl_flowers import run_setup, run_space
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
@@ -103,9 +103,9 @@ def ensemble(
     if other := run_setup.compare_replicas(run, accelerator):
         reporter.say(f"device: {other}")
     with run.writing():
-        space = run_setup.effective_space(config, run, reporter)
+        space = run_space.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
-        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
         made = make_ensemble(config, run, space, data, accelerator, plans, callbacks, reporter)
         _remove_states(run, config)
         return made
@@ -296,8 +296,8 @@ def _external_sources(
         label_map=read_label_map(config.label_map),
         probe_with=best.backbone if config.weights != NONE else None,
         probe_weights=weights_of(config.weights, best.backbone),
-        image_size=run_setup.smallest_size(space),
-        largest_size=run_setup.largest_size(space),
+        image_size=run_space.smallest_size(space),
+        largest_size=data.largest_size,
         cache=run.cache,
         record_features=RecordFeatures.named(config.record_features),
         leaks=config.leaks,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl_flowers import run_setup
+from automl_flowers import run_setup, run_space
 from automl_flowers.blending.member_plan import MemberPlan, Start
 from automl_flowers.blending.recipe_file import read_recipe_file
 from automl_flowers.config import parse_config
@@ -56,7 +56,7 @@ def repeat(
     run = RunFolder(Path(str(searched.run)))
     _check_without_trials(run)
     with run.writing():
-        space = run_setup.effective_space(searched, run, reporter)
+        space = run_space.effective_space(searched, run, reporter)
         data = run_setup.load_data(searched, run, space, reporter)
         remember(data, run.manifest, run.data, image_size=sizes[0])
         images = read_json(run.data)["content"]

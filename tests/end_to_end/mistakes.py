@@ -461,7 +461,7 @@ def _(bench):
 def _(bench):
     patch = bench.fixture("monkeypatch")
     patch.setenv("KERAS_HOME", str(bench.folder))
-    patch.setattr(backbones, "KERAS_HOST", "https://127.0.0.1", raising=False)
+    patch.setattr(backbones, "WEIGHTS_URL", "https://127.0.0.1")
     return bench.search_pictures("--backbones", "vgg16", "--weights", "imagenet")
 
 
@@ -548,6 +548,13 @@ def _(bench):
     bench.copy_run()
     bench.write("run/config.yaml", "data: [")
     return bench.ensemble()
+
+
+@mistake("A damaged space file of a run")
+def _(bench):
+    data = bench.copy_run()
+    bench.write("run/space.yaml", "backbone: [")
+    return bench.search(data)
 
 
 @mistake("A run that another process is writing to")

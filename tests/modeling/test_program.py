@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
 import weakref
@@ -14,7 +15,7 @@ import pytest
 
 from automl_flowers import custom_backbones
 from automl_flowers.data.pipeline import Examples
-from automl_flowers.modeling.classifier import describe
+from automl_flowers.modeling.classifier import build_classifier, describe
 from automl_flowers.modeling.program import (
     Program,
     ProgramCache,
@@ -356,6 +357,29 @@ def test_description_counts_layers_and_parameters(program):
     assert size["trainable_layers"] < size["layers"]
     assert 0 < size["trainable_parameters"] < size["parameters"]
     assert size["parameters"] == pytest.approx(3_413_024 + 1280 * 3 + 3, abs=2)
+
+
+def seed_as_users_do(seed):
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
+def draw_as_users_do():
+    return random.random(), np.random.random()  # noqa: NPY002
+
+
+def test_building_leaves_the_random_state_of_the_user_and_depends_on_none(tiny_architecture):
+    seed_as_users_do(5)
+    expected = draw_as_users_do()
+    seed_as_users_do(5)
+
+    first = build_classifier(tiny_architecture)
+    drawn = draw_as_users_do()
+    second = build_classifier(tiny_architecture)
+
+    assert drawn == expected
+    for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_cache_keeps_the_most_recent_programs(tiny_architecture):

@@ -151,9 +151,9 @@ def searched_run(empty_run):
             reason="needs more memory\x1b[31m than there is",
         )
         record_trial(ledger, 5, better, [0.7, 0.8], **place)
-    (run.path / "space.yaml").write_text(yaml.safe_dump(SPACE))
+    run.space.write_text(yaml.safe_dump(SPACE))
     write_data(run)
-    write_json(run.path / "environment.json", {"python": "3", "tensorflow": None, "device": "cpu"})
+    write_json(run.environment, {"python": "3", "tensorflow": None, "device": "cpu"})
     return run
 
 

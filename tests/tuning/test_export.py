@@ -43,7 +43,7 @@ def start_run(path, space, **settings):
     run.path.mkdir()
     config = make_config({"max_epochs": 4, "factor": 2, "objective": "log_loss", **settings})
     write_config(config, run.config)
-    (run.path / "space.yaml").write_text(yaml.safe_dump(space.to_dict()))
+    run.space.write_text(yaml.safe_dump(space.to_dict()))
     return run, config
 
 

@@ -45,7 +45,6 @@ from automl_flowers.blending.soup_records import (
     is_made,
     read_tried,
 )
-from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import DivergedError, InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
 from search_spaces.recipe import Recipe
@@ -95,8 +94,6 @@ class Member:
     Attributes:
         name: Of the recipe; `+external` is added where external images stayed in.
         recipe: What was trained.
-        scores: On `val` of the first part, after the last epoch of the first fit: macro F1,
-            accuracy, log loss.
         score_without_external: Macro F1 on `val` without external images.
         score_with_external: Macro F1 on `val` with them; None if there were none, or if training
             with them failed.
@@ -104,7 +101,6 @@ class Member:
         score_with_pseudo_labels: Macro F1 on `val` with test images that an ensemble has labelled;
             None if there were none, or if training with them failed.
         size: Layers and parameters.
-        epochs: Learning curve of the first fit.
         fits: Those that the scores are measured on, for each part of the material.
         final_fits: Those that predict new images.
         num_views: What every fit is shown of an image (`automl_flowers.data.views`).
@@ -117,13 +113,11 @@ class Member:
 
     name: str
     recipe: Recipe
-    scores: dict[str, float]
     score_without_external: float
     score_with_external: float | None
     external_failure: str | None
     score_with_pseudo_labels: float | None
     size: dict[str, int]
-    epochs: tuple[EpochRecord, ...]
     fits: tuple[tuple[Fit, ...], ...]
     final_fits: tuple[Fit, ...]
     num_views: int = 1
@@ -197,21 +191,14 @@ def retrain(
     final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:
         final_fits = fitter.fit_finally(_finally(chosen, material.everything), fits[0])
-    last = first.epochs[-1]
     return Member(
         name=f"{recipe.name}{chosen.suffix}",
         recipe=recipe,
-        scores={
-            "macro_f1": last.macro_f1,
-            "accuracy": last.accuracy,
-            "log_loss": last.log_loss,
-        },
         score_without_external=without.macro_f1,
         score_with_external=added,
         external_failure=failure,
         score_with_pseudo_labels=labelled,
         size=first.size,
-        epochs=first.epochs,
         fits=fits,
         final_fits=final_fits,
     )

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.data import copies, label_mapping
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.caching import AUTO, Caching
@@ -217,7 +217,7 @@ def _leaks(
     return obey(policy, leaking, "external")
 
 
-def join_sources(sources: Sequence[Source], image_size: int) -> Images:
+def join_sources(sources: Sequence[Source], image_size: int) -> ImageSet:
     """Return all usable external images as one set.
 
     Args:
@@ -238,4 +238,4 @@ def join_sources(sources: Sequence[Source], image_size: int) -> Images:
         used = rows[source.labels >= 0]
         digest.update(content_hash(source.data.pictures(image_size), used).encode())
     num_images = sum(source.num_used for source in sources)
-    return Images(examples_at, digest.hexdigest()[:16], num_images)
+    return ImageSet(examples_at, digest.hexdigest()[:16], num_images)

@@ -34,8 +34,8 @@ OnEpoch = Callable[[str, EpochRecord], None]
 
 
 @dataclass(frozen=True)
-class Images:
-    """Labelled images.
+class ImageSet:
+    """A set of labelled images.
 
     Attributes:
         at: Returns them at an image size.
@@ -48,11 +48,11 @@ class Images:
     count: int
 
 
-def join(first: Images | None, second: Images) -> Images:
+def join(first: ImageSet | None, second: ImageSet) -> ImageSet:
     """Return images followed by others; the others alone where there are none."""
     if first is None:
         return second
-    return Images(
+    return ImageSet(
         lambda size: first.at(size).join(second.at(size)),
         f"{first.content}+{second.content}",
         first.count + second.count,
@@ -73,10 +73,10 @@ class TrainingSet:
         heads: What the fit starts from; None for what trials of the search start from.
     """
 
-    images: Images
-    val: Images | None
-    external: Images | None = None
-    pseudo: Images | None = None
+    images: ImageSet
+    val: ImageSet | None
+    external: ImageSet | None = None
+    pseudo: ImageSet | None = None
     suffix: str = ""
     part: str = ""
     heads: StartingHeads | None = None
@@ -97,7 +97,7 @@ class TrainingSet:
         )
 
     @property
-    def _joining(self) -> Images | None:
+    def _joining(self) -> ImageSet | None:
         return join(self.external, self.pseudo) if self.pseudo else self.external
 
 

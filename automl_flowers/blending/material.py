@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.leaks import Policy, leaks_within
@@ -38,12 +38,12 @@ class Part:
             which join where that does not lower the score; None for none.
     """
 
-    train: Images
-    val: Images
-    held_out: Mapping[str, Images] = field(default_factory=dict)
+    train: ImageSet
+    val: ImageSet
+    held_out: Mapping[str, ImageSet] = field(default_factory=dict)
     suffix: str = ""
     heads: StartingHeads | None = None
-    pseudo: Images | None = None
+    pseudo: ImageSet | None = None
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class Material:
     """
 
     parts: tuple[Part, ...]
-    test: Images | None = None
-    external: Images | None = None
-    everything: Images | None = None
+    test: ImageSet | None = None
+    external: ImageSet | None = None
+    everything: ImageSet | None = None
 
 
 def collect(
     data: ImageData,
     image_size: int,
     *,
-    external: Images | None = None,
+    external: ImageSet | None = None,
     final_fit: bool = False,
     leaks: Policy = "drop",
     num_folds: int | None = None,
@@ -140,7 +140,7 @@ def _deal_folds(
     return splits.deal_folds(rows, groups, num_folds, seed=seed)
 
 
-def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> Images:
+def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> ImageSet:
     """Return the images of some manifest rows.
 
     Args:
@@ -149,7 +149,7 @@ def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> Images:
         image_size: A size at which they are decoded already.
     """
     content = content_hash(data.pictures(image_size), rows)
-    return Images(lambda size: data.examples_of(rows, size), content, len(rows))
+    return ImageSet(lambda size: data.examples_of(rows, size), content, len(rows))
 
 
 def pseudo_labelled(
@@ -160,7 +160,7 @@ def pseudo_labelled(
     image_size: int,
     *,
     scored_on: Sequence[str] = ("val", "blend"),
-) -> Images | None:
+) -> ImageSet | None:
     """Return the test images of which an ensemble is sure, with the labels that it gave them.
 
     Its fits must not have seen the labels of images that scores are taken on: a training on what

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from automl_flowers.blending.fits import (
     Fit,
-    Images,
+    ImageSet,
     OnEpoch,
     Progress,
     TrainingSet,
@@ -294,7 +294,7 @@ def _each_part(material: Material, like: TrainingSet) -> list[TrainingSet]:
     ]
 
 
-def _finally(chosen: TrainingSet, everything: Images) -> TrainingSet:
+def _finally(chosen: TrainingSet, everything: ImageSet) -> TrainingSet:
     suffix = f"{chosen.suffix}+evaluation"
     return TrainingSet(everything, None, chosen.external, chosen.pseudo, suffix)
 

@@ -11,7 +11,7 @@ from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.blending.fold_heads import make_heads_of_fold
 from automl_flowers.blending.material import (
     ALL_LABELLED,
@@ -256,7 +256,7 @@ def _with_pseudo_labels(
         reporter: Hears how many join.
     """
     size = made.members[0].recipe.image_size
-    sure: list[Images | None] = []
+    sure: list[ImageSet | None] = []
     for test in said:
         blended = apply_blend(made.choice.blend, test.probabilities)
         sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, scored_on=scored_on))

@@ -9,7 +9,7 @@ import pytest
 
 from automl_flowers.blending import fits as fits_module
 from automl_flowers.blending.fits import (
-    Images,
+    ImageSet,
     Progress,
     load_weights,
     read_progress,
@@ -83,7 +83,7 @@ def make_images(content, count):
     rows = np.arange(count)
     caches = (np.zeros((count, 4, 4, 3), np.uint8),)
     examples = Examples(caches, np.zeros(count, int), rows, rows % 2, rows.astype(str))
-    return Images(lambda image_size: examples, content, count)
+    return ImageSet(lambda image_size: examples, content, count)
 
 
 OURS = Material((Part(make_images("ours", 10), make_images("val", 3)),))

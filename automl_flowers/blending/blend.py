@@ -78,7 +78,7 @@ def summarise(
         ],
         "scores": scores,
         "expected": {"images": choice.num_new, **_with_interval("test", choice.expected)},
-        "candidates": [dataclasses.asdict(candidate) for candidate in choice.candidates],
+        "candidates": [dataclasses.asdict(way) for way in choice.ways],
         "diversity": {
             "disagreement": choice.diversity.disagreement if choice.diversity else None,
             "both_wrong": choice.diversity.both_wrong if choice.diversity else None,

@@ -85,7 +85,7 @@ def test_uniform_weights_are_given_when_asked_for_and_say_so():
 
 def test_auto_compares_blends_from_ten_images_a_class():
     assert "fewer than the 10" in weigh_blend(predictions(9), "auto").reason
-    assert weigh_blend(predictions(9), "auto").candidates == ()
+    assert weigh_blend(predictions(9), "auto").ways == ()
     assert "on held-out images" in weigh_blend(predictions(10), "auto").reason
 
 

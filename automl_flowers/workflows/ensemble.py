@@ -177,7 +177,7 @@ def make_ensemble(
     made = blend_members(material)
     external = [external_entry(source, contents[source.name]) for source in sources]
     summary = write_ensemble(config, run, made, external, recipes, sample)
-    remove_spent([*before, *made.members], run.members)
+    remove_spent(made.members, run.members, before)
     bank_of(config, run).clear()
     say_blend(summary, run, reporter)
     has_test = "test" in made.aligned

@@ -212,6 +212,30 @@ def test_again_nothing_is_trained_and_spent_weights_may_be_gone(
     assert weights_of(maker, alone.final_fits)  # what was spent is trained again for it
 
 
+def test_what_a_second_ensemble_predicts_with_stays_though_the_first_was_made_of_it(
+    trainer, cook, recipe, twin, material, monkeypatch
+):
+    """With pseudo-labels that stay out, a recipe that was in one model may be by itself again."""
+    train = trainer.train
+
+    def fail_with_pseudo_labels(*arguments, name=None, **options):
+        if name and "+pseudo" in name:
+            raise DivergedError("too much of it")
+        return train(*arguments, name=name, **options)
+
+    maker, first = cook(recipe, [twin], material, score=accept)
+    assert first.others == (twin,)
+    [part] = material.parts
+    labelled = replace(material, parts=(replace(part, pseudo=material.test),))
+    monkeypatch.setattr(trainer, "train", fail_with_pseudo_labels)
+
+    _, second = cook(recipe, [twin], labelled, score=refuse)
+    remove_spent([second], maker.members, before=[first])
+
+    assert [fit.name for fit in second.final_fits] == [recipe.name]
+    assert files(maker.members) == {recipe.name, first.all_fits[0].name}
+
+
 def test_where_no_recipe_stays_in_again_nothing_is_trained(
     trainer, cook, recipe, wild, material, monkeypatch
 ):

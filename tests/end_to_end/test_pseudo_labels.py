@@ -23,7 +23,7 @@ def searched(cli, draw_folder, space, tmp_path_factory):
         file.rename(pictures / "test" / f"{number}.png")
     cli.json(
         *("search", "--data", pictures, "--run", root / "run", "--space", space),
-        *("--max-epochs", 1, "--max-recipes", 1),
+        *("--max-epochs", 1, "--max-recipes", 3),
     )
     return root / "run"
 
@@ -56,3 +56,16 @@ def test_whoever_labels_has_not_seen_what_is_scored(cli, searched, folds, tmp_pa
         np.testing.assert_array_equal(given.labels, said.probabilities.argmax(axis=1))
     [member] = made["members"]
     assert member["final_fits"] == [f"{second.name}+evaluation"]
+
+
+def test_all_that_predicts_is_there_with_several_recipes_too(cli, searched, tmp_path):
+    """The first ensemble's members may be made of what the second one's are."""
+    run = shutil.copytree(searched, tmp_path / "run")
+
+    made = cli.json(*("ensemble", "--top", 1, "--soup", 3, "--pseudo-labels", 0.01, "--run", run))
+
+    [member] = made["members"]
+    there = {path.stem for path in (run / "members").glob("*.npz")}
+    assert {*member["fits"], *member["final_fits"]} <= there
+    predicted = cli("predict", searched.parent / "pictures" / "test", "--run", run, "--quiet")
+    assert predicted.exit_code == 0, predicted.stderr

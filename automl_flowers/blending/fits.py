@@ -171,7 +171,7 @@ def fit(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    is_spent: Callable[[], bool] = lambda: False,
+    is_spent: bool = False,
     progress: Progress | None = None,
 ) -> Fit:
     """Train a recipe to its full horizon, or return what was trained before.
@@ -185,7 +185,7 @@ def fit(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
-        is_spent: Asked where the weights are gone: whether all that they are needed for is there.
+        is_spent: Whether all that its weights are needed for is there, so that they may be gone.
         progress: What the search has trained of it, on these images, without an average.
 
     Raises:
@@ -194,7 +194,7 @@ def fit(
     """
     name = fit_name(recipe, training_set, seed_number)
     trained_on = origin_of_fit(trainer, recipe, training_set, seed_number)
-    if known := _read_known(folder, name, trained_on, is_spent):
+    if known := read_known(folder, name, trained_on, is_spent=is_spent):
         return known
     if trainer.ema:
         progress = None  # the search averages none
@@ -227,7 +227,7 @@ def fit_further(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    is_spent: Callable[[], bool] = lambda: False,
+    is_spent: bool = False,
 ) -> Fit:
     """Train a fit further, on more images, or return what was trained before.
 
@@ -247,7 +247,7 @@ def fit_further(
     """
     name = fit_name(recipe, training_set, seed_number)
     trained_on = origin_of_further_fit(trainer, training_set, start.trained_on)
-    if known := _read_known(folder, name, trained_on, is_spent):
+    if known := read_known(folder, name, trained_on, is_spent=is_spent):
         return known
     curve = _Curve(name, trainer.num_further_epochs, on_epoch, [])
     size = trainer.train_further(
@@ -307,14 +307,19 @@ def fit_name(recipe: Recipe, training_set: TrainingSet, seed_number: int = 0) ->
     return f"{recipe.name}{training_set.suffix}{training_set.part}{seed}"
 
 
-def _read_known(
-    folder: Path, name: str, trained_on: str, is_spent: Callable[[], bool]
-) -> Fit | None:
-    """Return a fit that was trained before on just that, if its weights need not be made again."""
+def read_known(folder: Path, name: str, trained_on: str, *, is_spent: bool = False) -> Fit | None:
+    """Return a fit that was trained before, if its weights need not be made again.
+
+    Args:
+        folder: Where its files lie.
+        name: Of its files.
+        trained_on: On just that (`Fit.trained_on`).
+        is_spent: Whether its weights may be gone.
+    """
     known = read_fit(folder, name)
     if known is None or known.trained_on != trained_on:
         return None
-    return known if weights_path(folder, name).exists() or is_spent() else None
+    return known if is_spent or weights_path(folder, name).exists() else None
 
 
 def save_fit(folder: Path, fit: Fit, weights: State, **notes: Any) -> None:

@@ -19,7 +19,6 @@ scores are those of the fits before it, which have not seen what they are scored
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -152,7 +151,6 @@ def retrain(
     *,
     num_seeds: int = 1,
     progress: Progress | None = None,
-    is_spent: Callable[[], bool] = lambda: False,
 ) -> Member:
     """Retrain a recipe and keep the better of with and without external images.
 
@@ -164,16 +162,15 @@ def retrain(
         on_epoch: Hears of every epoch.
         num_seeds: Fits that are averaged.
         progress: What the search has trained of it, on `train`.
-        is_spent: Asked where weights of a fit are gone: whether nobody needs any of them.
 
     Raises:
         DivergedError: If the recipe diverges without external images.
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
     first_part, *others = material.parts
-    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds, is_spent)
+    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds)
     plain = _training_set(first_part)
-    without = fitter.fit(plain, 0, None if others else progress)  # folds divide otherwise
+    without = fitter.fit(plain, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
         joined = replace(plain, external=material.external, suffix="+external")
@@ -184,10 +181,7 @@ def retrain(
         joined = replace(best.training_set, pseudo=first_part.pseudo, suffix=suffix)
         best, labelled, _ = _judge(best, joined, fitter.fit)
     chosen, first = best.training_set, best.fit
-    fits = tuple(
-        tuple(fitter.fit(part, number) for number in range(num_seeds))
-        for part in _each_part(material, chosen)
-    )
+    fits = fitter.fit_all(chosen)
     final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:
         final_fits = fitter.fit_finally(_finally(chosen, material.everything), fits[0])
@@ -215,7 +209,6 @@ class _Fitter:
         on_epoch: Hears of every epoch.
         material: Which images there are.
         num_seeds: Fits that differ in their seed, which may have become one model.
-        is_spent: Whether nobody needs the weights of any fit.
     """
 
     trainer: Trainer
@@ -224,26 +217,22 @@ class _Fitter:
     on_epoch: OnEpoch
     material: Material
     num_seeds: int
-    is_spent: Callable[[], bool]
 
-    def fit(
-        self, training_set: TrainingSet, number: int = 0, progress: Progress | None = None
-    ) -> Fit:
-        """Return the fit on a training set with one of the seeds."""
-        return fit(
-            *(self.trainer, self.recipe, training_set, self.folder, self.on_epoch),
-            seed_number=number,
-            is_spent=functools.partial(self._is_spent, training_set),
-            progress=progress,
+    def fit(self, training_set: TrainingSet, progress: Progress | None = None) -> Fit:
+        """Return the fit on a training set of the first part, with the first seed."""
+        return self._fit(training_set, 0, self._is_spent(training_set), progress)
+
+    def fit_all(self, chosen: TrainingSet) -> tuple[tuple[Fit, ...], ...]:
+        """Return the fits of each part with all seeds, on what joins one training set."""
+        is_spent = self._is_spent(chosen)
+        return tuple(
+            tuple(self._fit(part, number, is_spent) for number in range(self.num_seeds))
+            for part in _each_part(self.material, chosen)
         )
 
     def fit_finally(self, final: TrainingSet, starts: tuple[Fit, ...]) -> tuple[Fit, ...]:
         """Return what fits with all seeds become on all of our images."""
-        soup = self._further(final, [start.trained_on for start in starts])
-
-        def is_spent() -> bool:
-            return self.is_spent() or is_made(self.folder, soup)
-
+        is_spent = is_made(self.folder, self._further(final, [one.trained_on for one in starts]))
         return tuple(
             fit_further(
                 *(self.trainer, self.recipe, final, start, self.folder, self.on_epoch),
@@ -253,10 +242,24 @@ class _Fitter:
             for number, start in enumerate(starts)
         )
 
+    def _fit(
+        self,
+        training_set: TrainingSet,
+        number: int,
+        is_spent: bool,
+        progress: Progress | None = None,
+    ) -> Fit:
+        return fit(
+            *(self.trainer, self.recipe, training_set, self.folder, self.on_epoch),
+            seed_number=number,
+            is_spent=is_spent,
+            progress=progress,
+        )
+
     def _is_spent(self, training_set: TrainingSet) -> bool:
         """Return whether soups took the place of all fits on what joins a training set."""
-        if self.is_spent():
-            return True
+        if self.num_seeds == 1:
+            return False
         parts = [self._scored(each) for each in _each_part(self.material, training_set)]
         if read_tried(self.folder, parts) is None:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -152,6 +152,20 @@ def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> ImageSet:
     return ImageSet(lambda size: data.examples_of(rows, size), content, len(rows))
 
 
+def copies_of_scored(data: ImageData, scored_on: Sequence[str]) -> frozenset[str]:
+    """Return the ids of the test images that are copies of images that scores are taken on.
+
+    They get no pseudo-labels: through them, a score would be taken on what was trained on.
+
+    Args:
+        data: The run's images.
+        scored_on: Splits that scores are taken on; folds are scored on all that has a label.
+    """
+    scored = dict.fromkeys(ALL_LABELLED, "none") | dict.fromkeys(scored_on, "val")
+    parts = data.manifest.rows["split"].replace({**scored, "test": "train"})
+    return frozenset(_copies(data, parts))
+
+
 def pseudo_labelled(
     data: ImageData,
     ids: npt.NDArray[np.str_],
@@ -159,15 +173,12 @@ def pseudo_labelled(
     confidence: float,
     image_size: int,
     *,
-    scored_on: Sequence[str] = ("val", "blend"),
+    left_out: Collection[str],
 ) -> ImageSet | None:
     """Return the test images of which an ensemble is sure, with the labels that it gave them.
 
     Its fits must not have seen the labels of images that scores are taken on: a training on what
     they say would know them second hand.
-
-    Copies of images that scores are taken on are not among them: through them, a score would be
-    taken on what was trained on.
 
     Args:
         data: The run's images.
@@ -175,17 +186,14 @@ def pseudo_labelled(
         probabilities: What the ensemble says of them, `(num_images, num_classes)`.
         confidence: Least probability of the class, in (0, 1].
         image_size: A size at which they are decoded already.
-        scored_on: Splits that scores are taken on; folds are scored on all that has a label.
+        left_out: Ids of test images that get no label, from `copies_of_scored`.
 
     Returns:
         None if it is sure of none.
     """
     rows = data.manifest.split("test")
     label_of = dict(zip(ids, probabilities.argmax(axis=1), strict=True))
-    sure = set(ids[probabilities.max(axis=1) >= confidence])
-    scored = dict.fromkeys(ALL_LABELLED, "none") | dict.fromkeys(scored_on, "val")
-    parts = data.manifest.rows["split"].replace({**scored, "test": "train"})
-    sure -= set(_copies(data, parts))
+    sure = set(ids[probabilities.max(axis=1) >= confidence]).difference(left_out)
     rows = rows[rows["id"].isin(sure)].reset_index(drop=True)
     rows = rows.assign(label=rows["id"].map(label_of).astype(np.int64))
     return images_of(data, rows, image_size) if len(rows) else None

@@ -18,6 +18,7 @@ from automl_flowers.blending.material import (
     Material,
     check_unlabelled_test,
     collect,
+    copies_of_scored,
     pseudo_labelled,
 )
 from automl_flowers.blending.member_plan import MemberPlan, plan_members
@@ -256,10 +257,11 @@ def _with_pseudo_labels(
         reporter: Hears how many join.
     """
     size = made.members[0].recipe.image_size
+    copied = copies_of_scored(data, scored_on)
     sure: list[ImageSet | None] = []
     for test in said:
         blended = apply_blend(made.choice.blend, test.probabilities)
-        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, scored_on=scored_on))
+        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, left_out=copied))
     counts = ", ".join(str(images.count if images else 0) for images in sure)
     reporter.say(
         f"pseudo-labels: {counts} of {len(said[0].ids)} test images are labelled "

@@ -120,10 +120,11 @@ def test_a_list_on_stdin_is_predicted(blended, pictures):
     assert [row["path"] for row in read_rows(made.stdout)] == files
 
 
-def test_a_member_may_be_a_moving_average(cli, blended, tmp_path):
+def test_a_member_may_be_a_moving_average(cli, blended, pictures, tmp_path):
     run = shutil.copytree(blended[0], tmp_path / "run")
     [plain] = cli.json("ensemble", "--run", run, "--top", 1)["members"]
     before = load_weights(run / "members", plain["fits"][0])
+    blend = (run / "blend.json").read_text()
 
     made = cli.json("ensemble", "--run", run, "--top", 1, "--ema", 0.5)
 
@@ -134,6 +135,10 @@ def test_a_member_may_be_a_moving_average(cli, blended, tmp_path):
     moved = [name for name in before if not np.array_equal(before[name], after[name])]
     assert moved
     assert yaml.safe_load((run / "recipe.yaml").read_text())["ensemble"]["ema"] == 0.5
+    (run / "blend.json").write_text(blend)  # as if it had been stopped before it wrote its own
+    refused = cli("predict", pictures / "test", "--run", run)
+    assert refused.exit_code == 2
+    assert "are not those that" in refused.stderr
 
 
 def test_it_is_made_again_with_the_same_numbers(cli, blended, tmp_path):

@@ -13,7 +13,7 @@ from automl_flowers.blending.recipe_file import read_recipe_file
 from automl_flowers.config import parse_config
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import remember
-from automl_flowers.errors import RunError
+from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import read_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.results import EnsembleResult
@@ -46,6 +46,11 @@ def repeat(
     """
     made = read_recipe_file(file)
     given = {name: value for name, value in flags.items() if value is not None}
+    if "top" in given:
+        raise ConfigError(
+            f"`top` picks from a search; the members of this ensemble are those of `{file}`.",
+            hint="leave `--top` out",
+        )
     sizes = sorted({recipe.image_size for recipe in made.recipes})
     backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
     space_of_members = {"backbone": backbones, "image_size": sizes}

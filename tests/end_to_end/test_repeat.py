@@ -172,7 +172,7 @@ def test_other_images_are_refused_unless_they_are_asked_for(
 
     refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
     asked_for = cli(
-        *("ensemble", "--from", run / "recipe.yaml", "--data", other, "--top", 1, "--seeds", 1),
+        *("ensemble", "--from", run / "recipe.yaml", "--data", other, "--seeds", 1),
         *("--run", tmp_path / "other run"),
     )
 
@@ -251,7 +251,7 @@ def test_other_external_images_are_refused_unless_they_are_asked_for(
 
     refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
     asked_for = cli(
-        *("ensemble", "--from", changed, "--external", moved, "--top", 1),
+        *("ensemble", "--from", changed, "--external", moved),
         *("--run", tmp_path / "asked for"),
     )
 
@@ -288,6 +288,17 @@ def test_a_run_with_a_search_is_not_overwritten(cli, blended):
 
     assert refused.exit_code == 2
     assert "holds a search" in refused.stderr
+
+
+def test_members_of_a_file_are_not_picked_again(cli, blended, tmp_path):
+    recipe = blended[0] / "recipe.yaml"
+
+    refused = cli("ensemble", "--from", recipe, "--top", 2, "--run", tmp_path / "run")
+
+    assert refused.exit_code == 2
+    assert "the members of this ensemble are those of" in refused.stderr
+    assert "leave `--top` out" in refused.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_data_are_for_a_recipe_file_alone(cli, blended, pictures):

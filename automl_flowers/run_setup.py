@@ -245,20 +245,24 @@ def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
         )
 
 
+def image_sizes(space: Space) -> list[int]:
+    """Return the image sizes of a space, smallest first."""
+    return sorted({int(size) for size in space.choices("image_size")})
+
+
 def smallest_size(space: Space) -> int:
     """Return the smallest image size of a space: what is decoded first."""
-    return min(int(size) for size in space.choices("image_size"))
+    return image_sizes(space)[0]
 
 
 def largest_size(space: Space) -> int:
     """Return the largest image size of a space: what TFRecords in several sizes are read for."""
-    return max(int(size) for size in space.choices("image_size"))
+    return image_sizes(space)[-1]
 
 
 def bytes_to_decode(space: Space, data: ImageData, run: RunFolder) -> int:
     """Return the bytes of decoded pictures that a search will write and has not yet."""
-    sizes = {int(size) for size in space.choices("image_size")}
-    needed = (count_bytes(len(data.manifest.rows), size) for size in sizes)
+    needed = (count_bytes(len(data.manifest.rows), size) for size in image_sizes(space))
     to_disk = sum(each for each in needed if data.caching.choose(each, run.cache) == "disk")
     decoded = sum(file.stat().st_size for file in run.cache.glob("images-*"))
     return max(to_disk - decoded, 0)

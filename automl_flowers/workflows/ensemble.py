@@ -177,7 +177,8 @@ def make_ensemble(
             before = first.members
     made = blend_members(material)
     external = [external_entry(source, contents[source.name]) for source in sources]
-    summary = write_ensemble(config, run, made, external, recipes, sample)
+    sizes = run_setup.image_sizes(space)
+    summary = write_ensemble(config, run, made, external, recipes, sample, sizes)
     remove_spent(made.members, run.members, before)
     bank_of(config, run).clear()
     say_blend(summary, run, reporter)

@@ -51,9 +51,8 @@ def repeat(
             f"`top` picks from a search; the members of this ensemble are those of `{file}`.",
             hint="leave `--top` out",
         )
-    sizes = sorted({recipe.image_size for recipe in made.recipes})
     backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
-    space_of_members = {"backbone": backbones, "image_size": sizes}
+    space_of_members = {"backbone": backbones, "image_size": list(made.image_sizes)}
     searched = parse_config({**made.search, **given, "space": space_of_members})
     reporter = reporter or Reporter(quiet=searched.quiet)
     accelerator = run_setup.set_up_device(searched, reporter)
@@ -63,7 +62,7 @@ def repeat(
     with run.writing():
         space = run_setup.effective_space(searched, run, reporter)
         data = run_setup.load_data(searched, run, space, reporter)
-        remember(data, run.manifest, run.data, image_size=sizes[0])
+        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
         images = read_json(run.data)["content"]
         if images != made.images and "data" not in given:
             raise RunError(

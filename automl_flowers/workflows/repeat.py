@@ -10,7 +10,7 @@ from typing import Any
 from automl_flowers import run_setup
 from automl_flowers.blending.member_plan import MemberPlan, Start
 from automl_flowers.blending.recipe_file import read_recipe_file
-from automl_flowers.config import parse_config
+from automl_flowers.config import DECIDED_SETTINGS, parse_config
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import remember
 from automl_flowers.errors import ConfigError, RunError
@@ -78,7 +78,8 @@ def repeat(
             if pairs is None:  # of an older file
                 pairs = tuple(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
             probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
-        config = run_config(run, {**made.ensemble, **given})
+        asked_for = {n: value for n, value in given.items() if n not in DECIDED_SETTINGS}
+        config = run_config(run, {**made.ensemble, **asked_for})
         config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
         plans = [
             MemberPlan(Start(recipe), [Start(other) for other in others])

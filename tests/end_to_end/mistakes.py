@@ -522,6 +522,12 @@ def _(bench):
     return bench.search(bench.copy_run(), "--seed", 1)
 
 
+@mistake("Settings for `ensemble` that its search had otherwise")
+def _(bench):
+    bench.copy_run()
+    return bench.ensemble("--config", bench.write("run.yaml", "max_epochs: 2\n"))
+
+
 @mistake("Images that have changed since the run began")
 def _(bench):
     (bench.copy_run() / "train/red rose/0.png").unlink()

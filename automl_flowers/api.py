@@ -160,7 +160,8 @@ def ensemble(
         run: Run folder; None for the latest run, or with `from_` for a new one.
         from_: A `recipe.yaml` of another ensemble, which is made again, without a search.
         data: With `from_`: other data than the file's.
-        top: How many distinct recipes to blend; 3 by default.
+        top: How many distinct recipes to blend; 3 by default. Not with `from_`, whose members are
+            those of the file.
         external: More training data; a folder of data sets stands for all of them,
             `FOLDER:NAME,NAME` for some.
         label_map: From external class names to ours, None to leave one out; a mapping, or a

@@ -77,22 +77,34 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
     has_accelerator = accelerator.kind != "cpu"
     usual = "demo" if config.data is None else ("petals" if has_accelerator else "small")
     space = config.space or usual
+    config = in_full(config.model_copy(update={"space": space}), reporter)
     config = config.model_copy(
         update={
-            "data": None if config.data is None else locate(config.data, reporter.say),
-            "external": locate_external(config, reporter),
-            "space": space_in_full(space),
-            "enqueue": storage.normalise(config.enqueue)
-            if isinstance(config.enqueue, str)
-            else config.enqueue,
             "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(str(space), DEFAULT_EPOCHS),
             "precision": accelerator.precision,
-            **_complete_weights(config),
         }
     )
     name = data_set_name(config.data) if config.data else "flowers"
     run = config.run or str(RUNS / f"{name}-{config.digits()}")
     return config.model_copy(update={"run": run})
+
+
+def in_full(config: RunConfig, reporter: Reporter) -> RunConfig:
+    """Return settings as a run keeps them: addresses in full, files of weights by their content.
+
+    Raises:
+        DataError: If there is no data set at one of the addresses.
+    """
+    space, enqueue = config.space, config.enqueue
+    return config.model_copy(
+        update={
+            "data": None if config.data is None else locate(config.data, reporter.say),
+            "external": locate_external(config, reporter),
+            "space": space_in_full(space) if space else space,
+            "enqueue": storage.normalise(enqueue) if isinstance(enqueue, str) else enqueue,
+            **_complete_weights(config),
+        }
+    )
 
 
 def go_on_as_recorded(config: RunConfig, given: RunConfig, run: RunFolder) -> RunConfig:

@@ -11,13 +11,14 @@ from automl_flowers import run_setup, run_space
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.blending.fold_heads import make_heads_of_fold
 from automl_flowers.blending.material import (
     ALL_LABELLED,
     Material,
     check_unlabelled_test,
     collect,
+    copies_of_scored,
     pseudo_labelled,
 )
 from automl_flowers.blending.member_plan import MemberPlan, plan_members
@@ -176,8 +177,9 @@ def make_ensemble(
             before = first.members
     made = blend_members(material)
     external = [external_entry(source, contents[source.name]) for source in sources]
-    summary = write_ensemble(config, run, made, external, recipes, sample)
-    remove_spent([*before, *made.members], run.members)
+    sizes = sorted({*run_space.image_sizes(space), *filter(None, [data.largest_size])})
+    summary = write_ensemble(config, run, made, external, recipes, sample, sizes)
+    remove_spent(made.members, run.members, before)
     bank_of(config, run).clear()
     say_blend(summary, run, reporter)
     has_test = "test" in made.aligned
@@ -256,10 +258,11 @@ def _with_pseudo_labels(
         reporter: Hears how many join.
     """
     size = made.members[0].recipe.image_size
-    sure: list[Images | None] = []
+    copied = copies_of_scored(data, scored_on)
+    sure: list[ImageSet | None] = []
     for test in said:
         blended = apply_blend(made.choice.blend, test.probabilities)
-        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, scored_on=scored_on))
+        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, left_out=copied))
     counts = ", ".join(str(images.count if images else 0) for images in sure)
     reporter.say(
         f"pseudo-labels: {counts} of {len(said[0].ids)} test images are labelled "

@@ -6,6 +6,7 @@ its row in the table; what the command answers is in the table, too.
 
 import contextlib
 import dataclasses
+import json
 import resource
 import shutil
 import subprocess
@@ -521,6 +522,12 @@ def _(bench):
     return bench.search(bench.copy_run(), "--seed", 1)
 
 
+@mistake("Settings for `ensemble` that its search had otherwise")
+def _(bench):
+    bench.copy_run()
+    return bench.ensemble("--config", bench.write("run.yaml", "max_epochs: 2\n"))
+
+
 @mistake("Images that have changed since the run began")
 def _(bench):
     (bench.copy_run() / "train/red rose/0.png").unlink()
@@ -597,6 +604,17 @@ def _(bench):
 def _(bench):
     data = bench.copy_run()
     bench.write("run/blend.json", "{}")
+    return ["predict", data, "--run", bench.run]
+
+
+@mistake("`predict` after an `ensemble` with other settings that was stopped")
+def _(bench):
+    data = bench.copy_run()
+    with Ledger(bench.run / "ledger.sqlite") as ledger:
+        recipe = ledger.trials()[0].recipe
+    member = {"name": "one", "weight": 1.0, "recipe": recipe, "trained_on": ["01234567"]}
+    bench.write("run/blend.json", json.dumps({"members": [member], "class_names": []}))
+    bench.write("run/members/one.json", json.dumps({"trained_on": "other images"}))
     return ["predict", data, "--run", bench.run]
 
 

@@ -185,8 +185,7 @@ def write_blend(run, *, test_labels=LABELS, rule="uniform", class_reason="has <t
             save_predictions(run.predictions / files[one.member][split], one)
     epochs = tuple(make_epochs([0.5, 0.7, 0.8, 0.9]))
     members = [
-        Member(n, make_recipe(), {}, 0.8, 0.75, None, None, {"layers": 100}, epochs, (), ())
-        for n in files
+        Member(n, make_recipe(), 0.8, 0.75, None, None, {"layers": 100}, (), ()) for n in files
     ]
     for name in (*files, "lite0+external", "stale"):
         record = {"name": name, "epochs": [asdict(epoch) for epoch in epochs]}

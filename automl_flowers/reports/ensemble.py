@@ -457,9 +457,9 @@ def read_confusion(run: RunFolder, blend: Blend) -> tuple[Confusion | None, str]
         return None, "The members' predictions are no longer in the run folder."
     try:
         aligned = align([load_predictions(file) for file in files])
+        blended = apply_blend(blend_of(blend.content), aligned.probabilities)
     except ValueError as error:
-        return None, f"The members' predictions do not fit together: {error}"
+        return None, f"The members' predictions cannot be blended: {error}"
     known = aligned.labels >= 0
-    blended = apply_blend(blend_of(blend.content), aligned.probabilities)
     counts = confusion_matrix(aligned.labels[known], blended[known])
     return Confusion(split, counts, aligned.class_names), ""

@@ -70,6 +70,7 @@ def test_members_that_count_for_nothing_are_left_out(run):
         {"members": [{"name": "one", "weight": 1.0}]},
         {"members": []},
         {"members": None},
+        {"members": ["one"]},
         {"blend": {"kind": "arithmetic"}},
         {"blend": {**Blend("arithmetic", (1.0,), (1.0,)).to_dict(), "weights": [0.5]}},
         {"blend": Blend("arithmetic", (0.2, 0.3, 0.5), (1.0, 1.0, 1.0)).to_dict()},

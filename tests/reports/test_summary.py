@@ -209,6 +209,22 @@ def test_blend_of_an_older_version_is_shown_as_far_as_it_goes(blended_run):
     assert facts.confusion is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"kind": "harmonic"}, "`kind` must be one of"), ({"new": 1}, "must have the keys")],
+)
+def test_way_to_blend_of_another_version_leaves_the_rest(blended_run, changes, why):
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["blend"] |= changes
+    write_json(blended_run.blend, content)
+
+    facts = summary.collect(blended_run)
+
+    assert facts.confusion is None
+    assert why in facts.no_confusion
+    assert facts.blend is not None
+
+
 def test_blend_that_cannot_be_understood_says_so(searched_run):
     write_json(searched_run.blend, {"members": []})
 

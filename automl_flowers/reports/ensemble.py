@@ -35,7 +35,7 @@ Scores = Mapping[str, Mapping[str, float | None] | None]
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberFacts:
     """A member of the blend.
 
     Attributes:
@@ -95,7 +95,7 @@ class ExternalData:
 
 
 @dataclass(frozen=True)
-class Blend:
+class BlendFacts:
     """The blend.
 
     Attributes:
@@ -110,7 +110,6 @@ class Blend:
         disagreement: Share of images that two members put into different classes, mean over
             pairs; None with one member.
         both_wrong: Share of images that two members both put into a wrong class, likewise.
-        absent_classes: For each split, classes without an image.
         num_folds: Folds whose held-out predictions stand for `blend`; None if `blend` is a split.
         images: For each split, how many were predicted; empty of older versions.
         external: Data sets that could join.
@@ -119,7 +118,7 @@ class Blend:
 
     reason: str
     is_fitted: bool
-    members: tuple[Member, ...]
+    members: tuple[MemberFacts, ...]
     scores: Scores
     naive: Measured
     nested: Measured
@@ -127,7 +126,6 @@ class Blend:
     num_new: int | None
     disagreement: float | None
     both_wrong: float | None
-    absent_classes: Mapping[str, int]
     num_folds: int | None
     images: Mapping[str, int]
     external: tuple[ExternalData, ...]
@@ -283,7 +281,7 @@ def about_temperature(content: Mapping[str, Any]) -> str | None:
     return "the temperature of the blend was fitted on blend, so its log loss there is flattering"
 
 
-def parse_blend(content: dict[str, Any]) -> Blend:
+def parse_blend(content: dict[str, Any]) -> BlendFacts:
     """Return what `blend.json` says.
 
     Raises:
@@ -293,7 +291,7 @@ def parse_blend(content: dict[str, Any]) -> Blend:
     """
     on_blend, expected = content["scores"]["blend"], content.get("expected", {})
     diversity = content.get("diversity", {})
-    return Blend(
+    return BlendFacts(
         reason=content["reason"],
         is_fitted=content.get("weights_fitted_on") is not None
         or bool(content.get("candidates")),  # the plain mean may be what was picked
@@ -305,7 +303,6 @@ def parse_blend(content: dict[str, Any]) -> Blend:
         num_new=expected.get("images"),
         disagreement=diversity.get("disagreement"),
         both_wrong=diversity.get("both_wrong"),
-        absent_classes=content.get("absent_classes", {}),
         num_folds=content.get("folds"),
         images=content.get("images", {}),
         external=tuple(_external(entry) for entry in content.get("external", ())),
@@ -320,8 +317,8 @@ def _measured(scores: Mapping[str, Any], name: str) -> Measured:
     )
 
 
-def _member(entry: dict[str, Any]) -> Member:
-    return Member(
+def _member(entry: dict[str, Any]) -> MemberFacts:
+    return MemberFacts(
         name=entry["name"],
         weight=entry["weight"],
         gain=entry.get("gain"),
@@ -345,7 +342,7 @@ def _external(entry: dict[str, Any]) -> ExternalData:
     )
 
 
-def read_blend(run: RunFolder) -> tuple[Blend | None, str]:
+def read_blend(run: RunFolder) -> tuple[BlendFacts | None, str]:
     """Return a run's blend, or None and why there is none."""
     content = read_json(run.blend)
     if content is None:
@@ -371,7 +368,7 @@ class MemberCurve:
     is_member: bool
 
 
-def read_curves(run: RunFolder, blend: Blend | None) -> tuple[MemberCurve, ...]:
+def read_curves(run: RunFolder, blend: BlendFacts | None) -> tuple[MemberCurve, ...]:
     """Return the learning curves of the blend's members and of what they were compared with.
 
     Members are trained with and without external images and one of both is blended; models of
@@ -448,7 +445,7 @@ class Confusion:
         return {name: float(values[present].mean()) for name, values in means.items()}
 
 
-def read_confusion(run: RunFolder, blend: Blend) -> tuple[Confusion | None, str]:
+def read_confusion(run: RunFolder, blend: BlendFacts) -> tuple[Confusion | None, str]:
     """Return the blend's confusion on `test` if it has labels, else on `blend`; or why not."""
     split = "blend" if blend.score("test") is None else "test"
     names = [member.predictions.get(split) for member in blend.members]

@@ -18,7 +18,7 @@ from automl_flowers.errors import RunError
 from automl_flowers.ledger import Status, TrialRecord
 from automl_flowers.reports.ensemble import (
     SPLITS,
-    Blend,
+    BlendFacts,
     Confusion,
     MemberCurve,
     read_blend,
@@ -80,7 +80,7 @@ class Facts:
     left_out: tuple[str, ...]
     data: dict[str, Any]
     environment: dict[str, Any]
-    blend: Blend | None
+    blend: BlendFacts | None
     no_blend: str
     curves: tuple[MemberCurve, ...]
     confusion: Confusion | None

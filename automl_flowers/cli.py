@@ -21,6 +21,7 @@ import typer
 
 from automl_flowers import __version__
 from automl_flowers.errors import UserError
+from automl_flowers.reports.words import printable
 
 if TYPE_CHECKING:
     from automl_flowers.data.sources.records import RecordFeatures
@@ -673,14 +674,7 @@ def _print_result(
         typer.echo(json.dumps(result, indent=2, allow_nan=False, default=str))
     else:
         for line in lines(result):
-            typer.echo(_printable(line))
-
-
-def _printable(line: str) -> str:
-    """Return a line that does nothing to a terminal, whatever names of files are in it."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line
-    )
+            typer.echo(printable(line))
 
 
 def _search_lines(result: dict[str, Any]) -> list[str]:

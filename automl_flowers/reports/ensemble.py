@@ -30,6 +30,8 @@ EXTERNAL = "+external"
 PSEUDO = "+pseudo"
 """What it adds where images stayed in whose labels are those of an ensemble."""
 
+_LABELLED = "train, val and blend"
+
 Scores = Mapping[str, Mapping[str, float | None] | None]
 """For each split, its scores by metric, or None."""
 
@@ -48,6 +50,7 @@ class MemberFacts:
         scores: For each split.
         without_external: Macro F1 on `val` without external images.
         with_external: The same with them; None if there were none.
+        num_recipes: Whose weights are in those of the model.
         predictions: For each split, the name of its file.
         first_fit: Name of the fit whose learning curve stands for it.
     """
@@ -59,6 +62,7 @@ class MemberFacts:
     scores: Scores
     without_external: float | None
     with_external: float | None
+    num_recipes: int
     predictions: Mapping[str, str]
     first_fit: str
 
@@ -138,147 +142,86 @@ class BlendFacts:
     @property
     def trained_on(self) -> str:
         """What its members were trained on, in words, and what did not help."""
-        return trained_on(self.content)
+        return f"{_ours(self)}{_with_external(self)}{_with_pseudo_labels(self)}"
 
     @property
     def sources(self) -> str:
         """What the models that are scored were trained on, in words."""
-        return sources(self.content)
+        return f"{_ours(self)}{_what_helped(self)}"
 
     @property
     def sources_of_test(self) -> str:
         """What the models that predict test images were trained on: final fits, if there are."""
-        return sources(self.content, is_final=bool(self.about_final_fits))
+        return f"{_LABELLED if self.about_final_fits else _ours(self)}{_what_helped(self)}"
 
     @property
     def about_final_fits(self) -> str | None:
         """What final fits predict, and that they are not what was scored; None without them."""
-        return about_final_fits(self.content)
+        if not self.content.get("settings", {}).get("final_fit"):
+            return None
+        return (
+            "test and new images are predicted by final fits on all labelled images; the other "
+            "scores, and what is expected, are of the models before them"
+        )
 
     @property
     def about_recipes(self) -> str | None:
         """Which members are several recipes; None if there are none."""
-        return about_recipes(self.content)
+        several = [
+            f"the weights of {member.name} are the mean of those of {member.num_recipes} recipes"
+            for member in self.members
+            if member.num_recipes > 1
+        ]
+        return "; ".join(several) or None
 
     @property
     def about_temperature(self) -> str | None:
         """That the log loss on `blend` is flattering; None if no temperature was fitted there."""
-        return about_temperature(self.content)
+        if self.content.get("temperature_fitted_on") is None:
+            return None
+        return (
+            "the temperature of the blend was fitted on blend, so its log loss there is flattering"
+        )
 
 
-def trained_on(content: Mapping[str, Any]) -> str:
-    """Return what the members of a blend were trained on, external data sets by name.
-
-    Args:
-        content: As in `blend.json`.
-
-    Example:
-        >>> trained_on({"members": [{"name": "a+external"}, {"name": "b"}],
-        ...             "external": [{"name": "oxford_102", "images_used": 1020}]})
-        'train, and 1 of 2 members on external images of oxford_102 (1,020) too'
-    """
-    return f"{_ours(content)}{_with_external(content)}{_with_pseudo_labels(content)}"
+def _ours(blend: BlendFacts) -> str:
+    folds = blend.num_folds
+    return f"{folds - 1} of {folds} folds of {_LABELLED}" if folds else "train"
 
 
-def sources(content: Mapping[str, Any], *, is_final: bool = False) -> str:
-    """Return what members were trained on, without what did not help.
-
-    Args:
-        content: As in `blend.json`.
-        is_final: Whether of final fits, which are on all labelled images.
-
-    Example:
-        >>> sources({"members": [{"name": "a"}], "folds": 5})
-        '4 of 5 folds of train, val and blend'
-        >>> sources({"members": [{"name": "a"}], "folds": 5}, is_final=True)
-        'train, val and blend'
-    """
-    ours = "train, val and blend" if is_final else _ours(content)
+def _what_helped(blend: BlendFacts) -> str:
     return "".join(
         [
-            ours,
-            _with_external(content) if _who(content, EXTERNAL) else "",
-            _with_pseudo_labels(content) if _who(content, PSEUDO) else "",
+            _with_external(blend) if _who(blend, EXTERNAL) else "",
+            _with_pseudo_labels(blend) if _who(blend, PSEUDO) else "",
         ]
     )
 
 
-def _ours(content: Mapping[str, Any]) -> str:
-    folds = content.get("folds")
-    return f"{folds - 1} of {folds} folds of train, val and blend" if folds else "train"
-
-
-def _with_external(content: Mapping[str, Any]) -> str:
-    names = [
-        f"{source['name']} ({source['images_used']:,})"
-        for source in content.get("external", ())
-        if source["images_used"]
-    ]
+def _with_external(blend: BlendFacts) -> str:
+    used = [source for source in blend.external if source.images_used]
+    names = ", ".join(f"{source.name} ({source.images_used:,})" for source in used)
     if not names:
         return ""
-    if not (who := _who(content, EXTERNAL)):
-        return f"; no member was better with external images of {', '.join(names)}"
-    return f", and {who} on external images of {', '.join(names)} too"
+    if not (who := _who(blend, EXTERNAL)):
+        return f"; no member was better with external images of {names}"
+    return f", and {who} on external images of {names} too"
 
 
-def _with_pseudo_labels(content: Mapping[str, Any]) -> str:
-    if content.get("settings", {}).get("pseudo_labels") is None:
+def _with_pseudo_labels(blend: BlendFacts) -> str:
+    if blend.content.get("settings", {}).get("pseudo_labels") is None:
         return ""
-    if not (who := _who(content, PSEUDO)):
+    if not (who := _who(blend, PSEUDO)):
         return "; no member was better with test images labelled by an ensemble"
     return f", and {who} on test images labelled by an ensemble"
 
 
-def _who(content: Mapping[str, Any], addition: str) -> str:
+def _who(blend: BlendFacts, addition: str) -> str:
     """Return which members an addition stayed in, in words; nothing if in none."""
-    names = [str(member["name"]) for member in content["members"]]
-    number = sum(addition in name for name in names)
+    number, of = sum(addition in member.name for member in blend.members), len(blend.members)
     if not number:
         return ""
-    return f"{'all' if number == len(names) else f'{number} of {len(names)}'} members"
-
-
-def about_final_fits(content: Mapping[str, Any]) -> str | None:
-    """Return what final fits predict, and that they are not what was scored; None without them.
-
-    Args:
-        content: As in `blend.json`.
-    """
-    if not content.get("settings", {}).get("final_fit"):
-        return None
-    return (
-        "test and new images are predicted by final fits on all labelled images; the other scores, "
-        "and what is expected, are of the models before them"
-    )
-
-
-def about_recipes(content: Mapping[str, Any]) -> str | None:
-    """Return which members are several recipes, None if there are none.
-
-    Args:
-        content: As in `blend.json`.
-
-    Example:
-        >>> about_recipes({"members": [{"name": "a", "others": [{}, {}]}, {"name": "b"}]})
-        'the weights of a are the mean of those of 3 recipes'
-    """
-    several = [
-        f"the weights of {member['name']} are the mean of those of {1 + len(others)} recipes"
-        for member in content["members"]
-        if (others := member.get("others"))
-    ]
-    return "; ".join(several) or None
-
-
-def about_temperature(content: Mapping[str, Any]) -> str | None:
-    """Return that the log loss on `blend` is flattering; None if no temperature was fitted there.
-
-    Args:
-        content: As in `blend.json`.
-    """
-    if content.get("temperature_fitted_on") is None:
-        return None
-    return "the temperature of the blend was fitted on blend, so its log loss there is flattering"
+    return f"{'all' if number == of else f'{number} of {of}'} members"
 
 
 def parse_blend(content: dict[str, Any]) -> BlendFacts:
@@ -326,6 +269,7 @@ def _member(entry: dict[str, Any]) -> MemberFacts:
         scores=entry["scores"],
         without_external=entry.get("val_macro_f1_without_external"),
         with_external=entry.get("val_macro_f1_with_external"),
+        num_recipes=1 + len(entry.get("others") or ()),
         predictions=entry.get("predictions", {}),
         first_fit=(entry.get("fits") or [entry["name"]])[0],
     )

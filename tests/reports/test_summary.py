@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from automl_flowers.cli import app
 from automl_flowers.config import make_config, write_config
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
@@ -34,6 +36,13 @@ def collect_dict(run):
 
 def read_lines(run):
     return summary.lines(collect_dict(run))
+
+
+def print_report(run, *flags):
+    """Return what `report` prints of a run."""
+    result = CliRunner().invoke(app, ["report", "--run", str(run), *map(str, flags)])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
 
 
 def test_promoted_trial_and_its_parent_are_one_row(searched_run):
@@ -329,6 +338,17 @@ def test_log_loss_on_images_that_fitted_the_temperature_is_called_flattering(ble
     assert told in read_lines(blended_run)
 
 
+def test_members_of_several_recipes_are_told(blended_run):
+    assert not any("mean of those" in line for line in read_lines(blended_run))
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["members"][0]["others"] = [{}, {}]
+    write_json(blended_run.blend, content)
+
+    told = "the weights of lite0 are the mean of those of 3 recipes"
+
+    assert told in read_lines(blended_run)
+
+
 @pytest.mark.parametrize(
     ("run", "command"),
     [
@@ -359,7 +379,7 @@ def test_terminal_output_is_the_golden_one(request, run, monkeypatch):
 
     golden = GOLDEN / f"{run}.txt"
 
-    text = "\n".join(read_lines(RunFolder(Path("run")))) + "\n"
+    text = print_report("run")
 
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
@@ -377,7 +397,7 @@ def test_terminal_output_ends_with_the_page_and_what_comes_next(request, run):
 
 
 def test_terminal_output_has_no_control_characters(searched_run):
-    assert all(line.isprintable() for line in read_lines(searched_run))
+    assert all(line.isprintable() for line in print_report(searched_run.path).splitlines())
 
 
 def test_terminal_output_of_a_long_search_stays_short(empty_run, build):

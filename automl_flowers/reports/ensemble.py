@@ -6,7 +6,8 @@ there is None and a sentence that says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class MemberFacts:
         disagreement: Share of images that it and another member put into different classes,
             mean over the others; None with one member.
         scores: For each split.
-        without_external: Macro F1 on `val` without external images.
+        without_external: Macro F1 on `BlendFacts.decided_on` without external images.
         with_external: The same with them; None if there were none.
         num_recipes: Whose weights are in those of the model.
         predictions: For each split, the name of its file.
@@ -138,6 +139,11 @@ class BlendFacts:
     def score(self, split: str, metric: str = "macro_f1") -> float | None:
         """Return a score, None where the split has no labels."""
         return (self.scores.get(split) or {}).get(metric)
+
+    @property
+    def decided_on(self) -> str:
+        """Images that decided whether external ones stayed in."""
+        return "fold 1" if self.num_folds else "val"
 
     @property
     def trained_on(self) -> str:
@@ -305,11 +311,19 @@ class MemberCurve:
         name: Of the model.
         epochs: In order, at least one.
         is_member: Whether the blend uses it.
+        is_mean: Whether its weights are the mean of several fits; the curve is that of the first.
     """
 
     name: str
     epochs: tuple[EpochRecord, ...]
     is_member: bool
+    is_mean: bool = False
+
+    @property
+    def scored_on(self) -> str:
+        """What was predicted after every epoch: `val`, or the fold that it was not trained on."""
+        fold = re.search(r"\.fold(\d+)of", self.name)
+        return f"fold {fold[1]}" if fold else "val"
 
 
 def read_curves(run: RunFolder, blend: BlendFacts | None) -> tuple[MemberCurve, ...]:
@@ -319,23 +333,30 @@ def read_curves(run: RunFolder, blend: BlendFacts | None) -> tuple[MemberCurve, 
     earlier ensembles are left out. Without a blend, all retrained models are returned.
     """
     names = [member.first_fit for member in blend.members] if blend else []
-    origins = [_origin(name) for name in names]
-    curves = [
-        MemberCurve(name, epochs, name in names)
-        for name, epochs in _recorded_curves(run.members)
-        if not blend or _origin(name) in origins
-    ]
+    curves = tuple(_recorded_curves(run.members, names))
     if not blend:
-        return tuple(curves)
-    return tuple(sorted(curves, key=lambda c: (origins.index(_origin(c.name)), c.name)))
+        return curves
+    firsts, origins = [_first(name) for name in names], [_origin(name) for name in names]
+    shown = [
+        curve
+        for curve in curves
+        if curve.is_member
+        or (not curve.is_mean and curve.name not in firsts and _origin(curve.name) in origins)
+    ]
+    return tuple(sorted(shown, key=lambda c: (origins.index(_origin(c.name)), c.name)))
+
+
+def _first(name: str) -> str:
+    """Return the name of the first fit that a mean of fits is made of; of one fit, its own."""
+    return re.sub(r"\.(soup|recipes)\d.*", "", name)
 
 
 def _origin(name: str) -> str:
     """Return the name of the fit without external images that one with them is compared with."""
-    return name.replace(EXTERNAL, "")
+    return _first(name).replace(EXTERNAL, "")
 
 
-def _recorded_curves(folder: Path) -> Iterator[tuple[str, tuple[EpochRecord, ...]]]:
+def _recorded_curves(folder: Path, members: Sequence[str]) -> Iterator[MemberCurve]:
     for path in sorted(folder.glob("*.json")):
         content = read_json(path) or {}
         try:
@@ -343,7 +364,7 @@ def _recorded_curves(folder: Path) -> Iterator[tuple[str, tuple[EpochRecord, ...
         except (KeyError, TypeError):
             continue  # of another version
         if epochs:
-            yield path.stem, epochs
+            yield MemberCurve(path.stem, epochs, path.stem in members, "made_of" in content)
 
 
 @dataclass(frozen=True, eq=False)

@@ -257,6 +257,29 @@ def change_blend(run, **settings):
     return content
 
 
+def test_a_mean_of_fits_does_not_claim_the_score_of_its_first(blended_run, build):
+    words = words_of(blended_run)
+    assert "lite0 in the blend, macro F1 on val 0.9000" in words
+    build.record_fit(blended_run, "lite0.recipes3-0a1b2c3d", made_of=["lite0", "lite2", "lite3"])
+    build.blend_by(blended_run, ["lite0.recipes3-0a1b2c3d"], ["lite1"])
+
+    words = words_of(blended_run)
+
+    assert "lite0.recipes3-0a1b2c3d in the blend, curve of its first fit lite1 in the" in words
+    assert "lite1 in the blend, macro F1 on val 0.9000" in words
+
+
+def test_scores_on_a_fold_are_not_called_those_on_val(blended_run, build):
+    build.record_fit(blended_run, "lite0.fold1of5")
+    build.blend_by(blended_run, ["lite0.fold1of5"], ["lite1.fold1of5"], folds=5)
+
+    words = words_of(blended_run)
+
+    assert "lite0.fold1of5 in the blend, macro F1 on fold 1 0.9000" in words
+    assert "log loss on fold 1; dotted" in words
+    assert "and the better on fold 1 is kept. member fold 1 without fold 1 with kept" in words
+
+
 def test_pseudo_labels_are_named_beside_the_scores(blended_run):
     content = change_blend(blended_run, pseudo_labels=0.9)
     assert "no member was better with test images labelled by an ensemble." in words_of(blended_run)

@@ -253,6 +253,35 @@ def test_curves_are_of_members_and_what_they_were_compared_with(blended_run):
     ]
 
 
+def test_curves_of_means_are_those_of_their_first_fit(blended_run, build):
+    """What a mean is made of is not shown again, and a mean of an earlier ensemble is not shown."""
+    one, two = "lite0+external.soup3", "lite1.soup2.recipes2-0a1b2c3d"
+    build.record_fit(blended_run, one, made_of=["lite0+external", "lite0+external.seed1"])
+    build.record_fit(blended_run, "lite0.soup3", made_of=["lite0", "lite0.seed1"])
+    build.record_fit(blended_run, "lite1.soup2", made_of=["lite1", "lite1.seed1"])
+    build.record_fit(blended_run, two, made_of=["lite1.soup2", "lite2.soup2"])
+    build.blend_by(blended_run, [one], [two])
+
+    curves = summary.collect(blended_run).curves
+
+    assert [(curve.name, curve.is_member, curve.is_mean) for curve in curves] == [
+        ("lite0", False, False),
+        (one, True, True),
+        (two, True, True),
+    ]
+
+
+def test_curves_of_folds_are_scored_on_the_fold_that_was_left_out(blended_run, build):
+    fits = ["lite0.fold1of2", "lite0.fold2of2"]
+    for name in fits:
+        build.record_fit(blended_run, name)
+    blended_run.blend.unlink()
+
+    scored_on = {curve.name: curve.scored_on for curve in summary.collect(blended_run).curves}
+
+    assert [scored_on[name] for name in ("lite0", *fits)] == ["val", "fold 1", "fold 2"]
+
+
 def test_every_score_stands_with_what_its_images_did(blended_run):
     scores = {(line.what, line.split): line for line in summary.collect(blended_run).scores}
 

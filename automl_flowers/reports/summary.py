@@ -107,6 +107,12 @@ class Facts:
         """How many trials ended how."""
         return dict(Counter(str(trial.status) for trial in self.trials))
 
+    @property
+    def no_trial(self) -> str:
+        """What stands where trials would be shown."""
+        is_made_again = self.blend is not None and not self.trials
+        return "There was no search." if is_made_again else "No trial has finished yet."
+
 
 def collect(run: RunFolder) -> Facts:
     """Read the facts of a run.
@@ -121,7 +127,7 @@ def collect(run: RunFolder) -> Facts:
     settings = read_yaml(run.require(run.config, "search"))
     config = parse_config(settings)
     trials = read_trials(run.require(run.ledger, "search"))
-    planned, is_over = _progress(config, trials)
+    planned, is_over = _progress(config, trials, has_blend=run.blend.exists())
     probes = _probes(run)
     blend, no_blend = read_blend(run)
     confusion, no_confusion = read_confusion(run, blend) if blend else (None, no_blend)
@@ -173,9 +179,14 @@ def _standings(
         ) from error
 
 
-def _progress(config: RunConfig, trials: Sequence[TrialRecord]) -> tuple[int, bool]:
-    """Return how many trials were planned, and whether all has been run."""
-    if config.is_endless:
+def _progress(
+    config: RunConfig, trials: Sequence[TrialRecord], *, has_blend: bool
+) -> tuple[int, bool]:
+    """Return how many trials were planned, and whether all has been run.
+
+    A blend without trials was made again from its recipe file: there was no search.
+    """
+    if config.is_endless or (has_blend and not trials):
         return len(trials), all(trial.status != "running" for trial in trials)
     entries = [
         Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)

@@ -21,9 +21,10 @@ def lines(result: dict[str, Any]) -> list[str]:
         result: From `summary.to_dict`.
     """
     content = result["blend"]
+    is_made_again = content and not result["search"]["planned"]
     blocks = [
-        [_headline(result)],
-        _leaderboard(result["leaderboard"]),
+        [f"{result['run']}: made again, without a search" if is_made_again else _headline(result)],
+        [] if is_made_again else _leaderboard(result["leaderboard"]),
         _not_finished(result["not_finished"]),
         _blend(parse_blend(content), result["scores"]) if content else [],
         [f"report  {result['paths']['report']}", f"next    {result['next']}"],

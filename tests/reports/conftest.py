@@ -235,3 +235,15 @@ def unlabelled_run(searched_run):
     """A run with an ensemble whose test images have no labels, as in the competition."""
     write_blend(searched_run, test_labels=(-1,) * len(LABELS))
     return searched_run
+
+
+@pytest.fixture
+def repeated_run(tmp_path):
+    """A run without a search, whose ensemble was made again from its recipe file."""
+    run = RunFolder(tmp_path / "again")
+    run.path.mkdir()
+    write_config(make_config({"space": "demo", "max_epochs": 4}), run.config)
+    Ledger(run.ledger, writable=True).close()
+    write_data(run)
+    write_blend(run)
+    return run

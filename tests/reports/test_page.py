@@ -20,7 +20,7 @@ from automl_flowers.tuning.probe_rule import Probe
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 every_run = pytest.mark.parametrize(
-    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run"]
+    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run", "repeated_run"]
 )
 
 
@@ -204,6 +204,14 @@ def test_unfinished_search_is_said_at_the_top(empty_run):
     assert "The search has not ended: 0 of" in words
     assert "No trial has finished yet." in words
     assert "There is no ensemble yet." in words
+
+
+def test_no_search_is_told_from_one_that_has_not_ended(repeated_run):
+    words = words_of(repeated_run)
+
+    assert "There was no search." in words
+    for told in ("The search has not ended", "No trial has", "planned trials", "in the search"):
+        assert told not in words
 
 
 def test_scores_stand_with_their_split(blended_run):

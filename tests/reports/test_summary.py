@@ -26,7 +26,7 @@ from ensembles import metrics
 
 GOLDEN = Path(__file__).parent / "golden"
 every_run = pytest.mark.parametrize(
-    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run"]
+    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run", "repeated_run"]
 )
 
 
@@ -159,6 +159,28 @@ def test_search_is_over_when_nothing_is_left_to_run(tmp_path, build):
 
     assert (between.planned_trials, between.is_search_over) == (2, False)
     assert facts.is_search_over
+
+
+def test_an_ensemble_made_again_had_no_search(repeated_run):
+    result = collect_dict(repeated_run)
+    lines = read_lines(repeated_run)
+
+    assert (result["search"]["planned"], result["search"]["is_over"]) == (0, True)
+    assert result["next"].startswith("automl-flowers predict ")
+    assert lines[0] == f"{repeated_run.path}: made again, without a search"
+    assert "No trial has finished yet." not in lines
+
+
+def test_a_search_that_was_only_begun_has_not_ended(repeated_run):
+    repeated_run.blend.unlink()
+
+    result = collect_dict(repeated_run)
+
+    assert (result["search"]["planned"], result["search"]["is_over"]) == (10, False)
+    assert result["next"].startswith("automl-flowers search ")
+    assert read_lines(repeated_run)[0].endswith(
+        "planned trials completed, the search has not ended"
+    )
 
 
 def test_confusion_is_of_the_weighted_blend_on_test(blended_run, build):

@@ -292,20 +292,15 @@ def report(
         typer.Option(metavar="FOLDER", help="Also write the run there as Keras Tuner's project."),
     ] = None,
     json_output: Json = None,
-    quiet: Quiet = None,
 ) -> None:
     """Write report.html for a run and print its leaderboard."""
 
     def go() -> None:
         from automl_flowers import api
-        from automl_flowers.reports import page, summary
-        from automl_flowers.run_folder import open_run
+        from automl_flowers.reports.text import lines
 
-        folder = open_run(run)
-        facts = summary.collect(folder)
-        page.write(facts, out or folder.report)
-        api.export_tables(folder, csv, keras_tuner)
-        _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
+        made = api.make_report(run, out=out, csv=csv, keras_tuner=keras_tuner)
+        _print_result(made, bool(json_output), lines)
 
     _run(go)
 

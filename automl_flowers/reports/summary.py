@@ -28,13 +28,12 @@ from automl_flowers.reports.ensemble import (
 from automl_flowers.reports.reading import read_json, read_trials
 from automl_flowers.reports.scores import ScoreLine, score_lines
 from automl_flowers.reports.standings import Standing, rank_recipes, ranked
-from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.hyperband import Entry
 from automl_flowers.tuning.plans import is_over, make_plan
 from automl_flowers.tuning.probe_rule import Probe, choose_backbones, comparable, read_skipped
 
-__all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
+__all__ = ["Facts", "collect", "next_steps", "to_dict"]
 
 _TO_HYPERBAND: Mapping[Status, Literal["running", "completed", "ended"]] = {
     "running": "running",
@@ -223,12 +222,17 @@ def next_steps(facts: Facts) -> list[tuple[str, str]]:
     return [*steps, (f"automl-flowers report --run {run}", "writes this page again")]
 
 
-def to_dict(facts: Facts) -> dict[str, Any]:
-    """Return what `report --json` prints: plain data without NaN."""
+def to_dict(facts: Facts, page: Path) -> dict[str, Any]:
+    """Return what `report --json` prints: plain data without NaN.
+
+    Args:
+        facts: From `collect`.
+        page: Where the page was written.
+    """
     leaderboard = [_row(standing) for standing in facts.ranked]
     run = facts.run
     files = {
-        "report": run.report,
+        "report": page,
         "ledger": run.ledger,
         "blend": run.blend,
         "submission": run.submission,

@@ -417,7 +417,7 @@ def test_backbones_that_were_left_out_are_named(searched_run):
     write_probes(searched_run, vgg16=0.5, xception=0.75, densenet121=0.7)
 
     assert "more than 0.10 behind, so not searched: vgg16" in words_of(searched_run)
-    listed = summary.to_dict(summary.collect(searched_run))["frozen_features"]
+    listed = summary.to_dict(summary.collect(searched_run), searched_run.report)["frozen_features"]
     assert [(row["backbone"], row["left_out"]) for row in listed] == [
         ("xception", False),
         ("densenet121", False),

@@ -20,7 +20,7 @@ from automl_flowers.config import make_config, write_config
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
 from automl_flowers.ledger import EpochRecord, Ledger
-from automl_flowers.reports import summary
+from automl_flowers.reports import summary, text
 from automl_flowers.run_folder import RunFolder
 from ensembles import metrics
 
@@ -31,11 +31,11 @@ every_run = pytest.mark.parametrize(
 
 
 def collect_dict(run):
-    return summary.to_dict(summary.collect(run))
+    return summary.to_dict(summary.collect(run), run.report)
 
 
 def read_lines(run):
-    return summary.lines(collect_dict(run))
+    return text.lines(collect_dict(run))
 
 
 def print_report(run, *flags):
@@ -125,6 +125,18 @@ def test_paths_are_those_that_exist(searched_run, blended_run):
 
     assert set(paths) == {"report", "ledger", "blend"}
     assert paths["report"] == str(blended_run.report)
+
+
+def test_page_is_named_where_it_was_written(searched_run, tmp_path):
+    page = tmp_path / "elsewhere" / "page.html"
+
+    printed = print_report(searched_run.path, "--out", page)
+    as_json = print_report(searched_run.path, "--out", page, "--json")
+
+    assert f"report  {page}" in printed.splitlines()
+    assert json.loads(as_json)["paths"]["report"] == str(page)
+    assert page.exists()
+    assert not searched_run.report.exists()
 
 
 def test_run_can_be_read_while_a_search_writes(searched_run, build):
@@ -430,11 +442,11 @@ def test_terminal_output_is_the_golden_one(request, run, monkeypatch):
 
     golden = GOLDEN / f"{run}.txt"
 
-    text = print_report("run")
+    printed = print_report("run")
 
     if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+        golden.write_text(printed, encoding="utf-8")
+    assert printed == golden.read_text(encoding="utf-8")
 
 
 @every_run

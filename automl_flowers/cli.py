@@ -42,8 +42,10 @@ Examples:
 
 DISK_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+    | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 )
-"""What a full or forbidden disk answers; any other `OSError` that gets here is a bug of ours."""
+"""What a full or forbidden disk answers, or a path that cannot be a file or a folder; any other
+`OSError` that gets here is a bug of ours."""
 
 app = typer.Typer(
     help="AutoML for image classification: search, retrain, blend, submit.",
@@ -723,7 +725,8 @@ def _run(go: Callable[[], None]) -> None:
             raise
         where = f" `{error.filename}`" if error.filename else ""
         typer.echo(f"error: Cannot write{where}: {error.strerror}.", err=True)
-        typer.echo("\nhint: make room or restore access, then give the command again", err=True)
+        hint = "make room, restore access or name another path, then give the command again"
+        typer.echo(f"\nhint: {hint}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo("\nstopped; the same command goes on from here", err=True)

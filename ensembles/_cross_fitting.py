@@ -119,7 +119,7 @@ def judge(
     """Choose by the rule of one standard error.
 
     Of the ways whose score is within one standard error of the best one's, and no lower
-    than that of the best single member, it is the one that learns least. The standard error is
+    than that of the rule `single`, it is the one that learns least. The standard error is
     that of the difference, which for blends of the same members is much smaller than that of
     either score.
 

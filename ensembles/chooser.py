@@ -114,8 +114,9 @@ def choose_blend(
 
     Every rule is fitted on four folds out of five and scored on the fifth, for each of the five
     and three times over. Of the rules within one standard error of the best, and no worse than
-    the best single member, the one that learns least is taken and fitted on all images. So by its
-    own estimate it is never worse than the best single member.
+    `"single"`, the one that learns least is taken and fitted on all images. `"single"` is judged
+    like the others, its member chosen anew for each fold; the member that turns out best on all
+    images may score a little higher than the blend.
 
     Where there are fewer labelled images than ten a class, the members count equally; but one that
     is worse than the best of them beyond chance is left out (`"comparable"`). What is left may
@@ -134,7 +135,7 @@ def choose_blend(
         min_images_per_class: Labelled examples to a class, on average over `num_classes`,
             below which no more is fitted; at least 2.
         rules: What to compare; beside the default there are `"comparable"` and `"cma"`. Without
-            `"single"` the blend may be worse than the best member.
+            `"single"` the blend may be worse than taking the best member.
         num_repeats: How often the examples are dealt to folds, at least 1.
         num_folds: Folds, at least 2.
         seed: Of the folds.

@@ -92,7 +92,7 @@ def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None
     try:
         members = tuple(_member(run, entry) for entry in blend["members"])
         return _without_idle(Ensemble(members, blend_of(blend), tuple(blend["class_names"])))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
             hint=f"write it again with `automl-flowers ensemble --run {run.path}`",

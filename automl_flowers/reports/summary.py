@@ -18,7 +18,7 @@ from automl_flowers.errors import RunError
 from automl_flowers.ledger import Status, TrialRecord
 from automl_flowers.reports.ensemble import (
     SPLITS,
-    Blend,
+    BlendFacts,
     Confusion,
     MemberCurve,
     read_blend,
@@ -28,13 +28,12 @@ from automl_flowers.reports.ensemble import (
 from automl_flowers.reports.reading import read_json, read_trials
 from automl_flowers.reports.scores import ScoreLine, score_lines
 from automl_flowers.reports.standings import Standing, rank_recipes, ranked
-from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.tuning.hyperband import Entry
 from automl_flowers.tuning.plans import is_over, make_plan
 from automl_flowers.tuning.probe_rule import Probe, choose_backbones, comparable, read_skipped
 
-__all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
+__all__ = ["Facts", "collect", "next_steps", "to_dict"]
 
 _TO_HYPERBAND: Mapping[Status, Literal["running", "completed", "ended"]] = {
     "running": "running",
@@ -80,7 +79,7 @@ class Facts:
     left_out: tuple[str, ...]
     data: dict[str, Any]
     environment: dict[str, Any]
-    blend: Blend | None
+    blend: BlendFacts | None
     no_blend: str
     curves: tuple[MemberCurve, ...]
     confusion: Confusion | None
@@ -107,6 +106,12 @@ class Facts:
         """How many trials ended how."""
         return dict(Counter(str(trial.status) for trial in self.trials))
 
+    @property
+    def no_trial(self) -> str:
+        """What stands where trials would be shown."""
+        is_made_again = self.blend is not None and not self.trials
+        return "There was no search." if is_made_again else "No trial has finished yet."
+
 
 def collect(run: RunFolder) -> Facts:
     """Read the facts of a run.
@@ -121,7 +126,7 @@ def collect(run: RunFolder) -> Facts:
     settings = read_yaml(run.require(run.config, "search"))
     config = parse_config(settings)
     trials = read_trials(run.require(run.ledger, "search"))
-    planned, is_over = _progress(config, trials)
+    planned, is_over = _progress(config, trials, has_blend=run.blend.exists())
     probes = _probes(run)
     blend, no_blend = read_blend(run)
     confusion, no_confusion = read_confusion(run, blend) if blend else (None, no_blend)
@@ -173,9 +178,14 @@ def _standings(
         ) from error
 
 
-def _progress(config: RunConfig, trials: Sequence[TrialRecord]) -> tuple[int, bool]:
-    """Return how many trials were planned, and whether all has been run."""
-    if config.is_endless:
+def _progress(
+    config: RunConfig, trials: Sequence[TrialRecord], *, has_blend: bool
+) -> tuple[int, bool]:
+    """Return how many trials were planned, and whether all has been run.
+
+    A blend without trials was made again from its recipe file: there was no search.
+    """
+    if config.is_endless or (has_blend and not trials):
         return len(trials), all(trial.status != "running" for trial in trials)
     entries = [
         Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)
@@ -212,12 +222,17 @@ def next_steps(facts: Facts) -> list[tuple[str, str]]:
     return [*steps, (f"automl-flowers report --run {run}", "writes this page again")]
 
 
-def to_dict(facts: Facts) -> dict[str, Any]:
-    """Return what `report --json` prints: plain data without NaN."""
+def to_dict(facts: Facts, page: Path) -> dict[str, Any]:
+    """Return what `report --json` prints: plain data without NaN.
+
+    Args:
+        facts: From `collect`.
+        page: Where the page was written.
+    """
     leaderboard = [_row(standing) for standing in facts.ranked]
     run = facts.run
     files = {
-        "report": run.report,
+        "report": page,
         "ledger": run.ledger,
         "blend": run.blend,
         "submission": run.submission,

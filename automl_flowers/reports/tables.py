@@ -202,7 +202,7 @@ def overview(facts: Facts) -> list[tuple[str, str]]:
         ("device", f"{facts.environment.get('device', '')}, {_precision(facts)}".strip(", ")),
         ("smaller batches", _smaller_batches(facts.trials)),
         ("when", _when(facts.trials)),
-        ("training", f"{duration(seconds)} in the search"),
+        ("training", f"{duration(seconds)} in the search" if facts.trials else ""),
     ]
     return [(term, description) for term, description in listed if description]
 
@@ -222,6 +222,8 @@ def _probes(facts: Facts) -> str:
 
 
 def _search(facts: Facts) -> str:
+    if not facts.trials:
+        return ""
     recipes, statuses = counted(len(facts.standings), "recipe"), facts.statuses.items()
     ended = ", ".join(f"{number} {status}" for status, number in statuses)
     return f"{recipes} in {len(facts.trials)} of {facts.planned_trials} planned trials ({ended})"

@@ -107,6 +107,7 @@ def test_weights_without_their_record_are_refused(run_of_one, tmp_path):
         {"members": [{"name": "one", "weight": 1.0}]},
         {"members": []},
         {"members": None},
+        {"members": ["one"]},
         {"blend": {"kind": "arithmetic"}},
         {"blend": {**Blend("arithmetic", (1.0,), (1.0,)).to_dict(), "weights": [0.5]}},
         {"blend": Blend("arithmetic", (0.2, 0.3, 0.5), (1.0, 1.0, 1.0)).to_dict()},

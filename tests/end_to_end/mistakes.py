@@ -693,6 +693,13 @@ def _(bench):
     return ["predict", bench.folder / "photoz", "--run", bench.run]
 
 
+@mistake("A folder as the file that predictions go to")
+def _(bench):
+    data = bench.copy_run()
+    out = bench.write("results/notes.txt", "").parent
+    return ["predict", data, "--run", bench.run, "--out", out, "--quiet"]
+
+
 def export(bench, format_, *, out=None):
     out = out or bench.folder / "out"
     return ["export", "--format", format_, "--out", out, "--run", bench.run, "--quiet"]
@@ -716,6 +723,12 @@ def _(bench):
 def _(bench):
     bench.copy_run()
     return export(bench, "keras", out=bench.write("out/notes.txt", "").parent)
+
+
+@mistake("An export below a file")
+def _(bench):
+    bench.copy_run()
+    return export(bench, "keras", out=bench.write("notes.txt", "") / "out")
 
 
 @mistake("An export of images that are gone")

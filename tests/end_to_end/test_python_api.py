@@ -272,8 +272,8 @@ def test_the_command_line_has_the_arguments_of_python_and_no_others(name):
     of_command = {argument.replace("format_", "format") for argument in of_command}
 
     only_python = {"callbacks", "factor", "images"}
-    only_command = {"json_output", "paths", "quiet"} | ({"out"} - of_python)
-    assert of_python - only_python == of_command - only_command | (of_python & {"quiet"})
+    only_command = {"json_output", "paths"} | ({"out"} - of_python)
+    assert of_python - only_python == of_command - only_command
 
 
 def test_public_names_are_there_and_are_listed():

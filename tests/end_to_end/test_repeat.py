@@ -156,6 +156,8 @@ def test_it_is_made_again_with_the_same_numbers(cli, blended, tmp_path):
         assert (tmp_path / "again" / name).read_text() == (run / name).read_text()
     reported = cli("report", "--run", tmp_path / "again")
     assert reported.exit_code == 0, reported.stderr
+    assert "made again, without a search" in reported.stdout
+    assert "automl-flowers search" not in reported.stdout
     goes_on = cli("ensemble", "--from", recipe, "--run", tmp_path / "again", "--json")
     assert json.loads(goes_on.stdout) == again
     assert "epoch 1:" not in goes_on.stderr

@@ -41,8 +41,12 @@ from search_spaces.recipe import Recipe
 KIND = "recipes"
 
 _PLAIN = (
-    *("name", "size", "score_without_external", "score_with_external"),
-    *("external_failure", "score_with_pseudo_labels"),
+    "name",
+    "size",
+    "score_without_external",
+    "score_with_external",
+    "external_failure",
+    "score_with_pseudo_labels",
 )
 """Attributes of a member that JSON holds as they are."""
 

@@ -189,15 +189,14 @@ def make_ensemble(
 def _remove_states(run: RunFolder, config: RunConfig) -> None:
     """Remove the states of a search that has ended which no ensemble takes over.
 
-    An extension of the search that promotes one of those trials trains it again from its start.
+    An extension of the search that goes on with one of those trials, because it is promoted or was
+    cut short, trains it again from its start. With its optimizer a state is three times as large.
     """
     top = max(config.top, parse_config(read_yaml(run.config)).top)
     with Ledger(run.ledger) as ledger:
         if not ledger.has_ended():
             return
-        trials = ledger.trials()
-        kept = worth_keeping(trials, top, config.objective)
-        kept |= {trial.trial_id for trial in trials if trial.status == "running"}
+        kept = worth_keeping(ledger.trials(), top, config.objective)
         found = [ledger.checkpoint_of(trial_id) for trial_id in kept]
     CheckpointFolder(run.checkpoints).keep_only({state[1].name for state in found if state})
 

@@ -1,9 +1,11 @@
 """An ensemble made again from its recipe file, and one of many fits, through the command line."""
 
+import contextlib
 import csv
 import io
 import json
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 from automl_flowers.blending.fits import load_weights
 from automl_flowers.cli import app
 from automl_flowers.data.convert import convert
+from automl_flowers.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -420,3 +423,24 @@ def test_recipes_of_the_search_are_kept_for_one_model(blended_recipes):
     run, _ = blended_recipes
 
     assert len(list((run / "checkpoints").glob("*.npz"))) == 4
+
+
+def test_a_trial_that_time_cut_short_keeps_no_state_once_there_is_an_ensemble(
+    cli, blended_recipes, tmp_path
+):
+    """An ensemble never takes it, and with its optimizer it is larger than any other."""
+    copy = shutil.copytree(blended_recipes[0], tmp_path / "run")
+    with Ledger(copy / "ledger.sqlite") as ledger:
+        trials = sorted(ledger.trials(), key=lambda trial: trial.score)
+    cut = trials[0].trial_id
+    with contextlib.closing(sqlite3.connect(copy / "ledger.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE trials SET status = 'running', score = NULL, ended = NULL WHERE trial_id = ?",
+            [cut],
+        )
+
+    made = cli(*SOUP, "--run", copy)
+
+    assert made.exit_code == 0, made.stderr
+    kept = {path.name.split(".")[0] for path in (copy / "checkpoints").glob("*.npz")}
+    assert kept == {trial.trial_id for trial in trials} - {cut}

@@ -186,7 +186,6 @@ def write_blend(run, *, test_labels=LABELS, rule="uniform", class_reason="has <t
     for split, predictions in made.items():
         for one in predictions:
             save_predictions(run.predictions / files[one.member][split], one)
-    epochs = tuple(make_epochs([0.5, 0.7, 0.8, 0.9]))
     members = [
         Member(n, make_recipe(), 0.8, 0.75, None, None, {"layers": 100}, (), ()) for n in files
     ]

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from automl_flowers.config import RunConfig, parse_config, read_yaml
 from automl_flowers.errors import RunError
-from automl_flowers.ledger import Status, TrialRecord
+from automl_flowers.ledger import TrialRecord
 from automl_flowers.reports.ensemble import (
     SPLITS,
     BlendFacts,
@@ -25,22 +25,14 @@ from automl_flowers.reports.ensemble import (
     read_confusion,
     read_curves,
 )
-from automl_flowers.reports.reading import read_json, read_trials
+from automl_flowers.reports.reading import read_json, read_ledger
 from automl_flowers.reports.scores import ScoreLine, score_lines
 from automl_flowers.reports.standings import Standing, rank_recipes, ranked
 from automl_flowers.run_folder import RunFolder
-from automl_flowers.tuning.hyperband import Entry
-from automl_flowers.tuning.plans import is_over, make_plan
+from automl_flowers.tuning.plans import make_plan
 from automl_flowers.tuning.probe_rule import Probe, choose_backbones, comparable, read_skipped
 
 __all__ = ["Facts", "collect", "next_steps", "to_dict"]
-
-_TO_HYPERBAND: Mapping[Status, Literal["running", "completed", "ended"]] = {
-    "running": "running",
-    "completed": "completed",
-    "failed": "ended",
-    "infeasible": "ended",
-}
 
 
 @dataclass(frozen=True)
@@ -125,8 +117,10 @@ def collect(run: RunFolder) -> Facts:
     """
     settings = read_yaml(run.require(run.config, "search"))
     config = parse_config(settings)
-    trials = read_trials(run.require(run.ledger, "search"))
-    planned, is_over = _progress(config, trials, has_blend=run.blend.exists())
+    trials, has_ended = read_ledger(
+        run.require(run.ledger, "search"), lambda ledger: (ledger.trials(), ledger.has_ended())
+    )
+    is_made_again = run.blend.exists() and not trials  # from its recipe file, without a search
     probes = _probes(run)
     blend, no_blend = read_blend(run)
     confusion, no_confusion = read_confusion(run, blend) if blend else (None, no_blend)
@@ -136,8 +130,8 @@ def collect(run: RunFolder) -> Facts:
         objective=config.objective,
         trials=tuple(trials),
         standings=_standings(run, trials, maximise=config.maximise),
-        planned_trials=planned,
-        is_search_over=is_over,
+        planned_trials=0 if is_made_again else _count_planned(config, len(trials)),
+        is_search_over=has_ended or is_made_again,
         log_sampled=_log_sampled(run.space),
         probes=probes,
         left_out=_left_out(run, probes) if config.probe == "drop" else (),
@@ -178,21 +172,11 @@ def _standings(
         ) from error
 
 
-def _progress(
-    config: RunConfig, trials: Sequence[TrialRecord], *, has_blend: bool
-) -> tuple[int, bool]:
-    """Return how many trials were planned, and whether all has been run.
-
-    A blend without trials was made again from its recipe file: there was no search.
-    """
-    if config.is_endless or (has_blend and not trials):
-        return len(trials), all(trial.status != "running" for trial in trials)
-    entries = [
-        Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)
-        for t in trials
-    ]
-    planned = sum(stage.size for bracket in make_plan(config) for stage in bracket)
-    return planned, is_over(config, entries)
+def _count_planned(config: RunConfig, num_trials: int) -> int:
+    """Return how many trials a search runs if nothing fails; those so far where time ends it."""
+    if config.is_endless:
+        return num_trials
+    return sum(stage.size for bracket in make_plan(config) for stage in bracket)
 
 
 def _log_sampled(space: Path) -> frozenset[str]:

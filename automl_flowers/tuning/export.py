@@ -21,8 +21,8 @@ from keras_tuner.engine.trial import Trial
 from automl_flowers.config import RunConfig, parse_config, read_yaml
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json, write_text
-from automl_flowers.ledger import TrialRecord
-from automl_flowers.reports.reading import read_trials
+from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.reports.reading import read_ledger
 from automl_flowers.run_folder import RunFolder
 from automl_flowers.run_space import read_space
 from automl_flowers.tuning.hyperband import Bracket
@@ -62,7 +62,7 @@ def export_project(run: RunFolder, folder: Path) -> None:
             else.
     """
     config = parse_config(read_yaml(run.require(run.config, "search")))
-    trials = read_trials(run.require(run.ledger, "search"))
+    trials = read_ledger(run.require(run.ledger, "search"), Ledger.trials)
     space = read_space(run)
     _claim(folder, run)
     oracle = _restore(config, space, trials)

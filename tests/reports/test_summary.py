@@ -159,18 +159,26 @@ def test_run_can_be_read_after_a_kill(searched_run, build, tmp_path):
     assert collect_dict(killed)["best"]["trial"] == "0006"
 
 
-def test_search_is_over_when_nothing_is_left_to_run(tmp_path, build):
+@pytest.mark.parametrize("settings", [{"max_recipes": 2}, {"time_budget": 60.0}])
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_search_is_over_when_it_has_said_so(tmp_path, build, settings, cut_short):
+    """Time may end it in the middle of a trial, which nobody goes on with unless it is extended."""
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
-    write_config(make_config({"max_epochs": 1, "max_recipes": 2}), run.config)
+    write_config(make_config({"max_epochs": 1, **settings}), run.config)
     with Ledger(run.ledger, writable=True) as ledger:
         build.trial(ledger, 0, build.recipe(), [0.5])
+        status = "running" if cut_short else "completed"
+        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.6], bracket=1, status=status)
         between = summary.collect(run)
-        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.6], bracket=1)
+        ledger.end_session()
     facts = summary.collect(run)
 
     assert (between.planned_trials, between.is_search_over) == (2, False)
     assert facts.is_search_over
+    assert "automl-flowers search" not in " ".join(
+        command for command, _ in summary.next_steps(facts)
+    )
 
 
 def test_an_ensemble_made_again_had_no_search(repeated_run):

@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_host_that_answers_is_told_from_one_that_does_not(address):
 
 
 def test_a_proxy_is_asked_where_one_is_set(address, monkeypatch):
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies that it began with
     monkeypatch.setenv("http_proxy", address)
 
     assert can_reach("http://weights.invalid")

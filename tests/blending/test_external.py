@@ -175,7 +175,8 @@ def test_the_probe_leaves_out_a_class_that_looks_like_another(read, meadow, monk
 def test_one_probe_looks_at_all_data_sets(ours, read, meadow, tmp_path, draw_pictures, monkeypatch):
     fitted, fit_head = [], features.fit_head
     monkeypatch.setattr(features, "fit_head", lambda *a: fitted.append(a) or fit_head(*a))
-    field = draw_pictures(tmp_path / "field", {"": 2}, {"tulip": (60, 60, 220)}, seed=2000)
+    colours = {"tulip": (60, 60, 220), "weed": (30, 160, 50)}
+    field = draw_pictures(tmp_path / "field", {"": 2}, colours, seed=2000)
     options = {**OPTIONS, "probe_with": "efficientnet_lite0", "cache": tmp_path / "c"}
 
     together = read_sources([str(meadow), str(field)], ours, **options)

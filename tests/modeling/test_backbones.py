@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import http.server
 import threading
+import urllib.request
 import warnings
 
 import keras
@@ -176,6 +177,7 @@ def test_weights_are_fetched_through_a_proxy(sold_at, shop, monkeypatch):
     entry = dataclasses.replace(sold_at, weights_url="http://weights.invalid/vgg16.h5")
     monkeypatch.setattr(backbones, "get_backbone", {"vgg16": entry}.__getitem__)
     monkeypatch.setattr(backbones, "WEIGHTS_URL", "http://weights.invalid")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies that it began with
     monkeypatch.setenv("http_proxy", shop.url)
     shop.goods = b"weights"
 

@@ -25,7 +25,7 @@ from automl_flowers.errors import ConfigError, UserError
 from automl_flowers.tensorflow_import import INSTALL_HINT, import_tensorflow
 from automl_flowers.tpu_probe import (
     IMPORT_STEP,
-    Probe,
+    TpuProbe,
     explain_failures,
     explain_no_hints,
     find_hints,
@@ -113,7 +113,7 @@ def explain_other_replicas(before: int, now: int) -> str | None:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DeviceFacts:
     """All that a decision depends on.
 
     Attributes:
@@ -126,13 +126,13 @@ class Facts:
     """
 
     hints: tuple[str, ...] = ()
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[TpuProbe, ...] = ()
     gpu_capabilities: tuple[tuple[int, int] | None, ...] = ()
     num_cpus: int = 1
     has_nvidia_device: bool = False
 
     @property
-    def tpu(self) -> Probe | None:
+    def tpu(self) -> TpuProbe | None:
         """The TPU that can be used, or None."""
         return next((probe for probe in self.probes if probe.num_devices), None)
 
@@ -225,7 +225,7 @@ def split_cpu(num_devices: int) -> None:
         ) from error
 
 
-def decide(strategy: str, precision: str, facts: Facts) -> Decision:
+def decide(strategy: str, precision: str, facts: DeviceFacts) -> Decision:
     """Return which device to use, from plain facts alone.
 
     Args:
@@ -264,21 +264,23 @@ def _check_name(setting: str, name: str, known: Iterable[str]) -> None:
     raise ConfigError(f"Unknown {setting} {name!r}, expected one of: {expected}.{suggestion}")
 
 
-def _gather(wanted: str, tpu_name: str | None, environ: Mapping[str, str], seconds: float) -> Facts:
+def _gather(
+    wanted: str, tpu_name: str | None, environ: Mapping[str, str], seconds: float
+) -> DeviceFacts:
     hints = find_hints(environ)
     addresses: tuple[str, ...] = (tpu_name,) if tpu_name else ()
     if not tpu_name and (wanted == "tpu" or (wanted == "auto" and hints)):
         addresses = tpu_addresses(environ, hints)
-    probes: list[Probe] = []
+    probes: list[TpuProbe] = []
     for address in addresses:
         probes.append(_probe(address, environ, seconds))
         if probes[-1].num_devices:
             break
-    facts = Facts(hints, tuple(probes))
+    facts = DeviceFacts(hints, tuple(probes))
     return facts if wanted == "tpu" or facts.tpu else _with_local_devices(facts)
 
 
-def _probe(address: str, environ: Mapping[str, str], seconds: float) -> Probe:
+def _probe(address: str, environ: Mapping[str, str], seconds: float) -> TpuProbe:
     probe = probe_tpu(address, environ=environ, seconds=seconds)
     if probe.step == IMPORT_STEP and probe.timed_out:
         _LOGGER.warning("TPU %r: %s", address, probe.summary)
@@ -288,7 +290,7 @@ def _probe(address: str, environ: Mapping[str, str], seconds: float) -> Probe:
     return probe
 
 
-def _with_local_devices(facts: Facts) -> Facts:
+def _with_local_devices(facts: DeviceFacts) -> DeviceFacts:
     tf = import_tensorflow()
     cpu = tf.config.get_visible_devices("CPU")[0]
     details = map(tf.config.experimental.get_device_details, tf.config.get_visible_devices("GPU"))
@@ -300,7 +302,7 @@ def _with_local_devices(facts: Facts) -> Facts:
     )
 
 
-def _choose_automatically(facts: Facts) -> Decision:
+def _choose_automatically(facts: DeviceFacts) -> Decision:
     if facts.tpu:
         return _choose_tpu(facts)
     notes = explain_failures(facts.probes, facts.hints) or (explain_no_hints(),)
@@ -312,7 +314,7 @@ def _choose_automatically(facts: Facts) -> Decision:
     return Decision("cpu", reason, (*notes, _no_gpu(facts)))
 
 
-def _choose_tpu(facts: Facts) -> Decision:
+def _choose_tpu(facts: DeviceFacts) -> Decision:
     tpu = facts.tpu
     if tpu is None:
         remedies = [probe.remedy for probe in facts.probes if probe.remedy]
@@ -327,7 +329,7 @@ def _choose_tpu(facts: Facts) -> Decision:
     return Decision("tpu", reason, notes, devices=(tpu.address,))
 
 
-def _choose_mirrored(facts: Facts) -> Decision:
+def _choose_mirrored(facts: DeviceFacts) -> Decision:
     unit, number = ("gpu", facts.num_gpus) if facts.num_gpus else ("cpu", facts.num_cpus)
     if number < 2:
         raise UserError(
@@ -342,7 +344,7 @@ def _choose_mirrored(facts: Facts) -> Decision:
     return Decision("mirrored", reason, devices=devices)
 
 
-def _choose_gpu(facts: Facts) -> Decision:
+def _choose_gpu(facts: DeviceFacts) -> Decision:
     if not facts.num_gpus:
         raise UserError(
             f"`gpu` was asked for. {_no_gpu(facts)}",
@@ -353,12 +355,12 @@ def _choose_gpu(facts: Facts) -> Decision:
     return Decision("gpu", "`gpu` was asked for.", notes if idle else ())
 
 
-def _choose_cpu(facts: Facts) -> Decision:
+def _choose_cpu(facts: DeviceFacts) -> Decision:
     notes = (f"GPU: {_count(facts.num_gpus, 'GPU')} left unused; choose `auto`.",)
     return Decision("cpu", "`cpu` was asked for.", notes if facts.num_gpus else ())
 
 
-_CHOOSERS: Mapping[str, Callable[[Facts], Decision]] = {
+_CHOOSERS: Mapping[str, Callable[[DeviceFacts], Decision]] = {
     "auto": _choose_automatically,
     "tpu": _choose_tpu,
     "mirrored": _choose_mirrored,
@@ -367,7 +369,7 @@ _CHOOSERS: Mapping[str, Callable[[Facts], Decision]] = {
 }
 
 
-def _no_gpu(facts: Facts) -> str:
+def _no_gpu(facts: DeviceFacts) -> str:
     if facts.has_nvidia_device:
         return (
             "GPU: the machine has an NVIDIA GPU, but this TensorFlow sees none: it is a build for "
@@ -376,7 +378,7 @@ def _no_gpu(facts: Facts) -> str:
     return "GPU: TensorFlow sees none."
 
 
-def _with_automatic_precision(chosen: Decision, facts: Facts) -> Decision:
+def _with_automatic_precision(chosen: Decision, facts: DeviceFacts) -> Decision:
     if chosen.kind == "cpu":
         return chosen
     lowest = min((capability or (0, 0) for capability in facts.gpu_capabilities), default=(0, 0))

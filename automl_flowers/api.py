@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import keras
 
     from automl_flowers.results import EnsembleResult, ExportResult, Prediction, SearchResult
-    from automl_flowers.run_folder import RunFolder
 
 Address = str | Path
 CallbackFactory = Callable[[], "keras.callbacks.Callback"]
@@ -160,7 +159,8 @@ def ensemble(
         run: Run folder; None for the latest run, or with `from_` for a new one.
         from_: A `recipe.yaml` of another ensemble, which is made again, without a search.
         data: With `from_`: other data than the file's.
-        top: How many distinct recipes to blend; 3 by default.
+        top: How many distinct recipes to blend; 3 by default. Not with `from_`, whose members are
+            those of the file.
         external: More training data; a folder of data sets stands for all of them,
             `FOLDER:NAME,NAME` for some.
         label_map: From external class names to ours, None to leave one out; a mapping, or a
@@ -333,30 +333,46 @@ def report(
     Raises:
         UserError: If there is no such run, or `keras_tuner` holds something else.
     """
+    return Path(make_report(run, out=out, csv=csv, keras_tuner=keras_tuner)["paths"]["report"])
+
+
+def make_report(
+    run: Address | None = None,
+    *,
+    out: Address | None = None,
+    csv: Address | None = None,
+    keras_tuner: Address | None = None,
+) -> dict[str, Any]:
+    """Do what `report` does, and return what `automl-flowers report --json` prints.
+
+    Args:
+        run: As for `report`.
+        out: As for `report`.
+        csv: As for `report`.
+        keras_tuner: As for `report`.
+
+    Raises:
+        UserError: As `report`.
+    """
     from automl_flowers.reports import page, summary
     from automl_flowers.run_folder import open_run
 
     folder = open_run(str(run) if run else None)
+    facts = summary.collect(folder)
     written = folder.report if out is None else Path(out)
-    page.write(summary.collect(folder), written)
-    export_tables(folder, csv, keras_tuner)
-    return written
-
-
-def export_tables(run: RunFolder, csv: Address | None, keras_tuner: Address | None) -> None:
-    """Write a run for other programs: as tables, and as a project of Keras Tuner."""
+    page.write(facts, written)
     if csv is not None:
         from automl_flowers.reports.csv_files import write_csv_files
-        from automl_flowers.reports.reading import read_trials
 
-        write_csv_files(read_trials(run.ledger), Path(csv))
+        write_csv_files(facts.trials, Path(csv))
     if keras_tuner is not None:
         from automl_flowers.tensorflow_import import import_tensorflow
 
         import_tensorflow()
         from automl_flowers.tuning.export import export_project
 
-        export_project(run, Path(keras_tuner))
+        export_project(folder, Path(keras_tuner))
+    return summary.to_dict(facts, written)
 
 
 _NO_SETTINGS = ("callbacks", "config", "from_")

@@ -21,6 +21,7 @@ import typer
 
 from automl_flowers import __version__
 from automl_flowers.errors import UserError
+from automl_flowers.reports.words import printable
 
 if TYPE_CHECKING:
     from automl_flowers.data.sources.records import RecordFeatures
@@ -41,8 +42,10 @@ Examples:
 
 DISK_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+    | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 )
-"""What a full or forbidden disk answers; any other `OSError` that gets here is a bug of ours."""
+"""What a full or forbidden disk answers, or a path that cannot be a file or a folder; any other
+`OSError` that gets here is a bug of ours."""
 
 app = typer.Typer(
     help="AutoML for image classification: search, retrain, blend, submit.",
@@ -291,20 +294,15 @@ def report(
         typer.Option(metavar="FOLDER", help="Also write the run there as Keras Tuner's project."),
     ] = None,
     json_output: Json = None,
-    quiet: Quiet = None,
 ) -> None:
     """Write report.html for a run and print its leaderboard."""
 
     def go() -> None:
         from automl_flowers import api
-        from automl_flowers.reports import page, summary
-        from automl_flowers.run_folder import open_run
+        from automl_flowers.reports.text import lines
 
-        folder = open_run(run)
-        facts = summary.collect(folder)
-        page.write(facts, out or folder.report)
-        api.export_tables(folder, csv, keras_tuner)
-        _print_result(summary.to_dict(facts), bool(json_output), summary.lines)
+        made = api.make_report(run, out=out, csv=csv, keras_tuner=keras_tuner)
+        _print_result(made, bool(json_output), lines)
 
     _run(go)
 
@@ -673,14 +671,7 @@ def _print_result(
         typer.echo(json.dumps(result, indent=2, allow_nan=False, default=str))
     else:
         for line in lines(result):
-            typer.echo(_printable(line))
-
-
-def _printable(line: str) -> str:
-    """Return a line that does nothing to a terminal, whatever names of files are in it."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line
-    )
+            typer.echo(printable(line))
 
 
 def _search_lines(result: dict[str, Any]) -> list[str]:
@@ -734,7 +725,8 @@ def _run(go: Callable[[], None]) -> None:
             raise
         where = f" `{error.filename}`" if error.filename else ""
         typer.echo(f"error: Cannot write{where}: {error.strerror}.", err=True)
-        typer.echo("\nhint: make room or restore access, then give the command again", err=True)
+        hint = "make room, restore access or name another path, then give the command again"
+        typer.echo(f"\nhint: {hint}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo("\nstopped; the same command goes on from here", err=True)

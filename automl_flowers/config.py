@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from automl_flowers.blending.pick import MOST_IN_SOUP
+from automl_flowers.blending.pick import MOST_IN_SOUP, is_maximised
 from automl_flowers.data.bad_images import parse_policy
 from automl_flowers.data.caching import CacheMode
 from automl_flowers.disk import GIGABYTE
@@ -104,6 +104,9 @@ SEARCH_SETTINGS = (
     "enqueue",
 )
 """What makes one search differ from another; the same run folder must keep them."""
+
+DECIDED_SETTINGS = tuple(name for name in SEARCH_SETTINGS if name not in ("leaks", "precision"))
+"""Those that an ensemble cannot have otherwise than the search had them."""
 
 
 class RunConfig(pydantic.BaseModel):
@@ -224,7 +227,7 @@ class RunConfig(pydantic.BaseModel):
     @property
     def maximise(self) -> bool:
         """Whether a higher objective is better."""
-        return self.objective != "log_loss"
+        return is_maximised(self.objective)
 
     @property
     def is_endless(self) -> bool:
@@ -352,12 +355,15 @@ def write_config(config: RunConfig, file: Path) -> None:
     write_text(file, text)
 
 
-def check_same_search(config: RunConfig, file: Path) -> None:
+def check_same_search(
+    config: RunConfig, file: Path, names: Iterable[str] = SEARCH_SETTINGS
+) -> None:
     """Refuse to go on with a run whose search settings differ.
 
     Args:
         config: Of this call.
         file: `config.yaml` of the run; nothing is checked if it does not exist.
+        names: Settings to compare, some of `SEARCH_SETTINGS`.
 
     Raises:
         RunError: Naming each setting that differs, with both values.
@@ -366,7 +372,7 @@ def check_same_search(config: RunConfig, file: Path) -> None:
         return
     before = parse_config(read_yaml(file)).search_settings()
     now = config.search_settings()
-    differing = [name for name in SEARCH_SETTINGS if before[name] != now[name]]
+    differing = [name for name in names if before[name] != now[name]]
     if differing:
         listed = "; ".join(f"`{n}` was {before[n]!r}, now {now[n]!r}" for n in differing)
         raise RunError(

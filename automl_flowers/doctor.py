@@ -18,12 +18,11 @@ from typing import Any, Literal
 
 from automl_flowers.known_errors import find_all, find_remedy
 from automl_flowers.machine import (
-    NETWORK_SECONDS,
     TENSORFLOW_BUILDS,
-    WEIGHTS_HOST,
-    Facts,
     Folder,
+    MachineFacts,
 )
+from automl_flowers.published_weights import NETWORK_SECONDS, WEIGHTS_HOST
 from automl_flowers.tensorflow_import import INSTALL_HINT
 
 Level = Literal["ok", "warning", "problem"]
@@ -57,14 +56,14 @@ class Finding:
     remedy: str | None = None
 
 
-def _python(facts: Facts) -> Finding:
+def _python(facts: MachineFacts) -> Finding:
     version = ".".join(map(str, facts.python))
     if PYTHON_FROM <= facts.python[:2] < PYTHON_BEFORE:
         return Finding("ok", version)
     return Finding("problem", f"{version}, and 3.11 to 3.13 work", "use Python 3.11, 3.12 or 3.13")
 
 
-def _packages(facts: Facts) -> Finding:
+def _packages(facts: MachineFacts) -> Finding:
     shown = ("automl-flowers", *TENSORFLOW_BUILDS, "keras", "keras-tuner", "numpy", "jax", "libtpu")
     here = [f"{name} {facts.packages[name]}" for name in shown if name in facts.packages]
     if facts.unmet:
@@ -74,7 +73,7 @@ def _packages(facts: Facts) -> Finding:
     return Finding("ok", ", ".join(here))
 
 
-def _wheels(facts: Facts) -> Finding:
+def _wheels(facts: MachineFacts) -> Finding:
     """Packages that do not go together although each is fine."""
     here = facts.packages
     builds = [name for name in TENSORFLOW_BUILDS if name in here]
@@ -100,7 +99,7 @@ def _wheels(facts: Facts) -> Finding:
     return Finding("ok", "no packages that get in each other's way")
 
 
-def _tensorflow(facts: Facts) -> Finding:
+def _tensorflow(facts: MachineFacts) -> Finding:
     found = facts.tensorflow
     if not any(name in facts.packages for name in TENSORFLOW_BUILDS) and found.error:
         return Finding("problem", "TensorFlow is not installed", INSTALL_HINT)
@@ -120,7 +119,7 @@ def _tensorflow(facts: Facts) -> Finding:
     return Finding("ok", f"imported in {found.seconds:g} s, with Keras and Keras Tuner")
 
 
-def _devices(facts: Facts) -> Finding:
+def _devices(facts: MachineFacts) -> Finding:
     cpu = f"CPU, {facts.num_cpus} core{'' if facts.num_cpus == 1 else 's'}"
     if facts.tensorflow.error:
         return Finding("warning", f"{cpu}; GPUs unknown without TensorFlow", "see `tensorflow`")
@@ -140,7 +139,7 @@ def _devices(facts: Facts) -> Finding:
     return Finding("ok", f"{cpu}; no GPU")
 
 
-def _tpu(facts: Facts) -> Finding:
+def _tpu(facts: MachineFacts) -> Finding:
     hinted = ", ".join(facts.tpu_hints)
     if not facts.tpu_hints:
         return Finding("ok", "nothing hints at one")
@@ -155,7 +154,7 @@ def _tpu(facts: Facts) -> Finding:
     )
 
 
-def _memory(facts: Facts) -> Finding:
+def _memory(facts: MachineFacts) -> Finding:
     if facts.memory_total is None:
         return Finding("ok", "not known on this system")
     free = facts.memory_total if facts.memory_free is None else facts.memory_free
@@ -170,7 +169,7 @@ def _memory(facts: Facts) -> Finding:
     return Finding("problem" if free < TOO_LITTLE_MEMORY else "warning", text, remedy)
 
 
-def _disk(facts: Facts) -> Finding:
+def _disk(facts: MachineFacts) -> Finding:
     if not facts.folders:
         return Finding("ok", "not known on this system")
     tightest = min(facts.folders, key=lambda folder: folder.free)
@@ -189,7 +188,7 @@ _MOVE = {
 }
 
 
-def _folders(facts: Facts) -> Finding:
+def _folders(facts: MachineFacts) -> Finding:
     closed: list[Folder] = [folder for folder in facts.folders if not folder.is_writable]
     if not closed:
         return Finding("ok", "runs, caches and temporary files can be written")
@@ -200,7 +199,7 @@ def _folders(facts: Facts) -> Finding:
     return Finding(level, f"cannot write {listed}", "; ".join(_MOVE[f.purpose] for f in closed))
 
 
-def _weights(facts: Facts) -> Finding:
+def _weights(facts: MachineFacts) -> Finding:
     here = [name for name, is_here in facts.weights.items() if is_here]
     missing = [name for name, is_here in facts.weights.items() if not is_here]
     if not missing:
@@ -214,7 +213,7 @@ def _weights(facts: Facts) -> Finding:
     return Finding("problem", text, "connect once, or start from `--weights none`")
 
 
-def _network(facts: Facts) -> Finding:
+def _network(facts: MachineFacts) -> Finding:
     if facts.has_network:
         return Finding("ok", f"{WEIGHTS_HOST} answers")
     return Finding(
@@ -225,7 +224,7 @@ def _network(facts: Facts) -> Finding:
     )
 
 
-def _numbers(facts: Facts) -> Finding:
+def _numbers(facts: MachineFacts) -> Finding:
     """What the last digits of results depend on."""
     build = next((f"{n} {facts.packages[n]}" for n in TENSORFLOW_BUILDS if n in facts.packages), "")
     parts = [build, facts.instructions, f"{facts.num_cpus} threads"]
@@ -233,7 +232,7 @@ def _numbers(facts: Facts) -> Finding:
     return Finding("ok", f"bit-equal on CPUs with the same {', '.join(filter(None, parts))}")
 
 
-CHECKS: Mapping[str, Callable[[Facts], Finding]] = MappingProxyType(
+CHECKS: Mapping[str, Callable[[MachineFacts], Finding]] = MappingProxyType(
     {
         "python": _python,
         "packages": _packages,
@@ -252,7 +251,7 @@ CHECKS: Mapping[str, Callable[[Facts], Finding]] = MappingProxyType(
 """Every check by its name, in the order of the output."""
 
 
-def examine(facts: Facts) -> dict[str, Finding]:
+def examine(facts: MachineFacts) -> dict[str, Finding]:
     """Return what each check finds."""
     return {name: check(facts) for name, check in CHECKS.items()}
 

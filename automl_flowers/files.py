@@ -7,6 +7,7 @@ at any instruction leaves the old file, the new file, or a stray `*.tmp` that no
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -49,7 +50,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Yields:
         A path ending in `.tmp` to write to. If the block raises, it is removed and `target`
         is left as it was.
+
+    Raises:
+        IsADirectoryError: If `target` is a folder; at once, not after the block's work.
     """
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -93,9 +99,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         UserError: If there is something at `target`.
     """
     check_new_folder(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         yield temporary
         temporary.rename(target)
     finally:

@@ -142,6 +142,11 @@ class TrialRecord:
     ended: float | None = None
     epochs: tuple[EpochRecord, ...] = ()
 
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that its recipe has had: fewer than `last_epoch` where it was ended before."""
+        return self.epochs[-1].epoch + 1 if self.epochs else self.first_epoch
+
 
 class Ledger:
     """Reads and writes a run's ledger.

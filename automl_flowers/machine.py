@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,9 +25,16 @@ from typing import TYPE_CHECKING, Any
 
 from automl_flowers.files import read_if_there
 from automl_flowers.memory import container_limit, machine_memory
+from automl_flowers.published_weights import (
+    NETWORK_SECONDS,
+    WEIGHTS_URL,
+    can_reach,
+    kept_file,
+    keras_home,
+)
 from automl_flowers.run_folder import RUNS
 from automl_flowers.tpu_probe import (
-    Probe,
+    TpuProbe,
     explain_silence,
     find_hints,
     probe_tpu,
@@ -40,10 +46,6 @@ from search_spaces.backbones import BACKBONES
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-WEIGHTS_HOST = "storage.googleapis.com"
-"""Where Keras keeps the weights that it downloads."""
-
-NETWORK_SECONDS = 3.0
 IMPORT_SECONDS = 60.0
 TPU_SECONDS = 60.0
 
@@ -118,7 +120,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Facts:
+class MachineFacts:
     """All that the checks judge by.
 
     Attributes:
@@ -146,7 +148,7 @@ class Facts:
     tensorflow: TensorFlow = TensorFlow()
     gpus: tuple[Gpu, ...] = ()
     tpu_hints: tuple[str, ...] = ()
-    tpu: Probe | None = None
+    tpu: TpuProbe | None = None
     num_cpus: int = 1
     instructions: str = ""
     memory_total: int | None = None
@@ -158,20 +160,20 @@ class Facts:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def gather(environ: Mapping[str, str] = os.environ) -> Facts:
+def gather(environ: Mapping[str, str] = os.environ) -> MachineFacts:
     """Look at this machine; takes as long as importing TensorFlow, and on a hint trying the TPU.
 
     Args:
         environ: Environment variables to read.
     """
     answers: list[bool] = []
-    asking = threading.Thread(target=lambda: answers.append(can_reach(WEIGHTS_HOST)), daemon=True)
+    asking = threading.Thread(target=lambda: answers.append(can_reach(WEIGHTS_URL)), daemon=True)
     asking.start()
     packages = installed_versions(PACKAGES)
     total, free = machine_memory()
     hints = find_hints(environ)
     tensorflow = import_in_child(environ, IMPORT_SECONDS)
-    facts = Facts(
+    facts = MachineFacts(
         python=sys.version_info[:3],
         packages=packages,
         unmet=_unmet(packages),
@@ -230,7 +232,7 @@ def report_tensorflow() -> None:
     sys.stdout.flush()
 
 
-def _try_tpu(environ: Mapping[str, str], hints: Sequence[str]) -> Probe | None:
+def _try_tpu(environ: Mapping[str, str], hints: Sequence[str]) -> TpuProbe | None:
     """Return the first TPU that answers, or else the last that does not."""
     probe = None
     for address in tpu_addresses(environ, hints):
@@ -336,13 +338,9 @@ def _places(environ: Mapping[str, str]) -> list[tuple[str, Path]]:
     return [
         ("runs", RUNS.absolute()),
         ("drawn flowers", cache / "automl-flowers"),
-        ("downloaded weights", _keras_home(environ)),
+        ("downloaded weights", keras_home(environ) / "models"),
         ("temporary files", Path(tempfile.gettempdir())),
     ]
-
-
-def _keras_home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def _look_at(purpose: str, path: Path) -> Folder:
@@ -363,13 +361,4 @@ def _has_weights(name: str, environ: Mapping[str, str]) -> bool:
     backbone = BACKBONES[name]
     if backbone.weights_package is not None:
         return bool(installed_versions([backbone.weights_package]))
-    return (_keras_home(environ) / str(backbone.weights_file)).is_file()
-
-
-def can_reach(host: str, port: int = 443) -> bool:
-    """Say whether a host answers within `NETWORK_SECONDS`, looking up its name aside."""
-    try:
-        with socket.create_connection((host, port), timeout=NETWORK_SECONDS):
-            return True
-    except OSError:
-        return False
+    return kept_file(backbone, environ).is_file()

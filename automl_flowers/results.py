@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from automl_flowers.blending.pick import Candidate, candidates
+from automl_flowers.blending.pick import Candidate, candidates, is_maximised
 from automl_flowers.ledger import TrialRecord
 
 
@@ -28,7 +28,7 @@ class SearchResult:
     @property
     def leaderboard(self) -> list[Candidate]:
         """The distinct recipes that completed a trial, best first."""
-        return candidates(self.trials, maximise=self.objective != "log_loss")
+        return candidates(self.trials, maximise=is_maximised(self.objective))
 
     @property
     def best(self) -> Candidate | None:

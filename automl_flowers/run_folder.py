@@ -1,6 +1,8 @@
 """Where a run keeps what, and that only one process writes to it.
 
 config.yaml          the effective configuration
+space.yaml           what a search may choose
+environment.json     device, packages and all else that numbers depend on
 manifest.csv         every image: id, label, split, source, where its bytes are
 data.json            class names, what was skipped while reading, how it was split
 ledger.sqlite        trials and epochs
@@ -57,6 +59,16 @@ class RunFolder:
     def config(self) -> Path:
         """The effective configuration."""
         return self.path / "config.yaml"
+
+    @property
+    def space(self) -> Path:
+        """What a search may choose."""
+        return self.path / "space.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Device, packages and all else that numbers depend on."""
+        return self.path / "environment.json"
 
     @property
     def manifest(self) -> Path:

@@ -1,14 +1,13 @@
-"""What every command does first: device, complete settings, space and images of a run.
+"""What every command does first: device, complete settings and images of a run.
 
 Whatever is decided here is written to the run, and checked when the run goes on: a search that
-continues with other images or another space would be a mixture of two.
+continues with other images would be a mixture of two.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,32 +30,23 @@ from automl_flowers.data.explore import absent_line
 from automl_flowers.data.leaks import Policy, share_warning
 from automl_flowers.data.locate import locate
 from automl_flowers.data.manifest import Problem
-from automl_flowers.data.prepare import ImageData, prepare, unread_before
+from automl_flowers.data.prepare import ImageData, prepare, size_before, unread_before
 from automl_flowers.data.sources import data_set_name, storage
 from automl_flowers.data.sources.records import RecordFeatures
 from automl_flowers.environment import describe_environment, describe_numerics
-from automl_flowers.errors import ConfigError, RunError, UserError
+from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import read_json, write_json, write_text
 from automl_flowers.ledger import Ledger
-from automl_flowers.modeling.backbones import (
-    UNKNOWN_BACKBONE,
-    build_backbone,
-    find_available,
-    load_weights,
-    where_to_get_weights,
-)
 from automl_flowers.run_folder import RUNS, RunFolder
-from automl_flowers.starting_weights import IMAGENET, files_of, hash_files, weights_of
+from automl_flowers.run_space import image_sizes, smallest_size, space_in_full
+from automl_flowers.starting_weights import files_of, hash_files
 from automl_flowers.tuning.hyperband import Bracket, count_epochs
 from automl_flowers.tuning.plans import describe_plan
 from search_spaces.backbones import get_backbone
-from search_spaces.spaces import Space, load_space, parse_space
+from search_spaces.spaces import Space
 
 DEFAULT_EPOCHS = 12
 """Full horizon of trials in spaces that are not presets."""
-
-_CUSTOM = "custom"
-"""Name of a space that is given by its content."""
 
 _MOST_PROBLEMS_SAID = 3
 
@@ -72,10 +62,9 @@ def set_up_device(config: RunConfig, reporter: Reporter) -> Accelerator:
 
 def compare_replicas(run: RunFolder, accelerator: Accelerator) -> str | None:
     """Say what it means that the search ran on another number of replicas; None if it did not."""
-    recorded = run.path / "environment.json"
-    if not recorded.exists():
+    if not run.environment.exists():
         return None
-    before = read_json(recorded).get("replicas")
+    before = read_json(run.environment).get("replicas")
     return explain_other_replicas(before, accelerator.num_replicas) if before else None
 
 
@@ -88,21 +77,11 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
     has_accelerator = accelerator.kind != "cpu"
     usual = "demo" if config.data is None else ("petals" if has_accelerator else "small")
     space = config.space or usual
-    if isinstance(space, dict):
-        preset, space = _CUSTOM, _checked(parse_space, _CUSTOM, space).to_dict()
-    else:
-        preset, space = space, storage.normalise(space) if Path(space).suffix else space
+    config = in_full(config.model_copy(update={"space": space}), reporter)
     config = config.model_copy(
         update={
-            "data": None if config.data is None else locate(config.data, reporter.say),
-            "external": locate_external(config, reporter),
-            "space": space,
-            "enqueue": storage.normalise(config.enqueue)
-            if isinstance(config.enqueue, str)
-            else config.enqueue,
-            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(preset, DEFAULT_EPOCHS),
+            "max_epochs": config.max_epochs or DEFAULT_MAX_EPOCHS.get(str(space), DEFAULT_EPOCHS),
             "precision": accelerator.precision,
-            **_complete_weights(config),
         }
     )
     name = data_set_name(config.data) if config.data else "flowers"
@@ -110,17 +89,38 @@ def complete(config: RunConfig, accelerator: Accelerator, reporter: Reporter) ->
     return config.model_copy(update={"run": run})
 
 
+def in_full(config: RunConfig, reporter: Reporter) -> RunConfig:
+    """Return settings as a run keeps them: addresses in full, files of weights by their content.
+
+    Raises:
+        DataError: If there is no data set at one of the addresses.
+    """
+    space, enqueue = config.space, config.enqueue
+    return config.model_copy(
+        update={
+            "data": None if config.data is None else locate(config.data, reporter.say),
+            "external": locate_external(config, reporter),
+            "space": space_in_full(space) if space else space,
+            "enqueue": storage.normalise(enqueue) if isinstance(enqueue, str) else enqueue,
+            **_complete_weights(config),
+        }
+    )
+
+
 def go_on_as_recorded(config: RunConfig, given: RunConfig, run: RunFolder) -> RunConfig:
     """Return the settings with those of the run where a person gave none.
 
-    These are the ones that a search may have chosen or changed by itself.
+    These are the ones that a search may have chosen or changed by itself. With `extend`, the time
+    that a person gives is that of before an extension that was killed.
     """
     if not run.config.exists():
         return config
     recorded = parse_config(read_yaml(run.config))
-    chosen = ("max_epochs", "factor", "time_budget")
-    names = [n for n in chosen if n not in given.model_fields_set or getattr(given, n) is None]
-    update: dict[str, Any] = {name: getattr(recorded, name) for name in names}
+    by_hand = {name for name in given.model_fields_set if getattr(given, name) is not None}
+    if recorded.extended and given.extend is not None:
+        by_hand.discard("time_budget")
+    chosen = {"max_epochs", "factor", "time_budget"} - by_hand
+    update: dict[str, Any] = {name: getattr(recorded, name) for name in chosen}
     return config.model_copy(update={**update, "extended": recorded.extended})
 
 
@@ -186,78 +186,8 @@ def _complete_weights(config: RunConfig) -> dict[str, Any]:
     return {"weights": weights, "weights_sha256": hash_files(weights, config.weights_sha256)}
 
 
-def effective_space(config: RunConfig, run: RunFolder, reporter: Reporter) -> Space:
-    """Return the space of this run: as recorded, or made from the settings and what is here."""
-    recorded = run.path / "space.yaml"
-    space = _wanted_space(config)
-    if recorded.exists():
-        before = _recorded_space(space.name, recorded)
-        _check_same_space(before, space, recorded)
-        return before
-    _check_weights_files(space, config)
-    _check_registered(space)
-    return _with_available_backbones(space, config, reporter)
-
-
-def _wanted_space(config: RunConfig) -> Space:
-    given = {
-        "backbone": config.backbones,
-        "image_size": config.image_size,
-        "batch_size": config.batch_size,
-    }
-    if isinstance(config.space, dict):
-        space = _checked(parse_space, _CUSTOM, config.space)
-    else:
-        space = _checked(load_space, str(config.space))
-    return _checked(space.restrict, **{name: v for name, v in given.items() if v is not None})
-
-
-def _checked(make: Callable[..., Space], *arguments: Any, **options: Any) -> Space:
-    try:
-        return make(*arguments, **options)
-    except ValueError as error:
-        is_backbone = str(error).startswith("Unknown `backbone`")
-        raise ConfigError(str(error), hint=UNKNOWN_BACKBONE if is_backbone else None) from None
-
-
-def _recorded_space(name: str, recorded: Path) -> Space:
-    try:
-        return parse_space(name, yaml.safe_load(recorded.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise RunError(
-            f"The space of this run, `{recorded}`, cannot be used: {error}", hint=UNKNOWN_BACKBONE
-        ) from None
-
-
-def _check_same_space(before: Space, now: Space, recorded: Path) -> None:
-    """Refuse a space that has changed since the run began.
-
-    Which backbones could be had was decided then, so fewer of them is no change.
-    """
-    then, wanted = before.to_dict(), now.to_dict()
-    differing = [name for name in then if name != "backbone" and then[name] != wanted[name]]
-    if not set(then["backbone"]) <= set(wanted["backbone"]):
-        differing.append("backbone")
-    if differing:
-        raise RunError(
-            f"Space {now.name!r} has changed since this run began, in {', '.join(differing)}.",
-            hint=f"choose another folder with `--run`; the space of this run is in `{recorded}`",
-        )
-
-
-def smallest_size(space: Space) -> int:
-    """Return the smallest image size of a space: what is decoded first."""
-    return min(int(size) for size in space.choices("image_size"))
-
-
-def largest_size(space: Space) -> int:
-    """Return the largest image size of a space: what TFRecords in several sizes are read for."""
-    return max(int(size) for size in space.choices("image_size"))
-
-
-def bytes_to_decode(space: Space, data: ImageData, run: RunFolder) -> int:
-    """Return the bytes of decoded pictures that a search will write and has not yet."""
-    sizes = {int(size) for size in space.choices("image_size")}
+def bytes_to_decode(sizes: Collection[int], data: ImageData, run: RunFolder) -> int:
+    """Return the bytes of pictures decoded at some sizes that are still to be written."""
     needed = (count_bytes(len(data.manifest.rows), size) for size in sizes)
     to_disk = sum(each for each in needed if data.caching.choose(each, run.cache) == "disk")
     decoded = sum(file.stat().st_size for file in run.cache.glob("images-*"))
@@ -269,52 +199,29 @@ def caching_of(config: RunConfig, reporter: Reporter) -> Caching:
     return Caching(config.cache, lambda text: reporter.say(f"pictures: {text}"))
 
 
-def _check_weights_files(space: Space, config: RunConfig) -> None:
-    """Refuse files that no trial would use, or that do not fit, before the first trial."""
-    for name, file in files_of(config.weights).items():
-        if name not in space.choices("backbone"):
-            raise ConfigError(
-                f"`weights` has a file for {name!r}, which space {space.name!r} does not have.",
-                hint="add the backbone with `--backbones`, or leave the file out",
-            )
-        backbone = get_backbone(name)
-        model = build_backbone(backbone, backbone.min_image_size)
-        load_weights(model, backbone, file)
+def load_data(
+    config: RunConfig,
+    run: RunFolder,
+    space: Space,
+    reporter: Reporter,
+    *,
+    largest_size: int | None = None,
+) -> ImageData:
+    """Read and divide the images, and say what was skipped.
 
-
-def _check_registered(space: Space) -> None:
-    """Refuse a person's own backbones that do not do what they should, before the first trial."""
-    for name in space.choices("backbone"):
-        backbone = get_backbone(str(name))
-        if backbone.constructor == "registered":
-            build_backbone(backbone, smallest_size(space))
-
-
-def _with_available_backbones(space: Space, config: RunConfig, reporter: Reporter) -> Space:
-    names = [str(name) for name in space.choices("backbone")]
-    wanted = [name for name in names if weights_of(config.weights, name) == IMAGENET]
-    _, missing = find_available(wanted, reporter.say)
-    available = [name for name in names if name not in missing]
-    listed = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
-    if missing and (config.backbones or not available):
-        raise UserError(
-            f"ImageNet weights cannot be had for: {listed}.",
-            hint=f"{where_to_get_weights(missing)}; or choose other backbones with `--backbones`, "
-            "or start from random weights with `--weights none`",
-        )
-    if missing:
-        reporter.say(f"skipped backbones: {listed}")
-    return space.restrict(backbone=available)
-
-
-def load_data(config: RunConfig, run: RunFolder, space: Space, reporter: Reporter) -> ImageData:
-    """Read and divide the images, and say what was skipped."""
+    Args:
+        config: Complete settings.
+        run: Its folder. A run that goes on reads what it read when it began.
+        space: What may be chosen.
+        reporter: Says it.
+        largest_size: The largest that will be asked for, in pixels; None for the space's.
+    """
     address = config.data or _embedded_default(reporter)
     data = prepare(
         address,
         seed=config.seed,
         image_size=smallest_size(space),
-        largest_size=largest_size(space),
+        largest_size=_size_to_read(run) or largest_size or image_sizes(space)[-1],
         features=RecordFeatures.named(config.record_features),
         cache=run.cache,
         leaks=_policy_of(config, run),
@@ -352,6 +259,11 @@ def _policy_of(config: RunConfig, run: RunFolder) -> Policy:
     return parse_config(read_yaml(run.config)).leaks if run.config.exists() else config.leaks
 
 
+def _size_to_read(run: RunFolder) -> int | None:
+    """Return the size that a run read its images for, which it keeps; None if it is new."""
+    return size_before(run.data) if run.config.exists() else None
+
+
 def _embedded_default(reporter: Reporter) -> str:
     from automl_flowers.data.synthetic import embedded_default
 
@@ -384,8 +296,8 @@ def write_settings(
             hint="go on with the same device, or start a new run with `--run`",
         )
     write_config(config, run.config)
-    write_text(run.path / "space.yaml", yaml.safe_dump(space.to_dict(), sort_keys=False))
-    write_json(run.path / "environment.json", _environment(accelerator))
+    write_text(run.space, yaml.safe_dump(space.to_dict(), sort_keys=False))
+    write_json(run.environment, _environment(accelerator))
 
 
 def _environment(accelerator: Accelerator) -> dict[str, Any]:

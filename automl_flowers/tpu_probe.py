@@ -48,7 +48,7 @@ _held: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Probe:
+class TpuProbe:
     """What a child process found at one TPU address.
 
     Attributes:
@@ -118,7 +118,7 @@ def tpu_addresses(environ: Mapping[str, str], hints: Sequence[str]) -> tuple[str
     return tuple(dict.fromkeys([*named, "local"] if is_local else named))
 
 
-def explain_failures(probes: Sequence[Probe], hints: Sequence[str]) -> tuple[str, ...]:
+def explain_failures(probes: Sequence[TpuProbe], hints: Sequence[str]) -> tuple[str, ...]:
     """Return a note for each probe that failed: what was tried, why, and what mends it."""
     why = f" (tried because of {', '.join(hints)})" if hints else ""
     notes = []
@@ -136,7 +136,7 @@ def explain_no_hints() -> str:
     return f"TPU: not tried, because nothing hints at one (none of {sought})."
 
 
-def probe_tpu(address: str, *, environ: Mapping[str, str], seconds: float) -> Probe:
+def probe_tpu(address: str, *, environ: Mapping[str, str], seconds: float) -> TpuProbe:
     """Try a TPU in a child process, which is gone when this returns.
 
     A TPU that this process holds already is not tried again: one process holds it.
@@ -150,7 +150,7 @@ def probe_tpu(address: str, *, environ: Mapping[str, str], seconds: float) -> Pr
         What was found. Failures of every kind are results here, not exceptions.
     """
     if address in _held:
-        return Probe(address, num_devices=int(_held[address].num_replicas_in_sync))
+        return TpuProbe(address, num_devices=int(_held[address].num_replicas_in_sync))
     # -P: a `tensorflow.py` in the working directory must not shadow the installed one.
     command = [sys.executable, "-P", "-c", _PROBE_CODE, address, str(seconds)]
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
@@ -185,7 +185,7 @@ def run_limited(command: Sequence[str], environ: Mapping[str, str], seconds: flo
     return Finished(exit_code, said, complained)
 
 
-def read_probe(address: str, child: Finished, seconds: float) -> Probe:
+def read_probe(address: str, child: Finished, seconds: float) -> TpuProbe:
     """Return what a probe's child process reported, or how it fell silent.
 
     A child that gave its answer and then hung or crashed on its way out has answered.
@@ -200,9 +200,9 @@ def read_probe(address: str, child: Finished, seconds: float) -> Probe:
         if line.startswith(_PROBE_MARK):
             said |= json.loads(line.removeprefix(_PROBE_MARK))
     if said["num_devices"] or said["error"]:
-        return Probe(address, **said)
+        return TpuProbe(address, **said)
     said["error"] = explain_silence(child, said["step"], seconds)
-    return Probe(address, **said, timed_out=child.exit_code is None)
+    return TpuProbe(address, **said, timed_out=child.exit_code is None)
 
 
 def explain_silence(child: Finished, step: str, seconds: float) -> str:

@@ -132,7 +132,7 @@ def _make_member(blocks: int, num_fits: int, folder: Path) -> TrainedMember:
         weights="imagenet",
     )
     file = folder / f"{blocks}.npz"
-    save_state(file, Program(architecture).model_state())
+    save_state(file, Program(architecture).initial_model_state)
     return TrainedMember(recipe.name, recipe, 32, (file,) * num_fits)
 
 

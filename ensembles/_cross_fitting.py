@@ -1,7 +1,7 @@
 """Every example predicted by blends that were fitted without it, and the choice among them.
 
-The examples are dealt to folds several times. Each time and for each fold, every candidate is
-fitted on the other folds and predicts the fold. The choice among candidates is made from these
+The examples are dealt to folds several times. Each time and for each fold, every way to
+blend is fitted on the other folds and predicts the fold. The choice among them is made from these
 predictions, and is itself judged fold by fold: made from the other folds, it picks whose
 predictions of this fold count. So an example takes part neither in the weights that it is a
 test of, nor with its own predictions in the choice. What is not repeated for each fold is the
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensembles._candidates import Candidate, fit_candidates
 from ensembles._members import Members
+from ensembles._ways import Way, fit_ways
 from ensembles.blend import Blend
 from ensembles.intervals import ClassCounts, count_classes
 from ensembles.validation import stratified_folds
@@ -31,27 +31,27 @@ from ensembles.validation import stratified_folds
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """What candidates predict of examples that they were not fitted on.
+    """What ways to blend predict of examples that they were not fitted on.
 
     Attributes:
-        candidates: Compared, the one that learns least first.
+        ways: Compared, the one that learns least first.
         labels: True class indices, shape `(num_examples,)`.
         num_classes: Classes that are distinguished.
         folds: Of each example, shape `(num_repeats, num_examples)`.
-        predicted: Classes, shape `(num_candidates, num_repeats, num_examples)`.
-        blends: The blend of each candidate, repeat and fold.
+        predicted: Classes, shape `(num_ways, num_repeats, num_examples)`.
+        blends: The blend of each way, repeat and fold.
     """
 
-    candidates: tuple[Candidate, ...]
+    ways: tuple[Way, ...]
     labels: np.ndarray
     num_classes: int
     folds: np.ndarray
     predicted: np.ndarray
-    blends: dict[tuple[Candidate, int, int], Blend]
+    blends: dict[tuple[Way, int, int], Blend]
 
-    def counts(self, candidate: Candidate) -> ClassCounts:
-        """Return what a candidate's predictions count, on average over repeats."""
-        predicted = self.predicted[self.candidates.index(candidate)]
+    def counts(self, way: Way) -> ClassCounts:
+        """Return what the predictions of a way count, on average over repeats."""
+        predicted = self.predicted[self.ways.index(way)]
         return count_classes(self.labels, predicted, self.num_classes)
 
     def nested_counts(self) -> ClassCounts:
@@ -64,8 +64,8 @@ class CrossFit:
             for fold in np.unique(folds):
                 held_out = folds == fold
                 others = self.predicted[:, repeat : repeat + 1, ~held_out]
-                verdict = judge(self.candidates, self.labels[~held_out], others, self.num_classes)
-                chosen = self.candidates.index(verdict.chosen)
+                verdict = judge(self.ways, self.labels[~held_out], others, self.num_classes)
+                chosen = self.ways.index(verdict.chosen)
                 predicted[repeat, held_out] = self.predicted[chosen, repeat, held_out]
         return predicted
 
@@ -75,58 +75,58 @@ class Verdict:
     """The outcome of a comparison.
 
     Attributes:
-        chosen: The candidate to blend by.
+        chosen: The way to blend by.
         best: The one with the highest score, the first of equals.
         standard_error: Of the difference between their scores.
-        scores: Macro F1 of each candidate, in their order.
+        scores: Macro F1 of each way, in their order.
     """
 
-    chosen: Candidate
-    best: Candidate
+    chosen: Way
+    best: Way
     standard_error: float
     scores: tuple[float, ...]
 
 
 def cross_fit(
-    candidates: Sequence[Candidate],
+    ways: Sequence[Way],
     members: Members,
     *,
     num_repeats: int,
     num_folds: int,
     seed: int,
 ) -> CrossFit:
-    """Fit candidates on all but one fold, for each fold and repeat."""
+    """Fit ways to blend on all but one fold, for each fold and repeat."""
     labels = members.labels
     folds = np.stack(
         [stratified_folds(labels, num_folds=num_folds, seed=seed + r) for r in range(num_repeats)]
     )
-    predicted = np.empty((len(candidates), *folds.shape), dtype=np.int64)
+    predicted = np.empty((len(ways), *folds.shape), dtype=np.int64)
     blends = {}
     for repeat, dealt in enumerate(folds):
         for fold in np.unique(dealt):
             held_out = dealt == fold
-            fits = fit_candidates(candidates, members, np.flatnonzero(~held_out))
-            for candidate, blend, classes in fits:
-                place = list(candidates).index(candidate)
+            fits = fit_ways(ways, members, np.flatnonzero(~held_out))
+            for way, blend, classes in fits:
+                place = list(ways).index(way)
                 predicted[place, repeat, held_out] = classes[held_out]
-                blends[candidate, repeat, int(fold)] = blend
-    return CrossFit(tuple(candidates), labels, members.num_classes, folds, predicted, blends)
+                blends[way, repeat, int(fold)] = blend
+    return CrossFit(tuple(ways), labels, members.num_classes, folds, predicted, blends)
 
 
 def judge(
-    candidates: Sequence[Candidate], labels: np.ndarray, predicted: np.ndarray, num_classes: int
+    ways: Sequence[Way], labels: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> Verdict:
     """Choose by the rule of one standard error.
 
-    Of the candidates whose score is within one standard error of the best one's, and no lower
-    than that of the best single member, it is the one that learns least. The standard error is
+    Of the ways whose score is within one standard error of the best one's, and no lower
+    than that of the rule `single`, it is the one that learns least. The standard error is
     that of the difference, which for blends of the same members is much smaller than that of
     either score.
 
     Args:
-        candidates: The one that learns least first.
+        ways: The one that learns least first.
         labels: True class indices, shape `(num_examples,)`.
-        predicted: Shape `(num_candidates, num_repeats, num_examples)`.
+        predicted: Shape `(num_ways, num_repeats, num_examples)`.
         num_classes: Classes that are distinguished.
     """
     counts = [count_classes(labels, each, num_classes) for each in predicted]
@@ -136,14 +136,14 @@ def judge(
     ]
     best = int(scores.argmax())
     errors = [float(np.sqrt(np.sum((each - influences[best]) ** 2))) for each in influences]
-    singles = [s for s, c in zip(scores, candidates, strict=True) if c.rule == "single"]
+    singles = [s for s, way in zip(scores, ways, strict=True) if way.rule == "single"]
     floor = max(singles, default=0.0)
     chosen = next(
         k for k, score in enumerate(scores) if score >= scores[best] - errors[k] and score >= floor
     )
     return Verdict(
-        candidates[chosen],
-        candidates[best],
+        ways[chosen],
+        ways[best],
         errors[chosen],
         tuple(float(score) for score in scores),
     )

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ensembles._candidates import RULES, Candidate, candidates_of, fit_candidates
 from ensembles._checks import as_labels, as_stack
 from ensembles._cross_fitting import CrossFit, Verdict, cross_fit, judge
 from ensembles._gains import classes_without_each
 from ensembles._members import Members
+from ensembles._ways import RULES, Way, fit_ways, ways_of
 from ensembles.averaging import uniform_weights
 from ensembles.blend import Blend, apply_blend, plain_blend
 from ensembles.calibration import fit_temperature
@@ -37,7 +37,7 @@ _UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class CandidateScore:
+class WayScore:
     """How one way to blend did.
 
     Attributes:
@@ -70,7 +70,7 @@ class Choice:
             the labels of these images, which may flatter it a little.
         expected: On the new images asked about, with a 90% prediction interval.
         num_new: How many those are; None for very many.
-        candidates: What was compared, in order; empty where nothing was.
+        ways: What was compared, in order; empty where nothing was.
         without_members: For each member, the score of the blend without it, on images that the
             blend was not fitted on; compare it with `with_members`. Empty with one member.
         with_members: The same score of the whole blend.
@@ -85,7 +85,7 @@ class Choice:
     nested: Interval | None
     expected: Interval | None
     num_new: int | None
-    candidates: tuple[CandidateScore, ...]
+    ways: tuple[WayScore, ...]
     without_members: tuple[float, ...]
     with_members: float | None
     diversity: Diversity | None
@@ -114,8 +114,9 @@ def choose_blend(
 
     Every rule is fitted on four folds out of five and scored on the fifth, for each of the five
     and three times over. Of the rules within one standard error of the best, and no worse than
-    the best single member, the one that learns least is taken and fitted on all images. So by its
-    own estimate it is never worse than the best single member.
+    `"single"`, the one that learns least is taken and fitted on all images. `"single"` is judged
+    like the others, its member chosen anew for each fold; the member that turns out best on all
+    images may score a little higher than the blend.
 
     Where there are fewer labelled images than ten a class, the members count equally; but one that
     is worse than the best of them beyond chance is left out (`"comparable"`). What is left may
@@ -134,7 +135,7 @@ def choose_blend(
         min_images_per_class: Labelled examples to a class, on average over `num_classes`,
             below which no more is fitted; at least 2.
         rules: What to compare; beside the default there are `"comparable"` and `"cma"`. Without
-            `"single"` the blend may be worse than the best member.
+            `"single"` the blend may be worse than taking the best member.
         num_repeats: How often the examples are dealt to folds, at least 1.
         num_folds: Folds, at least 2.
         seed: Of the folds.
@@ -172,15 +173,13 @@ def choose_blend(
             f"fitting a blend takes, so the {num_models} members count equally"
         )
         rules = ("comparable",)
-        if len(set(_fit_to_all(Candidate("comparable"), members).weights)) == 1:
+        if len(set(_fit_to_all(Way("comparable"), members).weights)) == 1:
             return _unfitted(members, "uniform", f"{reason}.", num_new)
-    candidates = candidates_of(rules)
-    crossed = cross_fit(
-        candidates, members, num_repeats=num_repeats, num_folds=num_folds, seed=seed
-    )
+    ways = ways_of(rules)
+    crossed = cross_fit(ways, members, num_repeats=num_repeats, num_folds=num_folds, seed=seed)
     if not is_enough:
         return _comparable(members, crossed, reason, num_new)
-    verdict = judge(candidates, labels, crossed.predicted, num_classes)
+    verdict = judge(ways, labels, crossed.predicted, num_classes)
     return _fitted(members, crossed, verdict, num_new)
 
 
@@ -273,7 +272,7 @@ def _unfitted(
         nested=_with_confidence(counts),
         expected=predict_macro_f1(counts, num_new=num_new),
         num_new=num_new,
-        candidates=(),
+        ways=(),
         without_members=_scores_without(members, blend),
         with_members=counts.macro_f1,
         diversity=diversity_of_votes(members.labels, members.votes),
@@ -295,9 +294,9 @@ def _fitted(members: Members, crossed: CrossFit, verdict: Verdict, num_new: int 
         nested=_with_confidence(nested),
         expected=predict_macro_f1(nested, num_new=num_new),
         num_new=num_new,
-        candidates=tuple(
-            CandidateScore(candidate.rule, candidate.with_prior, score)
-            for candidate, score in zip(crossed.candidates, verdict.scores, strict=True)
+        ways=tuple(
+            WayScore(way.rule, way.with_prior, score)
+            for way, score in zip(crossed.ways, verdict.scores, strict=True)
         ),
         without_members=_crossed_scores_without(members, crossed, chosen),
         with_members=crossed.counts(chosen).macro_f1,
@@ -305,15 +304,15 @@ def _fitted(members: Members, crossed: CrossFit, verdict: Verdict, num_new: int 
     )
 
 
-def _fit_to_all(candidate: Candidate, members: Members) -> Blend:
+def _fit_to_all(way: Way, members: Members) -> Blend:
     everything = np.arange(len(members.labels))
-    fits = fit_candidates([candidate], members, everything)
-    return next(blend for fitted, blend, _ in fits if fitted == candidate)
+    fits = fit_ways([way], members, everything)
+    return next(blend for fitted, blend, _ in fits if fitted == way)
 
 
 def _comparable(members: Members, crossed: CrossFit, reason: str, num_new: int | None) -> Choice:
     """Return the mean of comparable members, of which there are fewer than members."""
-    verdict = judge(crossed.candidates, members.labels, crossed.predicted, members.num_classes)
+    verdict = judge(crossed.ways, members.labels, crossed.predicted, members.num_classes)
     choice = _fitted(members, crossed, verdict, num_new)
     blend = replace(choice.blend, global_temperature=1.0)
     scores = [
@@ -327,7 +326,7 @@ def _comparable(members: Members, crossed: CrossFit, reason: str, num_new: int |
         blend=blend,
         reason=f"{reason}, without {listed}: macro F1 of the best is {max(scores):.4f}, and the "
         "difference is beyond chance, more than two standard errors.",
-        candidates=(),
+        ways=(),
     )
 
 
@@ -345,9 +344,7 @@ def _scores_without(members: Members, blend: Blend) -> tuple[float, ...]:
     )
 
 
-def _crossed_scores_without(
-    members: Members, crossed: CrossFit, chosen: Candidate
-) -> tuple[float, ...]:
+def _crossed_scores_without(members: Members, crossed: CrossFit, chosen: Way) -> tuple[float, ...]:
     without = np.empty((len(members), *crossed.folds.shape), dtype=np.int64)
     for repeat, folds in enumerate(crossed.folds):
         for fold in np.unique(folds):
@@ -362,7 +359,7 @@ def _crossed_scores_without(
 
 
 def _reason(crossed: CrossFit, verdict: Verdict) -> str:
-    scores = dict(zip(crossed.candidates, verdict.scores, strict=True))
+    scores = dict(zip(crossed.ways, verdict.scores, strict=True))
     chosen, best = verdict.chosen, verdict.best
     own = f"{_capitalised(chosen.title)} scores macro F1 {scores[chosen]:.4f} on held-out images"
     if chosen == best:

@@ -12,12 +12,12 @@ OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop")
 within 0.001 macro F1 of one another, while SGD, Adagrad and Adadelta needed other ranges."""
 
 PARAMETERS = (
-    Parameter("backbone", "name", "efficientnet_lite0", meaning="encoder", options=BACKBONES),
-    Parameter("image_size", "int", 224, 16, 1024, "height and width in pixels"),
-    Parameter("trainable_fraction", "float", 0.3, 0.0, 1.0, "blocks trained, from the top"),
-    Parameter("optimizer", "name", "adam", meaning="update rule", options=OPTIMIZERS),
-    Parameter("batch_size", "int", 32, 1, 4096, "images a step and replica"),
-    Parameter("learning_rate", "float", 1e-3, 1e-7, 1.0, "peak, per step"),
+    Parameter("backbone", "name", "efficientnet_lite0", options=BACKBONES),
+    Parameter("image_size", "int", 224, 16, 1024),
+    Parameter("trainable_fraction", "float", 0.3, 0.0, 1.0),
+    Parameter("optimizer", "name", "adam", options=OPTIMIZERS),
+    Parameter("batch_size", "int", 32, 1, 4096),
+    Parameter("learning_rate", "float", 1e-3, 1e-7, 1.0),
 )
 
 

@@ -41,7 +41,6 @@ class Parameter:
         default: Its value where a space does not mention it.
         low: Smallest value allowed, for numbers.
         high: Largest value allowed, for numbers.
-        meaning: A few words for people, with the unit.
         options: Words allowed, for names.
         refused: Words that exist but are not allowed, with the sentence that says why.
     """
@@ -51,7 +50,6 @@ class Parameter:
     default: Value
     low: float | None = None
     high: float | None = None
-    meaning: str = ""
     options: Collection[str] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
 

@@ -14,16 +14,10 @@ ClassWeighting = Literal["none", "balanced", "square_root"]
 CLASS_WEIGHTINGS: tuple[ClassWeighting, ...] = ("none", "balanced", "square_root")
 
 PARAMETERS = (
-    Parameter("dropout", "float", 0.2, 0.0, 0.9, "share of pooled features set to zero"),
-    Parameter("l2", "float", 1e-6, 0.0, 1.0, "penalty factor on the head's kernel"),
-    Parameter("label_smoothing", "float", 0.0, 0.0, 0.5, "share of a label spread over all"),
-    Parameter(
-        "class_weighting",
-        "name",
-        "none",
-        meaning="weight of a class in the loss",
-        options=CLASS_WEIGHTINGS,
-    ),
+    Parameter("dropout", "float", 0.2, 0.0, 0.9),
+    Parameter("l2", "float", 1e-6, 0.0, 1.0),
+    Parameter("label_smoothing", "float", 0.0, 0.0, 0.5),
+    Parameter("class_weighting", "name", "none", options=CLASS_WEIGHTINGS),
 )
 
 

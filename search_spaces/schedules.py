@@ -125,17 +125,15 @@ class ScheduleKind:
         name: Key used in hyperparameters, records and reports.
         shape: Maps an epoch to a fraction of the peak.
         parameters: What a space may choose for it.
-        source: Where it comes from.
     """
 
     name: str
     shape: Callable[..., float]
     parameters: tuple[Parameter, ...]
-    source: str
 
 
 def _warmup(default: float) -> Parameter:
-    return Parameter("warmup", "float", default, 0.0, 0.9, "length of the rise / the horizon")
+    return Parameter("warmup", "float", default, 0.0, 0.9)
 
 
 SCHEDULES: Mapping[str, ScheduleKind] = MappingProxyType(
@@ -147,22 +145,16 @@ SCHEDULES: Mapping[str, ScheduleKind] = MappingProxyType(
                 ramp,
                 (
                     _warmup(0.2),
-                    Parameter("sustain", "float", 0.0, 0.0, 0.9, "plateau / the horizon"),
-                    Parameter("decay", "float", 0.8, 0.01, 1.0, "factor per epoch"),
+                    Parameter("sustain", "float", 0.0, 0.0, 0.9),
+                    Parameter("decay", "float", 0.8, 0.01, 1.0),
                 ),
-                "https://www.kaggle.com/c/tpu-getting-started",
             ),
+            ScheduleKind("one_cycle", one_cycle, (_warmup(0.3),)),
+            ScheduleKind("cosine", cosine, (_warmup(0.1),)),
             ScheduleKind(
-                "one_cycle", one_cycle, (_warmup(0.3),), "https://arxiv.org/abs/1708.07120"
+                "cosine_restarts", cosine_restarts, (Parameter("cycles", "int", 2, 1, 10),)
             ),
-            ScheduleKind("cosine", cosine, (_warmup(0.1),), "https://arxiv.org/abs/1608.03983"),
-            ScheduleKind(
-                "cosine_restarts",
-                cosine_restarts,
-                (Parameter("cycles", "int", 2, 1, 10, "number of falls"),),
-                "https://arxiv.org/abs/1608.03983",
-            ),
-            ScheduleKind("constant", constant, (), "https://keras.io/api/optimizers/"),
+            ScheduleKind("constant", constant, ()),
         )
     }
 )

@@ -33,15 +33,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     for parameter in (
         *fine_tuning.PARAMETERS,
         *regularisation.PARAMETERS,
-        Parameter(
-            "augmentation",
-            "name",
-            "light",
-            meaning="strength",
-            options=TRAINABLE,
-            refused=REFUSED,
-        ),
-        Parameter("views", "int", 0, 0, MAX_VIEWS, "versions of an image in turn, 0 for ever new"),
+        Parameter("augmentation", "name", "light", options=TRAINABLE, refused=REFUSED),
+        Parameter("views", "int", 0, 0, MAX_VIEWS),
     )
 }
 """Every hyperparameter but the schedule, which has parameters of its own."""

@@ -17,7 +17,7 @@ from automl_flowers.accelerators import (
     PRECISIONS,
     STRATEGIES,
     Accelerator,
-    Facts,
+    DeviceFacts,
     decide,
     explain_other_replicas,
     set_up,
@@ -25,20 +25,20 @@ from automl_flowers.accelerators import (
 )
 from automl_flowers.errors import ConfigError, UserError
 from automl_flowers.tensorflow_import import import_tensorflow
-from automl_flowers.tpu_probe import Probe, find_hints
+from automl_flowers.tpu_probe import TpuProbe, find_hints
 
-GOOD = Probe("local", num_devices=8)
-BAD = Probe("local", error="NotFoundError: no chips\nmore", step="start the TPU")
-LOCKED = Probe("local", error="libtpu_lockfile", step="start the TPU")
+GOOD = TpuProbe("local", num_devices=8)
+BAD = TpuProbe("local", error="NotFoundError: no chips\nmore", step="start the TPU")
+LOCKED = TpuProbe("local", error="libtpu_lockfile", step="start the TPU")
 AMPERE, TURING, PASCAL = (8, 0), (7, 5), (6, 0)
 
 
 def gpus(*capabilities, **others):
-    return Facts(gpu_capabilities=capabilities, **others)
+    return DeviceFacts(gpu_capabilities=capabilities, **others)
 
 
 def probes(*tried):
-    return Facts(probes=tried)
+    return DeviceFacts(probes=tried)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("strategy", "facts", "kind", "precision", "said"),
     [
-        ("auto", Facts(), "cpu", "float32", "the CPU"),
+        ("auto", DeviceFacts(), "cpu", "float32", "the CPU"),
         ("auto", probes(GOOD), "tpu", "mixed_bfloat16", "'local' answered with 8 devices"),
         ("auto", probes(BAD), "cpu", "float32", "the CPU"),
         ("auto", probes(BAD, GOOD), "tpu", "mixed_bfloat16", "8 devices"),
@@ -71,10 +71,10 @@ def stand_in(tmp_path, monkeypatch):
         ("auto", gpus(AMPERE, AMPERE), "mirrored", "mixed_bfloat16", "2 GPUs"),
         ("auto", gpus(AMPERE, TURING), "mirrored", "float32", "2 GPUs"),
         ("auto", gpus(AMPERE, None), "mirrored", "float32", "2 GPUs"),
-        ("auto", Facts(num_cpus=2), "cpu", "float32", "the CPU"),
+        ("auto", DeviceFacts(num_cpus=2), "cpu", "float32", "the CPU"),
         ("tpu", probes(GOOD), "tpu", "mixed_bfloat16", "8 devices"),
         ("mirrored", gpus(*[AMPERE] * 4), "mirrored", "mixed_bfloat16", "4 GPUs"),
-        ("mirrored", Facts(num_cpus=2), "mirrored", "float32", "2 logical CPU devices"),
+        ("mirrored", DeviceFacts(num_cpus=2), "mirrored", "float32", "2 logical CPU devices"),
         ("gpu", gpus(PASCAL), "gpu", "float32", "asked for"),
         ("gpu", gpus(AMPERE, AMPERE), "gpu", "mixed_bfloat16", "asked for"),
         ("cpu", gpus(AMPERE, num_cpus=2), "cpu", "float32", "asked for"),
@@ -93,9 +93,9 @@ def test_decision_follows_from_the_facts(strategy, facts, kind, precision, said)
     [
         ("tpu", probes(BAD), "'local' cannot be used: NotFoundError: no chips", "`auto`"),
         ("tpu", probes(BAD, LOCKED), "no chips .*libtpu_lockfile", "stop the other process"),
-        ("mirrored", Facts(), "0 GPUs and 1 CPU device", "split_cpu"),
+        ("mirrored", DeviceFacts(), "0 GPUs and 1 CPU device", "split_cpu"),
         ("mirrored", gpus(AMPERE, num_cpus=2), "1 GPU and 2 CPU devices", "`gpu`"),
-        ("gpu", Facts(), "TensorFlow sees none", "automl-flowers[gpu]"),
+        ("gpu", DeviceFacts(), "TensorFlow sees none", "automl-flowers[gpu]"),
     ],
 )
 def test_device_asked_for_by_name_is_had_or_refused(strategy, facts, message, hint):
@@ -106,7 +106,7 @@ def test_device_asked_for_by_name_is_had_or_refused(strategy, facts, message, hi
 
 
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name != "auto"])
-@pytest.mark.parametrize("facts", [Facts(), probes(GOOD), gpus(TURING)])
+@pytest.mark.parametrize("facts", [DeviceFacts(), probes(GOOD), gpus(TURING)])
 def test_explicit_precision_is_taken_on_any_device(precision, facts):
     decision = decide("auto", precision, facts)
 
@@ -116,11 +116,11 @@ def test_explicit_precision_is_taken_on_any_device(precision, facts):
 
 def test_mirrored_spans_all_devices_of_one_kind():
     assert decide("auto", "auto", gpus(AMPERE, AMPERE)).devices == ("/gpu:0", "/gpu:1")
-    assert decide("mirrored", "auto", Facts(num_cpus=2)).devices == ("/cpu:0", "/cpu:1")
+    assert decide("mirrored", "auto", DeviceFacts(num_cpus=2)).devices == ("/cpu:0", "/cpu:1")
 
 
 def test_every_step_down_is_a_note_with_its_reason():
-    facts = Facts(("TPU_NAME", "/dev/accel0"), (replace(BAD, address="mine"), BAD))
+    facts = DeviceFacts(("TPU_NAME", "/dev/accel0"), (replace(BAD, address="mine"), BAD))
 
     notes = decide("auto", "auto", facts).notes
 
@@ -135,10 +135,10 @@ def test_every_step_down_is_a_note_with_its_reason():
 @pytest.mark.parametrize(
     ("strategy", "facts", "position", "said"),
     [
-        ("auto", Facts(), 0, "nothing hints at one (none of TPU_NAME, "),
+        ("auto", DeviceFacts(), 0, "nothing hints at one (none of TPU_NAME, "),
         ("auto", probes(replace(GOOD, num_devices=1)), 0, "one device answered"),
         ("auto", probes(BAD, GOOD), 0, "no chips"),
-        ("auto", Facts(has_nvidia_device=True), -1, "automl-flowers[gpu]"),
+        ("auto", DeviceFacts(has_nvidia_device=True), -1, "automl-flowers[gpu]"),
         ("auto", gpus(TURING), -1, "the GPU has 7.5; `mixed_float16` may be faster"),
         ("gpu", gpus(*[AMPERE] * 3), 0, "2 further GPUs left unused"),
         ("cpu", gpus(*[AMPERE] * 3), 0, "3 GPUs left unused"),

@@ -8,18 +8,10 @@ import pytest
 
 from automl_flowers.custom_backbones import register_backbone
 from automl_flowers.errors import ConfigError
-from search_spaces import backbones
 from search_spaces.backbones import SIGNED, InputConvention, get_backbone
 from search_spaces.spaces import parse_space
 
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    """The registry, which forgets afterwards what a test adds."""
-    before = dict(backbones._ENTRIES)
-    yield
-    backbones._ENTRIES.clear()
-    backbones._ENTRIES.update(before)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def small_net(image_size, num_layers=12):

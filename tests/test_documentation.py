@@ -319,6 +319,18 @@ def test_every_link_to_a_file_leads_somewhere(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_decision_is_listed_by_its_title():
+    pages = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    listed = re.findall(
+        r"^(\d+)\. \[(.+)\]\((.+)\)$", (DOCS / "decisions/README.md").read_text(), re.MULTILINE
+    )
+
+    assert listed == [
+        (str(number), page.read_text().splitlines()[0].removeprefix("# "), page.name)
+        for number, page in enumerate(pages, start=1)
+    ]
+
+
 def table_of(page, heading):
     """Return the rows of the table whose first heading is `heading`, without code marks."""
     lines = (DOCS / page).read_text().splitlines()

@@ -3,7 +3,8 @@
 import pytest
 
 from automl_flowers.config import make_config
-from automl_flowers.enqueued import check_enqueued, enqueued
+from automl_flowers.custom_backbones import register_backbone
+from automl_flowers.enqueued import enqueued
 from automl_flowers.errors import ConfigError
 from automl_flowers.modeling import backbones
 from search_spaces.spaces import parse_space
@@ -13,13 +14,13 @@ SPACE = parse_space("tiny", {"backbone": ["efficientnet_lite0"], "image_size": [
 
 def check(*entries, weights="imagenet"):
     config = make_config({"enqueue": list(entries), "weights": weights})
-    check_enqueued(config, SPACE, lambda sentence: None)
+    return enqueued(config, SPACE, lambda sentence: None)
 
 
 @pytest.fixture
 def without_a_network(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(backbones, "KERAS_HOST", "https://127.0.0.1")
+    monkeypatch.setattr(backbones, "WEIGHTS_URL", "https://127.0.0.1")
     backbones._can_reach_keras.cache_clear()
     yield
     backbones._can_reach_keras.cache_clear()
@@ -59,11 +60,20 @@ def test_nobody_asks_for_weights_that_are_not_wanted(without_a_network):
     check({"backbone": "vgg16"}, weights="none")
 
 
+def test_a_backbone_of_a_persons_own_is_built_at_the_size_of_the_recipe(registry):
+    register_backbone("mine", lambda size: [][size], input_convention="raw")
+
+    with pytest.raises(ConfigError, match=r"`build\(48\)` of backbone 'mine' failed"):
+        check({"backbone": "mine", "image_size": 48})
+
+
 def test_recipes_are_read_from_a_file_too(tmp_path):
     file = tmp_path / "recipes.yaml"
     file.write_text("- dropout: 0.4\n- {backbone: vgg16, image_size: 64}\n")
 
-    recipes = enqueued(make_config({"enqueue": str(file)}), SPACE)
+    config = make_config({"enqueue": str(file), "weights": "none"})
+
+    recipes = enqueued(config, SPACE, lambda sentence: None)
 
     assert [(r["backbone"], r["dropout"]) for r in recipes] == [
         ("efficientnet_lite0", 0.4),

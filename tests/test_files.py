@@ -10,7 +10,14 @@ import sys
 import pytest
 
 from automl_flowers.errors import RunError
-from automl_flowers.files import atomic_path, read_json, sha256_of, write_json, write_text
+from automl_flowers.files import (
+    atomic_folder,
+    atomic_path,
+    read_json,
+    sha256_of,
+    write_json,
+    write_text,
+)
 
 DIE_WHILE_WRITING = """
 import os, sys
@@ -98,6 +105,23 @@ def test_the_file_is_named_where_the_disk_is_full(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert caught.value.filename == str(tmp_path / "a")
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught, atomic_path(tmp_path):
+        pytest.fail("this would be the work")
+
+    assert caught.value.filename == str(tmp_path)
+
+
+@pytest.mark.parametrize("make", [atomic_path, atomic_folder])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, make):
+    (tmp_path / "notes.txt").write_text("")
+
+    with pytest.raises(FileExistsError) as caught, make(tmp_path / "notes.txt" / "a"):
+        pytest.fail("this would be the work")
+
+    assert caught.value.filename == str(tmp_path / "notes.txt")
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff"])

@@ -54,6 +54,15 @@ def test_stdout_gets_each_row_before_the_next_is_asked_for(capsys):
     assert capsys.readouterr().out.count("rose") == 1
 
 
+def test_a_folder_is_refused_before_the_first_prediction(tmp_path):
+    def predictions():
+        pytest.fail("this one was asked for")
+        yield ROSE
+
+    with pytest.raises(IsADirectoryError):
+        write_predictions(predictions(), tmp_path)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_a_file_is_whole_or_as_it_was(tmp_path, error):
     out = tmp_path / "classes.csv"

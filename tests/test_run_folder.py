@@ -47,7 +47,7 @@ def test_every_file_lies_in_the_folder(tmp_path):
 
     paths = [getattr(run, name) for name in properties]
 
-    assert len(set(paths)) == len(paths) == 17
+    assert len(set(paths)) == len(paths) == 19
     assert all(path.parent == tmp_path for path in paths)
 
 

@@ -20,7 +20,7 @@ from automl_flowers.errors import UserError
 from automl_flowers.known_errors import REMEDIES, find_remedy
 from automl_flowers.tpu_probe import (
     Finished,
-    Probe,
+    TpuProbe,
     explain_failures,
     find_hints,
     probe_tpu,
@@ -85,7 +85,7 @@ def test_named_tpu_is_tried_before_the_chips_of_this_machine(environ, hints, add
 
 @pytest.mark.parametrize(("signature", "remedy"), REMEDIES, ids=[entry[0] for entry in REMEDIES])
 def test_every_known_signature_adds_its_remedy(signature, remedy):
-    probe = Probe("local", error=f"InternalError: it says {signature} here\nand more")
+    probe = TpuProbe("local", error=f"InternalError: it says {signature} here\nand more")
 
     assert probe.remedy == remedy
     assert explain_failures([probe], ())[0].endswith(f"Remedy: {remedy}.")
@@ -279,7 +279,7 @@ def test_tpu_is_taken_once_and_then_answers_without_a_child():
 
     assert start_tpu(tf, "some") is first
     assert steps == ["start"]
-    assert probe_tpu("some", environ={}, seconds=0) == Probe("some", num_devices=8)
+    assert probe_tpu("some", environ={}, seconds=0) == TpuProbe("some", num_devices=8)
 
 
 def test_tpu_that_fails_after_its_probe_is_explained():

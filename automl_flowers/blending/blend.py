@@ -10,6 +10,7 @@ import numpy as np
 
 from automl_flowers.blending.predict_members import SPLITS
 from automl_flowers.blending.retrain import Member
+from automl_flowers.blending.soup_records import digits
 from ensembles import metrics
 from ensembles.blend import apply_blend
 from ensembles.chooser import Choice, choose_blend, uniform_choice
@@ -78,7 +79,7 @@ def summarise(
         ],
         "scores": scores,
         "expected": {"images": choice.num_new, **_with_interval("test", choice.expected)},
-        "candidates": [dataclasses.asdict(candidate) for candidate in choice.candidates],
+        "candidates": [dataclasses.asdict(way) for way in choice.ways],
         "diversity": {
             "disagreement": choice.diversity.disagreement if choice.diversity else None,
             "both_wrong": choice.diversity.both_wrong if choice.diversity else None,
@@ -128,6 +129,7 @@ def _member_entry(
         ),
         "fits": [fit.name for fit in member.all_fits],
         "final_fits": [fit.name for fit in member.final_fits],
+        "trained_on": [digits(fit.trained_on) for fit in member.final_fits],
     }
 
 

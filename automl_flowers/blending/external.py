@@ -8,15 +8,14 @@ they are copies of images that scores are taken on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.data import copies, label_mapping
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.caching import AUTO, Caching
@@ -28,6 +27,9 @@ from automl_flowers.data.prepare import ImageData, OnProgress, read
 from automl_flowers.data.sources.records import USUAL_FEATURES, RecordFeatures
 from automl_flowers.modeling import features
 from automl_flowers.starting_weights import IMAGENET
+
+_Probe = Callable[[ImageData], npt.NDArray[np.int64]]
+"""Called with a data set, returns our class that it sees in each of its images."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ def read_sources(
     ]
     classes = {n: data.manifest.class_names for n, data in zip(names, read_data, strict=True)}
     label_mapping.check_label_map(label_map, classes, ours.manifest.class_names)
-    encoder = (
-        features.build_encoder(probe_with, image_size, probe_weights)
+    probe = (
+        _make_probe(ours, probe_with, probe_weights, image_size)
         if probe_with and read_data
         else None
     )
@@ -134,8 +136,7 @@ def read_sources(
             data,
             ours,
             label_mapping.map_for(label_map, name),
-            encoder,
-            image_size,
+            probe,
             leaks,
             scored_on,
         )
@@ -152,8 +153,7 @@ def _judge(
     data: ImageData,
     ours: ImageData,
     label_map: Mapping[str, str | None],
-    encoder: keras.Model | None,
-    image_size: int,
+    probe: _Probe | None,
     policy: Policy,
     scored_on: Sequence[str],
 ) -> Source:
@@ -164,7 +164,7 @@ def _judge(
         our_names,
         data.manifest.rows["label"].to_numpy(np.int64),
         label_map=label_map,
-        seen_as=_probe(ours, data, encoder, image_size) if encoder else None,
+        seen_as=probe(data) if probe else None,
     )
     labels = _our_labels(data, decisions, our_names)
     leaks = _leaks(name, data, ours, labels, policy, scored_on)
@@ -172,15 +172,19 @@ def _judge(
     return Source(name, data, tuple(decisions), labels, leaks)
 
 
-def _probe(
-    ours: ImageData, external: ImageData, encoder: keras.Model, image_size: int
-) -> npt.NDArray[np.int64]:
+def _make_probe(ours: ImageData, backbone: str, weights: str, image_size: int) -> _Probe:
+    """Return a linear head on frozen features, fitted on our training images."""
+    encoder = features.build_encoder(backbone, image_size, weights)
     train = ours.examples("train", image_size)
     head = features.fit_head(
         features.extract(encoder, train), train.labels, ours.manifest.num_classes
     )
-    theirs = external.examples_of(external.manifest.rows, image_size)
-    return np.asarray(head.probabilities(features.extract(encoder, theirs)).argmax(axis=1))
+
+    def look(external: ImageData) -> npt.NDArray[np.int64]:
+        theirs = external.examples_of(external.manifest.rows, image_size)
+        return np.asarray(head.probabilities(features.extract(encoder, theirs)).argmax(axis=1))
+
+    return look
 
 
 def _our_labels(
@@ -217,7 +221,7 @@ def _leaks(
     return obey(policy, leaking, "external")
 
 
-def join_sources(sources: Sequence[Source], image_size: int) -> Images:
+def join_sources(sources: Sequence[Source], image_size: int) -> ImageSet:
     """Return all usable external images as one set.
 
     Args:
@@ -238,4 +242,4 @@ def join_sources(sources: Sequence[Source], image_size: int) -> Images:
         used = rows[source.labels >= 0]
         digest.update(content_hash(source.data.pictures(image_size), used).encode())
     num_images = sum(source.num_used for source in sources)
-    return Images(examples_at, digest.hexdigest()[:16], num_images)
+    return ImageSet(examples_at, digest.hexdigest()[:16], num_images)

@@ -34,8 +34,8 @@ OnEpoch = Callable[[str, EpochRecord], None]
 
 
 @dataclass(frozen=True)
-class Images:
-    """Labelled images.
+class ImageSet:
+    """A set of labelled images.
 
     Attributes:
         at: Returns them at an image size.
@@ -48,11 +48,11 @@ class Images:
     count: int
 
 
-def join(first: Images | None, second: Images) -> Images:
+def join(first: ImageSet | None, second: ImageSet) -> ImageSet:
     """Return images followed by others; the others alone where there are none."""
     if first is None:
         return second
-    return Images(
+    return ImageSet(
         lambda size: first.at(size).join(second.at(size)),
         f"{first.content}+{second.content}",
         first.count + second.count,
@@ -73,10 +73,10 @@ class TrainingSet:
         heads: What the fit starts from; None for what trials of the search start from.
     """
 
-    images: Images
-    val: Images | None
-    external: Images | None = None
-    pseudo: Images | None = None
+    images: ImageSet
+    val: ImageSet | None
+    external: ImageSet | None = None
+    pseudo: ImageSet | None = None
     suffix: str = ""
     part: str = ""
     heads: StartingHeads | None = None
@@ -97,7 +97,7 @@ class TrainingSet:
         )
 
     @property
-    def _joining(self) -> Images | None:
+    def _joining(self) -> ImageSet | None:
         return join(self.external, self.pseudo) if self.pseudo else self.external
 
 
@@ -110,11 +110,13 @@ class Progress:
         load: Returns the state after them; without the optimizer's part if they are the full
             horizon.
         size: Layers and parameters.
+        planned: Epochs after which the last trial was to end; a callback may have ended it before.
     """
 
     epochs: tuple[EpochRecord, ...]
     load: Callable[[], State]
     size: dict[str, int]
+    planned: int
 
 
 def read_progress(
@@ -136,7 +138,8 @@ def read_progress(
         return None
     (num_epochs, file), trial = max(there, key=lambda one: one[0][0])
     epochs = tuple(records[number] for number in range(num_epochs))
-    return Progress(epochs, functools.partial(checkpoints.load, file), trial.size)
+    planned = trial.last_epoch if trial.status == "completed" else num_epochs
+    return Progress(epochs, functools.partial(checkpoints.load, file), trial.size, planned)
 
 
 @dataclass(frozen=True)
@@ -171,11 +174,12 @@ def fit(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    is_spent: Callable[[], bool] = lambda: False,
+    is_spent: bool = False,
     progress: Progress | None = None,
 ) -> Fit:
     """Train a recipe to its full horizon, or return what was trained before.
 
+    What a callback ended on the way there, now or in the search, is what it is then.
     The record of what was trained before is enough where nobody needs its weights any longer.
 
     Args:
@@ -185,7 +189,7 @@ def fit(
         folder: Where the two files are written.
         on_epoch: Hears of every epoch.
         seed_number: Of several fits of a recipe that differ in their seed; 0 is the search's.
-        is_spent: Asked where the weights are gone: whether all that they are needed for is there.
+        is_spent: Whether all that its weights are needed for is there, so that they may be gone.
         progress: What the search has trained of it, on these images, without an average.
 
     Raises:
@@ -194,13 +198,13 @@ def fit(
     """
     name = fit_name(recipe, training_set, seed_number)
     trained_on = origin_of_fit(trainer, recipe, training_set, seed_number)
-    if known := _read_known(folder, name, trained_on, is_spent):
+    if known := read_known(folder, name, trained_on, is_spent=is_spent):
         return known
     if trainer.ema:
         progress = None  # the search averages none
-    curve = _Curve(name, trainer.num_epochs, on_epoch, list(progress.epochs) if progress else [])
+    curve = _Curve(name, on_epoch, list(progress.epochs) if progress else [])
     state = progress.load() if progress else None
-    if progress and len(curve.epochs) == trainer.num_epochs:
+    if progress and progress.planned == trainer.num_epochs:
         size = progress.size
     else:
         size = trainer.train(
@@ -227,7 +231,7 @@ def fit_further(
     on_epoch: OnEpoch = lambda name, record: None,
     *,
     seed_number: int = 0,
-    is_spent: Callable[[], bool] = lambda: False,
+    is_spent: bool = False,
 ) -> Fit:
     """Train a fit further, on more images, or return what was trained before.
 
@@ -247,9 +251,9 @@ def fit_further(
     """
     name = fit_name(recipe, training_set, seed_number)
     trained_on = origin_of_further_fit(trainer, training_set, start.trained_on)
-    if known := _read_known(folder, name, trained_on, is_spent):
+    if known := read_known(folder, name, trained_on, is_spent=is_spent):
         return known
-    curve = _Curve(name, trainer.num_further_epochs, on_epoch, [])
+    curve = _Curve(name, on_epoch, [])
     size = trainer.train_further(
         recipe,
         load_weights(folder, start.name),
@@ -289,15 +293,13 @@ class _Curve:
     """Hears of the epochs of a fit, and keeps the state after the last."""
 
     name: str
-    num_epochs: int
     on_epoch: OnEpoch
     epochs: list[EpochRecord]
     state: State | None = None
 
     def hear(self, record: EpochRecord, get_state: Callable[[], State]) -> None:
         self.epochs.append(record)
-        if len(self.epochs) == self.num_epochs:
-            self.state = get_state()
+        self.state = get_state()  # a callback may make any epoch the last
         self.on_epoch(self.name, record)
 
 
@@ -307,14 +309,19 @@ def fit_name(recipe: Recipe, training_set: TrainingSet, seed_number: int = 0) ->
     return f"{recipe.name}{training_set.suffix}{training_set.part}{seed}"
 
 
-def _read_known(
-    folder: Path, name: str, trained_on: str, is_spent: Callable[[], bool]
-) -> Fit | None:
-    """Return a fit that was trained before on just that, if its weights need not be made again."""
+def read_known(folder: Path, name: str, trained_on: str, *, is_spent: bool = False) -> Fit | None:
+    """Return a fit that was trained before, if its weights need not be made again.
+
+    Args:
+        folder: Where its files lie.
+        name: Of its files.
+        trained_on: On just that (`Fit.trained_on`).
+        is_spent: Whether its weights may be gone.
+    """
     known = read_fit(folder, name)
     if known is None or known.trained_on != trained_on:
         return None
-    return known if weights_path(folder, name).exists() or is_spent() else None
+    return known if is_spent or weights_path(folder, name).exists() else None
 
 
 def save_fit(folder: Path, fit: Fit, weights: State, **notes: Any) -> None:

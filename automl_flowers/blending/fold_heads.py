@@ -26,7 +26,8 @@ def make_heads_of_fold(
 ) -> HeadsOfFold:
     """Return a function from a fold to what its fits start from.
 
-    Frozen features of all rows are computed once for all folds, when the first fit asks.
+    Frozen features of all rows are computed once for all folds, when the first fit asks. Fits of a
+    fold that trains on one class start from random heads.
 
     Args:
         data: The run's images.
@@ -45,8 +46,8 @@ def make_heads_of_fold(
         labels = rows["label"].to_numpy(np.int64)[is_train]
 
         def head(backbone: str, image_size: int) -> Head | None:
-            if not is_probed(backbone, image_size):
-                return None
+            if not is_probed(backbone, image_size) or len(np.unique(labels)) < 2:
+                return None  # of one class alone nothing can be learnt
             shown = features_of(tuple(rows["id"]), backbone, image_size)
             return features.fit_start(shown[is_train], labels, data.manifest.num_classes)
 

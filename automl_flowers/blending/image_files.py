@@ -33,8 +33,8 @@ def find_images(
     """Return image files in order: those named, and all below the folders named, sorted.
 
     A file that is named counts whatever it is called; of a folder, and of what matches a pattern,
-    those count whose extension is an image's and whose name does not begin with a dot. Where
-    several paths are given, a file that more than one of them names is found once.
+    those count whose extension is an image's and whose name does not begin with a dot. A file that
+    several paths name, or several matches of a pattern, is found once.
 
     Args:
         paths: Files, folders, patterns (`holiday/**/*.jpg`, `**` for any number of folders), or
@@ -48,7 +48,8 @@ def find_images(
     for path in paths:
         _check(path)
     found = (file for path in paths for file in _files_of(path, listed))
-    return found if len(paths) == 1 else _distinct(found)
+    may_repeat = len(paths) > 1 or any(map(_is_pattern, paths))
+    return _distinct(found) if may_repeat else found
 
 
 def _check(path: str) -> None:
@@ -75,7 +76,7 @@ def _files_of(path: str, listed: Callable[[], Iterable[bytes]]) -> Iterator[str]
         yield str(Path(path))
     else:
         for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - may be absolute
-            yield from _below(match) if _is_folder(match) else [match] * _is_image(match)
+            yield from _below(match) if _is_folder(match) else [str(Path(match))] * _is_image(match)
 
 
 def _below(folder: str) -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.data import copies, splits
 from automl_flowers.data.cache import content_hash
 from automl_flowers.data.leaks import Policy, leaks_within
@@ -38,12 +38,12 @@ class Part:
             which join where that does not lower the score; None for none.
     """
 
-    train: Images
-    val: Images
-    held_out: Mapping[str, Images] = field(default_factory=dict)
+    train: ImageSet
+    val: ImageSet
+    held_out: Mapping[str, ImageSet] = field(default_factory=dict)
     suffix: str = ""
     heads: StartingHeads | None = None
-    pseudo: Images | None = None
+    pseudo: ImageSet | None = None
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class Material:
     """
 
     parts: tuple[Part, ...]
-    test: Images | None = None
-    external: Images | None = None
-    everything: Images | None = None
+    test: ImageSet | None = None
+    external: ImageSet | None = None
+    everything: ImageSet | None = None
 
 
 def collect(
     data: ImageData,
     image_size: int,
     *,
-    external: Images | None = None,
+    external: ImageSet | None = None,
     final_fit: bool = False,
     leaks: Policy = "drop",
     num_folds: int | None = None,
@@ -140,7 +140,7 @@ def _deal_folds(
     return splits.deal_folds(rows, groups, num_folds, seed=seed)
 
 
-def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> Images:
+def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> ImageSet:
     """Return the images of some manifest rows.
 
     Args:
@@ -149,7 +149,21 @@ def images_of(data: ImageData, rows: pd.DataFrame, image_size: int) -> Images:
         image_size: A size at which they are decoded already.
     """
     content = content_hash(data.pictures(image_size), rows)
-    return Images(lambda size: data.examples_of(rows, size), content, len(rows))
+    return ImageSet(lambda size: data.examples_of(rows, size), content, len(rows))
+
+
+def copies_of_scored(data: ImageData, scored_on: Sequence[str]) -> frozenset[str]:
+    """Return the ids of the test images that are copies of images that scores are taken on.
+
+    They get no pseudo-labels: through them, a score would be taken on what was trained on.
+
+    Args:
+        data: The run's images.
+        scored_on: Splits that scores are taken on; folds are scored on all that has a label.
+    """
+    scored = dict.fromkeys(ALL_LABELLED, "none") | dict.fromkeys(scored_on, "val")
+    parts = data.manifest.rows["split"].replace({**scored, "test": "train"})
+    return frozenset(_copies(data, parts))
 
 
 def pseudo_labelled(
@@ -159,15 +173,12 @@ def pseudo_labelled(
     confidence: float,
     image_size: int,
     *,
-    scored_on: Sequence[str] = ("val", "blend"),
-) -> Images | None:
+    left_out: Collection[str],
+) -> ImageSet | None:
     """Return the test images of which an ensemble is sure, with the labels that it gave them.
 
     Its fits must not have seen the labels of images that scores are taken on: a training on what
     they say would know them second hand.
-
-    Copies of images that scores are taken on are not among them: through them, a score would be
-    taken on what was trained on.
 
     Args:
         data: The run's images.
@@ -175,17 +186,14 @@ def pseudo_labelled(
         probabilities: What the ensemble says of them, `(num_images, num_classes)`.
         confidence: Least probability of the class, in (0, 1].
         image_size: A size at which they are decoded already.
-        scored_on: Splits that scores are taken on; folds are scored on all that has a label.
+        left_out: Ids of test images that get no label, from `copies_of_scored`.
 
     Returns:
         None if it is sure of none.
     """
     rows = data.manifest.split("test")
     label_of = dict(zip(ids, probabilities.argmax(axis=1), strict=True))
-    sure = set(ids[probabilities.max(axis=1) >= confidence])
-    scored = dict.fromkeys(ALL_LABELLED, "none") | dict.fromkeys(scored_on, "val")
-    parts = data.manifest.rows["split"].replace({**scored, "test": "train"})
-    sure -= set(_copies(data, parts))
+    sure = set(ids[probabilities.max(axis=1) >= confidence]).difference(left_out)
     rows = rows[rows["id"].isin(sure)].reset_index(drop=True)
     rows = rows.assign(label=rows["id"].map(label_of).astype(np.int64))
     return images_of(data, rows, image_size) if len(rows) else None

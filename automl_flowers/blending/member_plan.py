@@ -42,7 +42,7 @@ class MemberPlan:
         others = [
             other
             for other in self.others
-            if other.progress is not None and len(other.progress.epochs) == num_epochs
+            if other.progress is not None and other.progress.planned == num_epochs
         ]
         return replace(self, others=others)
 

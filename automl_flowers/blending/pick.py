@@ -19,6 +19,11 @@ MOST_IN_SOUP = 5
 """Recipes that one model may be made of; of so many the search keeps the weights."""
 
 
+def is_maximised(objective: str) -> bool:
+    """Return whether a higher objective is better."""
+    return objective != "log_loss"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A distinct recipe and the best evidence for it.
@@ -26,14 +31,24 @@ class Candidate:
     Attributes:
         recipe: What was trained.
         score: The objective of its longest trial.
-        epochs: Epochs of that trial.
+        epochs: Epochs behind that score.
         trial_id: That trial.
+        planned: Epochs after which it was to end; a callback may have ended it before.
     """
 
     recipe: Recipe
     score: float
     epochs: int
     trial_id: str
+    planned: int
+
+
+def candidate_of(trial: TrialRecord) -> Candidate | None:
+    """Return what a trial says of its recipe, or None if it has not completed."""
+    if trial.status != "completed" or trial.score is None:
+        return None
+    recipe = Recipe.from_dict(trial.recipe)
+    return Candidate(recipe, trial.score, trial.epochs_trained, trial.trial_id, trial.last_epoch)
 
 
 def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candidate]:
@@ -43,13 +58,9 @@ def candidates(trials: Sequence[TrialRecord], *, maximise: bool) -> list[Candida
     """
     longest: dict[str, Candidate] = {}
     for trial in trials:
-        if trial.status != "completed" or trial.score is None:
-            continue
-        known = longest.get(trial.identity)
-        if known is None or trial.last_epoch > known.epochs:
-            longest[trial.identity] = Candidate(
-                Recipe.from_dict(trial.recipe), trial.score, trial.last_epoch, trial.trial_id
-            )
+        candidate, known = candidate_of(trial), longest.get(trial.identity)
+        if candidate is not None and (known is None or candidate.epochs > known.epochs):
+            longest[trial.identity] = candidate
     sign = -1 if maximise else 1
     return sorted(longest.values(), key=lambda c: (sign * c.score, c.trial_id))
 
@@ -80,7 +91,7 @@ def in_order_of_picking(trials: Sequence[TrialRecord], objective: str) -> list[C
     The best recipe of every backbone that is within `MAX_DISTANCE` of the best, then the best of
     the rest.
     """
-    ranked = candidates(trials, maximise=objective != "log_loss")
+    ranked = candidates(trials, maximise=is_maximised(objective))
     first_of_backbone: list[Candidate] = []
     for candidate in ranked:
         is_near = abs(candidate.score - ranked[0].score) <= MAX_DISTANCE[objective]
@@ -96,14 +107,14 @@ def others_of(
 ) -> list[list[Candidate]]:
     """Return for each picked recipe others that its weights may be averaged with, best first.
 
-    They have its backbone and image size, were trained for as long as any recipe, are among the
-    best `MOST_IN_SOUP` of their kind, and are not picked themselves. Each is given once, to the
+    They have its backbone and image size, were to be trained for as long as any recipe, are among
+    the best `MOST_IN_SOUP` of their kind, and are not picked themselves. Each is given once, to the
     best recipe of its kind.
     """
-    ranked = candidates(trials, maximise=objective != "log_loss")
+    ranked = candidates(trials, maximise=is_maximised(objective))
     kinds: dict[tuple[str, int, int], list[Candidate]] = {}
-    longest = max((candidate.epochs for candidate in ranked), default=0)
-    for candidate in (one for one in ranked if one.epochs == longest):
+    longest = max((candidate.planned for candidate in ranked), default=0)
+    for candidate in (one for one in ranked if one.planned == longest):
         kinds.setdefault(_kind(candidate), []).append(candidate)
     return [
         [other for other in kinds.pop(_kind(one), [])[:MOST_IN_SOUP] if other not in picked]
@@ -119,4 +130,4 @@ def worth_keeping(trials: Sequence[TrialRecord], top: int, objective: str) -> se
 
 
 def _kind(candidate: Candidate) -> tuple[str, int, int]:
-    return candidate.recipe.backbone, candidate.recipe.image_size, candidate.epochs
+    return candidate.recipe.backbone, candidate.recipe.image_size, candidate.planned

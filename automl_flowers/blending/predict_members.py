@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from automl_flowers.blending.fits import Fit, Images, load_weights
+from automl_flowers.blending.fits import Fit, ImageSet, load_weights
 from automl_flowers.blending.material import Material
 from automl_flowers.blending.retrain import Member, TriedViews, digits_of
 from automl_flowers.blending.soup_records import digits
@@ -174,7 +174,7 @@ def predictions_file(member: Member, material: Material, split: str) -> str:
 
 def _predicted_by(
     member: Member, material: Material, split: str
-) -> list[tuple[Images, tuple[Fit, ...]]]:
+) -> list[tuple[ImageSet, tuple[Fit, ...]]]:
     """Return the images of a split, each with the fits that have not seen them."""
     if split == "test":
         return [(material.test, member.final_fits)] if material.test else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from automl_flowers.blending.blend_file import blend_of
-from automl_flowers.blending.fits import weights_path
+from automl_flowers.blending.fits import read_record, weights_path
+from automl_flowers.blending.soup_records import digits
 from automl_flowers.data.views import check_num_views
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json
@@ -82,7 +83,8 @@ def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None
         say: Hears that there is no ensemble yet.
 
     Raises:
-        RunError: If the run has no model yet, or `blend.json` is damaged.
+        RunError: If the run has no model yet, `blend.json` is damaged, or its members have been
+            trained otherwise since.
     """
     if not run.blend.exists():
         return _best_of_search(run, say)
@@ -90,7 +92,7 @@ def read_ensemble(run: RunFolder, say: Callable[[str], None] = lambda text: None
     try:
         members = tuple(_member(run, entry) for entry in blend["members"])
         return _without_idle(Ensemble(members, blend_of(blend), tuple(blend["class_names"])))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"`{run.blend}` is damaged: it does not say what the members are ({error}).",
             hint=f"write it again with `automl-flowers ensemble --run {run.path}`",
@@ -111,14 +113,38 @@ def _without_idle(ensemble: Ensemble) -> Ensemble:
 
 def _member(run: RunFolder, entry: Mapping[str, Any]) -> TrainedMember:
     recipe = Recipe.from_dict(entry.get("form") or entry["recipe"])
+    # the fits that predict new images; older runs have one a member
+    names = entry.get("final_fits") or [entry["name"]]
+    if "trained_on" in entry:
+        _check_weights(run, names, entry["trained_on"])
     return TrainedMember(
         entry["name"],
         recipe,
         entry.get("size", {}).get("fitting_batch_size", recipe.batch_size),
-        # the fits that predict new images; older runs have one a member
-        tuple(weights_path(run.members, n) for n in entry.get("final_fits") or [entry["name"]]),
+        tuple(weights_path(run.members, name) for name in names),
         check_num_views(entry.get("views", 1)),
     )
+
+
+def _check_weights(run: RunFolder, names: Sequence[str], trained_on: Sequence[str]) -> None:
+    """Refuse weights that a later ensemble has put in the place of those that are blended.
+
+    Args:
+        run: The run.
+        names: Of a member's fits.
+        trained_on: Digits of what each of them was trained on.
+
+    Raises:
+        RunError: If one was trained on something else.
+    """
+    for name, expected in zip(names, trained_on, strict=True):
+        record = read_record(run.members, name)
+        if record is None or digits(record["trained_on"]) != expected:
+            raise RunError(
+                f"The weights of {name} are not those that `{run.blend}` speaks of: an `ensemble` "
+                "with other settings was stopped before it ended.",
+                hint=f"run `automl-flowers ensemble --run {run.path}` again, to its end",
+            )
 
 
 def _best_of_search(run: RunFolder, say: Callable[[str], None]) -> Ensemble:

@@ -41,6 +41,9 @@ class RecipeFile:
         images: Digits of what the images show and of the parts that they play.
         recipes: Of the members, in their order.
         others: For each member, further recipes whose weights are in its own.
+        image_sizes: That the search had to choose from, in pixels: they decide what is read of data
+            in several sizes, and at which the probe looks at external images. In a file of before
+            they were written, those of the members.
         external_images: Digits of what the images of each external data set show, by its name;
             None in a file of before they were written.
         heads: Backbones, each at an image size, whose trainings started from a head on frozen
@@ -52,6 +55,7 @@ class RecipeFile:
     images: str
     recipes: tuple[Recipe, ...]
     others: tuple[tuple[Recipe, ...], ...]
+    image_sizes: tuple[int, ...]
     external_images: Mapping[str, str] | None = None
     heads: tuple[tuple[str, int], ...] | None = None
 
@@ -63,6 +67,7 @@ def write_recipe_file(
     images: str,
     summary: Mapping[str, Any],
     *,
+    image_sizes: Sequence[int],
     heads: Sequence[tuple[str, int]],
 ) -> None:
     """Write the file.
@@ -73,6 +78,7 @@ def write_recipe_file(
         blended: Settings of the ensemble.
         images: Digits of the images.
         summary: As in `blend.json`: members, external data sets, and scores for comparison.
+        image_sizes: As in `RecipeFile`.
         heads: As in `RecipeFile`.
     """
     settings = blended.model_dump() | {"label_map": read_label_map(blended.label_map) or None}
@@ -81,6 +87,7 @@ def write_recipe_file(
         "search": {name: searched.model_dump()[name] for name in _OF_THE_SEARCH},
         "ensemble": {name: settings[name] for name in _OF_THE_ENSEMBLE},
         "images": images,
+        "image_sizes": list(image_sizes),
         "external_images": {source["name"]: source["content"] for source in summary["external"]},
         "heads": [{"backbone": backbone, "image_size": size} for backbone, size in heads],
         "members": [
@@ -109,15 +116,17 @@ def read_recipe_file(path: Path) -> RecipeFile:
             hint="give a `recipe.yaml` that `automl-flowers ensemble` wrote into a run",
         )
     try:
+        recipes = tuple(Recipe.from_dict(member["recipe"]) for member in content["members"])
         read = RecipeFile(
             search=dict(content["search"]),
             ensemble=dict(content["ensemble"]),
             images=str(content["images"]),
-            recipes=tuple(Recipe.from_dict(member["recipe"]) for member in content["members"]),
+            recipes=recipes,
             others=tuple(
                 tuple(Recipe.from_dict(other) for other in member.get("others", ()))
                 for member in content["members"]
             ),
+            image_sizes=_image_sizes(content, recipes),
             external_images=_external_images(content),
             heads=_heads(content),
         )
@@ -128,6 +137,11 @@ def read_recipe_file(path: Path) -> RecipeFile:
         ) from error
     parse_config({**read.search, **read.ensemble})
     return read
+
+
+def _image_sizes(content: Mapping[str, Any], recipes: Sequence[Recipe]) -> tuple[int, ...]:
+    of_members = {recipe.image_size for recipe in recipes}
+    return tuple(sorted(int(size) for size in content.get("image_sizes", of_members)))
 
 
 def _external_images(content: Mapping[str, Any]) -> dict[str, str] | None:

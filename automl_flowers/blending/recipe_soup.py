@@ -11,11 +11,10 @@ https://arxiv.org/abs/2203.05482). What the search has trained costs nothing mor
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ from automl_flowers.blending.fits import (
     Fit,
     OnEpoch,
     load_weights,
-    read_fit,
-    weights_path,
+    read_known,
 )
 from automl_flowers.blending.material import Material
 from automl_flowers.blending.member_plan import Start
@@ -41,6 +39,16 @@ from automl_flowers.tuning.trainer import Trainer
 from search_spaces.recipe import Recipe
 
 KIND = "recipes"
+
+_PLAIN = (
+    "name",
+    "size",
+    "score_without_external",
+    "score_with_external",
+    "external_failure",
+    "score_with_pseudo_labels",
+)
+"""Attributes of a member that JSON holds as they are."""
 
 
 def scores_together(maker: MemberMaker, members: Sequence[Member], split: str) -> dict[str, float]:
@@ -88,41 +96,30 @@ class MemberMaker:
     on_epoch: OnEpoch = lambda name, record: None
     score: Callable[[MemberMaker, Sequence[Member], str], dict[str, float]] = scores_together
 
-    def make(
-        self,
-        start: Start,
-        material: Material | None = None,
-        is_spent: Callable[[], bool] = lambda: False,
-    ) -> Member:
-        """Return the member that a recipe alone makes."""
-        return retrain(
-            *(self.trainer, start.recipe, self.members, material or self.material, self.on_epoch),
+    def make(self, start: Start, material: Material | None = None) -> Member:
+        """Return the member that a recipe alone makes, as one model where that is as good.
+
+        Args:
+            start: The recipe.
+            material: Which images there are, instead of the maker's.
+
+        Raises:
+            DivergedError: If the recipe diverges.
+            InfeasibleError: If the recipe does not fit into memory.
+        """
+        material = material or self.material
+        member = retrain(
+            *(self.trainer, start.recipe, self.members, material, self.on_epoch),
             num_seeds=self.num_seeds,
             progress=start.progress,
-            is_spent=is_spent,
         )
-
-    def one_model(self, member: Member, material: Material | None = None) -> Member:
-        """Return a member whose fits of several seeds are one model, where that is as good."""
-        material = material or self.material
         return try_soup(self.trainer, member, material, self.members, self.predictions)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A member that was made before.
-
-    Attributes:
-        noted: What was written of it.
-        fits: By name.
-    """
-
-    noted: Mapping[str, Any]
-    fits: Mapping[str, Fit]
 
 
 def make_member(maker: MemberMaker, start: Start, others: Sequence[Start], most: int) -> Member:
     """Retrain a recipe, and average its weights with those of other recipes where that helps.
+
+    What was made before of just these is not made again: the weights that went into it may be gone.
 
     Args:
         maker: Makes what it is the mean of.
@@ -135,21 +132,18 @@ def make_member(maker: MemberMaker, start: Start, others: Sequence[Start], most:
         InfeasibleError: If the recipe does not fit into memory.
     """
     if most == 1 or not others:
-        return maker.one_model(maker.make(start))
+        return maker.make(start)
     key = _key(maker, [one.recipe for one in (start, *others)], most)
-    note = maker.members / f"{start.recipe.name}.{KIND}-{key}.json"
-    known = _read(note, maker.members)
-    if known is not None and known.noted["others"]:
-        return _as_before(maker.make(start, is_spent=lambda: True), known)
-    member = maker.one_model(maker.make(start))
-    if known is not None:
-        return replace(member, tried_recipes=_tried(known))
+    note = maker.members / f"{start.recipe.name}.member-{key}.json"
+    if before := _read(note, start.recipe, maker.members):
+        return before
+    member = maker.make(start)
     if not _is_one_model(member):
         return member
     chosen, tried = _choose(maker, member, others, most)
-    made = _join(maker, [member, *chosen]) if chosen else member
-    _write(note, made, tried)
-    return replace(made, tried_recipes=tried)
+    made = replace(_join(maker, [member, *chosen]) if chosen else member, tried_recipes=tried)
+    _write(note, made)
+    return made
 
 
 def _choose(
@@ -167,14 +161,26 @@ def _choose(
     for start in others:
         if len(members) == most:
             break
-        with contextlib.suppress(*FAILURES):
-            other = maker.one_model(maker.make(start, scored), scored)
+        other = _make_if_possible(maker, start, scored)
+        if other is None:
+            continue
+        found = _scores_with(maker, members, other, split)
+        joins = found["log_loss"] <= best["log_loss"]
+        if joins and (whole := _make_if_possible(maker, start)):
+            members, best = [*members, whole], found
+        else:
             left_over += [fit.name for fit in other.all_fits]
-            found = _scores_with(maker, members, other, split)
-            if found["log_loss"] <= best["log_loss"]:
-                members, best = [*members, maker.one_model(maker.make(start))], found
-                left_over = left_over[: -len(other.all_fits)]
     return members[1:], TriedRecipes(split, alone, best, tuple(left_over))
+
+
+def _make_if_possible(
+    maker: MemberMaker, start: Start, material: Material | None = None
+) -> Member | None:
+    """Return the member that a recipe alone makes, or None where its training fails."""
+    try:
+        return maker.make(start, material)
+    except FAILURES:
+        return None
 
 
 def _scores_with(
@@ -244,51 +250,41 @@ def _key(maker: MemberMaker, recipes: Sequence[Recipe], most: int) -> str:
     return digits("|".join(map(str, facts)))
 
 
-def _write(note: Path, made: Member, tried: TriedRecipes) -> None:
-    """Note what a member was made of, for when the weights that went into it are gone."""
+def _write(note: Path, made: Member) -> None:
+    """Note a member, for when the weights that went into it are gone."""
     fits = (*made.all_fits, *made.final_fits)
     content = {
-        "fits": [fit.name for fit in made.all_fits],
-        "final_fits": [fit.name for fit in made.final_fits],
+        **{name: getattr(made, name) for name in _PLAIN},
         "trained_on": {fit.name: fit.trained_on for fit in fits},
+        "fits": [[fit.name for fit in some] for some in made.fits],
+        "final_fits": [fit.name for fit in made.final_fits],
         "others": [other.to_dict() for other in made.others],
-        "form": made.predicts_as.to_dict(),
-        "tried_recipes": asdict(tried),
+        "form": made.form.to_dict() if made.form else None,
+        "tried_recipes": asdict(made.tried_recipes) if made.tried_recipes else None,
         "tried_soup": asdict(made.tried_soup) if made.tried_soup else None,
     }
     write_json(note, content)
 
 
-def _read(note: Path, folder: Path) -> _Known | None:
-    """Return what was noted, if all weights that it speaks of are there."""
+def _read(note: Path, recipe: Recipe, folder: Path) -> Member | None:
+    """Return the member of a recipe that was noted, if all weights that it speaks of are there."""
     if not note.exists():
         return None
     noted: dict[str, Any] = read_json(note)
-    fits = {name: read_fit(folder, name) for name in noted["trained_on"]}
-    there = {
-        name: fit
-        for name, fit in fits.items()
-        if fit is not None
-        and fit.trained_on == noted["trained_on"][name]
-        and weights_path(folder, name).exists()
-    }
-    return _Known(noted, there) if len(there) == len(fits) else None
-
-
-def _as_before(member: Member, known: _Known) -> Member:
-    """Return a member with the weights that were noted."""
-    noted, fits = known.noted, known.fits
-    return replace(
-        member,
-        fits=tuple((fits[name],) for name in noted["fits"]),
+    fits: dict[str, Fit] = {}
+    for name, trained_on in noted["trained_on"].items():
+        fit = read_known(folder, name, trained_on)
+        if fit is None:
+            return None
+        fits[name] = fit
+    tried, soup = noted["tried_recipes"], noted["tried_soup"]
+    return Member(
+        recipe=recipe,
+        **{name: noted[name] for name in _PLAIN},
+        fits=tuple(tuple(fits[name] for name in names) for names in noted["fits"]),
         final_fits=tuple(fits[name] for name in noted["final_fits"]),
         others=tuple(Recipe.from_dict(other) for other in noted["others"]),
-        form=Recipe.from_dict(noted["form"]),
-        tried_recipes=_tried(known),
-        tried_soup=TriedSoup(**noted["tried_soup"]) if noted["tried_soup"] else None,
+        form=Recipe.from_dict(noted["form"]) if noted["form"] else None,
+        tried_recipes=TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])}),
+        tried_soup=TriedSoup(**soup) if soup else None,
     )
-
-
-def _tried(known: _Known) -> TriedRecipes:
-    tried = known.noted["tried_recipes"]
-    return TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])})

@@ -2,7 +2,8 @@
 
 No checkpoint is picked: the last epoch is the member, so its score on `val` is that of the
 recipe, not that of its luckiest moment. What the search has trained of a recipe is not trained
-again: its state is taken over, and equals that of a new training.
+again: its state is taken over, and equals that of a new training. What a callback ended before its
+time is taken over as it was scored.
 
 External images stay in only where they do not lower that score, and both scores are kept; a
 training with them that diverges or does not fit into memory leaves the member without them.
@@ -19,7 +20,6 @@ scores are those of the fits before it, which have not seen what they are scored
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from automl_flowers.blending.fits import (
     Fit,
-    Images,
+    ImageSet,
     OnEpoch,
     Progress,
     TrainingSet,
@@ -45,7 +45,6 @@ from automl_flowers.blending.soup_records import (
     is_made,
     read_tried,
 )
-from automl_flowers.ledger import EpochRecord
 from automl_flowers.tuning.search import DivergedError, InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
 from search_spaces.recipe import Recipe
@@ -95,8 +94,6 @@ class Member:
     Attributes:
         name: Of the recipe; `+external` is added where external images stayed in.
         recipe: What was trained.
-        scores: On `val` of the first part, after the last epoch of the first fit: macro F1,
-            accuracy, log loss.
         score_without_external: Macro F1 on `val` without external images.
         score_with_external: Macro F1 on `val` with them; None if there were none, or if training
             with them failed.
@@ -104,7 +101,6 @@ class Member:
         score_with_pseudo_labels: Macro F1 on `val` with test images that an ensemble has labelled;
             None if there were none, or if training with them failed.
         size: Layers and parameters.
-        epochs: Learning curve of the first fit.
         fits: Those that the scores are measured on, for each part of the material.
         final_fits: Those that predict new images.
         num_views: What every fit is shown of an image (`automl_flowers.data.views`).
@@ -117,13 +113,11 @@ class Member:
 
     name: str
     recipe: Recipe
-    scores: dict[str, float]
     score_without_external: float
     score_with_external: float | None
     external_failure: str | None
     score_with_pseudo_labels: float | None
     size: dict[str, int]
-    epochs: tuple[EpochRecord, ...]
     fits: tuple[tuple[Fit, ...], ...]
     final_fits: tuple[Fit, ...]
     num_views: int = 1
@@ -158,7 +152,6 @@ def retrain(
     *,
     num_seeds: int = 1,
     progress: Progress | None = None,
-    is_spent: Callable[[], bool] = lambda: False,
 ) -> Member:
     """Retrain a recipe and keep the better of with and without external images.
 
@@ -170,16 +163,15 @@ def retrain(
         on_epoch: Hears of every epoch.
         num_seeds: Fits that are averaged.
         progress: What the search has trained of it, on `train`.
-        is_spent: Asked where weights of a fit are gone: whether nobody needs any of them.
 
     Raises:
         DivergedError: If the recipe diverges without external images.
         InfeasibleError: If the recipe does not fit into memory without external images.
     """
     first_part, *others = material.parts
-    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds, is_spent)
+    fitter = _Fitter(trainer, recipe, folder, on_epoch, material, num_seeds)
     plain = _training_set(first_part)
-    without = fitter.fit(plain, 0, None if others else progress)  # folds divide otherwise
+    without = fitter.fit(plain, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
         joined = replace(plain, external=material.external, suffix="+external")
@@ -190,28 +182,18 @@ def retrain(
         joined = replace(best.training_set, pseudo=first_part.pseudo, suffix=suffix)
         best, labelled, _ = _judge(best, joined, fitter.fit)
     chosen, first = best.training_set, best.fit
-    fits = tuple(
-        tuple(fitter.fit(part, number) for number in range(num_seeds))
-        for part in _each_part(material, chosen)
-    )
+    fits = fitter.fit_all(chosen)
     final_fits = tuple(itertools.chain.from_iterable(fits))
     if material.everything is not None:
         final_fits = fitter.fit_finally(_finally(chosen, material.everything), fits[0])
-    last = first.epochs[-1]
     return Member(
         name=f"{recipe.name}{chosen.suffix}",
         recipe=recipe,
-        scores={
-            "macro_f1": last.macro_f1,
-            "accuracy": last.accuracy,
-            "log_loss": last.log_loss,
-        },
         score_without_external=without.macro_f1,
         score_with_external=added,
         external_failure=failure,
         score_with_pseudo_labels=labelled,
         size=first.size,
-        epochs=first.epochs,
         fits=fits,
         final_fits=final_fits,
     )
@@ -228,7 +210,6 @@ class _Fitter:
         on_epoch: Hears of every epoch.
         material: Which images there are.
         num_seeds: Fits that differ in their seed, which may have become one model.
-        is_spent: Whether nobody needs the weights of any fit.
     """
 
     trainer: Trainer
@@ -237,26 +218,22 @@ class _Fitter:
     on_epoch: OnEpoch
     material: Material
     num_seeds: int
-    is_spent: Callable[[], bool]
 
-    def fit(
-        self, training_set: TrainingSet, number: int = 0, progress: Progress | None = None
-    ) -> Fit:
-        """Return the fit on a training set with one of the seeds."""
-        return fit(
-            *(self.trainer, self.recipe, training_set, self.folder, self.on_epoch),
-            seed_number=number,
-            is_spent=functools.partial(self._is_spent, training_set),
-            progress=progress,
+    def fit(self, training_set: TrainingSet, progress: Progress | None = None) -> Fit:
+        """Return the fit on a training set of the first part, with the first seed."""
+        return self._fit(training_set, 0, self._is_spent(training_set), progress)
+
+    def fit_all(self, chosen: TrainingSet) -> tuple[tuple[Fit, ...], ...]:
+        """Return the fits of each part with all seeds, on what joins one training set."""
+        is_spent = self._is_spent(chosen)
+        return tuple(
+            tuple(self._fit(part, number, is_spent) for number in range(self.num_seeds))
+            for part in _each_part(self.material, chosen)
         )
 
     def fit_finally(self, final: TrainingSet, starts: tuple[Fit, ...]) -> tuple[Fit, ...]:
         """Return what fits with all seeds become on all of our images."""
-        soup = self._further(final, [start.trained_on for start in starts])
-
-        def is_spent() -> bool:
-            return self.is_spent() or is_made(self.folder, soup)
-
+        is_spent = is_made(self.folder, self._further(final, [one.trained_on for one in starts]))
         return tuple(
             fit_further(
                 *(self.trainer, self.recipe, final, start, self.folder, self.on_epoch),
@@ -266,10 +243,24 @@ class _Fitter:
             for number, start in enumerate(starts)
         )
 
+    def _fit(
+        self,
+        training_set: TrainingSet,
+        number: int,
+        is_spent: bool,
+        progress: Progress | None = None,
+    ) -> Fit:
+        return fit(
+            *(self.trainer, self.recipe, training_set, self.folder, self.on_epoch),
+            seed_number=number,
+            is_spent=is_spent,
+            progress=progress,
+        )
+
     def _is_spent(self, training_set: TrainingSet) -> bool:
         """Return whether soups took the place of all fits on what joins a training set."""
-        if self.is_spent():
-            return True
+        if self.num_seeds == 1:
+            return False
         parts = [self._scored(each) for each in _each_part(self.material, training_set)]
         if read_tried(self.folder, parts) is None:
             return False
@@ -307,7 +298,7 @@ def _each_part(material: Material, like: TrainingSet) -> list[TrainingSet]:
     ]
 
 
-def _finally(chosen: TrainingSet, everything: Images) -> TrainingSet:
+def _finally(chosen: TrainingSet, everything: ImageSet) -> TrainingSet:
     suffix = f"{chosen.suffix}+evaluation"
     return TrainingSet(everything, None, chosen.external, chosen.pseudo, suffix)
 

@@ -10,7 +10,7 @@ trained on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,32 +66,41 @@ def try_soup(
     return replace(one_model, tried_soup=tried)
 
 
-def remove_spent(members: Sequence[Member], folder: Path) -> None:
-    """Remove the weights of fits whose soups the members are, and of soups that were not kept.
+def remove_spent(members: Sequence[Member], folder: Path, before: Sequence[Member] = ()) -> None:
+    """Remove the weights that members were made of or tried with, but for those that they are.
 
     For when nothing that was written before speaks of these any longer.
 
     Args:
         members: As they predict.
         folder: Where weights lie.
+        before: Members of a first ensemble, which predict nothing any longer.
     """
-    for member in members:
-        for fit in (*member.all_fits, *member.final_fits):
-            _remove_ingredients(fit.name, folder)
-        if member.tried_recipes is not None:
-            for name in member.tried_recipes.left_over:
-                _remove_ingredients(name, folder)
+    used = {fit.name for member in members for fit in (*member.all_fits, *member.final_fits)}
+    for member in (*members, *before):
+        for name in _spent(member, folder):
+            if name not in used:
                 remove_weights(folder, name)
-        if member.tried_soup is not None and not member.tried_soup.is_kept:
-            for fits in member.fits:
-                remove_weights(folder, ingredients_of(fits).soup_name)
 
 
-def _remove_ingredients(name: str, folder: Path) -> None:
-    """Remove what a fit is the mean of, and what that is the mean of."""
+def _spent(member: Member, folder: Path) -> Iterator[str]:
+    """Yield the names of what went into a member, and of what was tried and not kept."""
+    for fit in (*member.all_fits, *member.final_fits):
+        yield from _ingredients(fit.name, folder)
+    if member.tried_recipes is not None:
+        for name in member.tried_recipes.left_over:
+            yield name
+            yield from _ingredients(name, folder)
+    if member.tried_soup is not None and not member.tried_soup.is_kept:
+        for fits in member.fits:
+            yield ingredients_of(fits).soup_name
+
+
+def _ingredients(name: str, folder: Path) -> Iterator[str]:
+    """Yield the names of what a fit is the mean of, and of what that is the mean of."""
     for ingredient in (read_record(folder, name) or {}).get("made_of", ()):
-        _remove_ingredients(ingredient, folder)
-        remove_weights(folder, ingredient)
+        yield ingredient
+        yield from _ingredients(ingredient, folder)
 
 
 def _compare(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from automl_flowers.blending.fits import note_in_record, read_fit, read_record, weights_path
+from automl_flowers.blending.fits import note_in_record, read_known, read_record
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def digits(text: str) -> str:
 
 def is_made(folder: Path, of: Ingredients) -> bool:
     """Return whether the soup of just these fits is there, weights and record."""
-    known = read_fit(folder, of.soup_name)
-    is_theirs = known is not None and known.trained_on == of.soup_origin
-    return is_theirs and weights_path(folder, of.soup_name).exists()
+    return read_known(folder, of.soup_name, of.soup_origin) is not None
 
 
 def note_tried(folder: Path, parts: Sequence[Ingredients], tried: TriedSoup) -> None:

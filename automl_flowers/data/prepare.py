@@ -55,6 +55,7 @@ class ImageData:
         leaks: Which training images are copies of evaluation images, and what was done.
         unread: Ids of the images that could not be had when the run began, for reasons outside of
             their bytes. They stay out of it.
+        largest_size: The largest size that they were read for, in pixels; None for all there is.
     """
 
     manifest: Manifest
@@ -64,6 +65,7 @@ class ImageData:
     caching: Caching = AUTO
     leaks: Leaks = NOTHING_DONE
     unread: tuple[str, ...] = ()
+    largest_size: int | None = None
     _pictures: dict[int, Pictures] = field(default_factory=dict, repr=False)
 
     def pictures(self, image_size: int) -> Pictures:
@@ -206,7 +208,9 @@ def read(
         features=features,
         on_progress=functools.partial(on_progress, f"reading the files of {name}"),
     )
-    data = ImageData(manifest, manifest.rows, cache, on_progress, caching)
+    data = ImageData(
+        manifest, manifest.rows, cache, on_progress, caching, largest_size=largest_size
+    )
     pictures = data.pictures(image_size)
     usable = [identity for identity in pictures.ids if identity not in left_out]
     late = [Unread(i, _READ_TOO_LATE) for i in pictures.ids if i in left_out]
@@ -224,6 +228,15 @@ def unread_before(summary_path: Path) -> frozenset[str]:
         summary_path: As for `remember`.
     """
     return frozenset(read_json(summary_path).get("unread", ()) if summary_path.exists() else ())
+
+
+def size_before(summary_path: Path) -> int | None:
+    """Return the largest size that a run's images were read for; None if it is new or old.
+
+    Args:
+        summary_path: As for `remember`.
+    """
+    return read_json(summary_path).get("largest_size") if summary_path.exists() else None
 
 
 def _check_read(made: Fingerprints, ids: pd.Series) -> None:
@@ -317,6 +330,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
             },
             "leaks": data.leaks.to_dict(),
             "unread": list(data.unread),
+            "largest_size": data.largest_size,
             "problems": [vars(problem) for problem in manifest.problems],
         },
     )

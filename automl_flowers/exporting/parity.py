@@ -15,6 +15,7 @@ from automl_flowers.data.sources.images import decode_image, read_image_bytes
 from automl_flowers.errors import DataError, UserError
 
 NUM_IMAGES = 32
+_BATCH_SIZES = (1, 3, 8)
 
 CONVERSION_TOLERANCE = 2e-3
 """Largest difference of a probability that another program's arithmetic may make. Activations
@@ -112,13 +113,11 @@ def _readable(rows: Any) -> Iterator[bytes]:
         yield data
 
 
-def predict_in_batches(
-    predict: Any, images: Images, batch_sizes: Sequence[int] = (1, 3, 8)
-) -> np.ndarray:
+def predict_in_batches(predict: Any, images: Images) -> np.ndarray:
     """Return what a model says of images, shown in batches of different sizes."""
     said, start = [], 0
     while start < len(images):
-        for size in batch_sizes:
+        for size in _BATCH_SIZES:
             if start < len(images):
                 said.append(predict(images[start : start + size]))
                 start += size

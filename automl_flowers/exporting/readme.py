@@ -27,7 +27,7 @@ automl-flowers {version}; to use it, that is not needed.
 The pixels go in as they are: nothing is to be scaled or normalised. An image is turned upright by
 its EXIF data, cropped to the largest square around its centre, and resized once to {size} x {size}
 by Pillow's `BILINEAR`, which widens when it shrinks. With another resizing, probabilities differ a
-little.
+little. Transparent parts become white; of 16 bits a channel the upper eight count.
 
 The order of the classes is that of `class_names` in `{facts}`. They are inside the model, too:
 `{class_names}`.
@@ -49,12 +49,18 @@ SIZE = {size}
 def read(path):
     image = Image.open(path)
     image.draft(None, (2 * SIZE, 2 * SIZE))  # large JPEGs are decoded at a fraction of their size
-    image = image.convert("RGB")
+    if image.mode.startswith("I"):  # 16 bits
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
     square = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(ImageOps.exif_transpose(square))
+    square = ImageOps.exif_transpose(square)
+    if square.mode == "RGBA":
+        white = Image.new("RGBA", square.size, "white")
+        square = Image.alpha_composite(white, square).convert("RGB")
+    return np.asarray(square)
 
 
 images = np.stack([read(path) for path in ["rose.jpg"]])

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 import socket
-import urllib.parse
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,11 +22,10 @@ from automl_flowers.custom_backbones import build_registered
 from automl_flowers.errors import ConfigError, DataError
 from automl_flowers.modeling import efficientnet_lite
 from automl_flowers.modeling.weights_files import load_weights_file
+from automl_flowers.published_weights import WEIGHTS_URL, can_reach, kept_file, keras_home
 from automl_flowers.starting_weights import IMAGENET, NONE
 from search_spaces.backbones import Backbone, get_backbone
 
-KERAS_HOST = "https://storage.googleapis.com"
-PROBE_SECONDS = 3.0
 STALL_SECONDS = 30.0
 """How long a download may stand still."""
 
@@ -77,6 +74,18 @@ def build_backbone(backbone: Backbone, image_size: int) -> keras.Model:
     return model
 
 
+def check_registered(pairs: Iterable[tuple[str, int]]) -> None:
+    """Build what is a person's own of some backbones, each at an image size.
+
+    Raises:
+        ConfigError: If a function does not do what it should.
+    """
+    for name, image_size in dict.fromkeys(pairs):
+        backbone = get_backbone(name)
+        if backbone.constructor == "registered":
+            build_registered(backbone, image_size)
+
+
 def pool_features(features: Any) -> Any:
     """Return a backbone's output averaged over height and width, unless it is already."""
     if len(features.shape) == 2:
@@ -118,6 +127,7 @@ def fetch_weights(backbone: Backbone) -> Path:
                 backbone.weights_file,
                 backbone.weights_url,
                 cache_subdir="models",
+                cache_dir=str(keras_home()),
                 file_hash=backbone.weights_hash,
             )
     except Exception as error:  # Keras reports a failed download as a bare Exception
@@ -140,28 +150,19 @@ def _stalls_after(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def find_available(
+def find_missing(
     names: Iterable[str], say: Callable[[str], None] = lambda sentence: None
-) -> tuple[list[str], dict[str, str]]:
-    """Split backbones into those whose ImageNet weights can be had and the rest.
+) -> dict[str, str]:
+    """Return the backbones whose ImageNet weights cannot be had, each with the reason.
 
     What Keras publishes is downloaded now, so that no trial fails for want of it.
 
     Args:
         names: Names of registry entries.
         say: Hears of downloads.
-
-    Returns:
-        The names that can be had, and for each other name the reason.
     """
-    available, missing = [], {}
-    for name in names:
-        reason = _why_missing(get_backbone(name), say)
-        if reason is None:
-            available.append(name)
-        else:
-            missing[name] = reason
-    return available, missing
+    reasons = {name: _why_missing(get_backbone(name), say) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _why_missing(backbone: Backbone, say: Callable[[str], None]) -> str | None:
@@ -171,7 +172,7 @@ def _why_missing(backbone: Backbone, say: Callable[[str], None]) -> str | None:
         if efficientnet_lite.find_weights_file(_variant(backbone)) is not None:
             return None
         return f"the package {backbone.weights_package} is not installed"
-    if not _in_keras_cache(backbone):
+    if not kept_file(backbone).is_file():
         if not _can_reach_keras():
             return "its weights are not in ~/.keras/models and the network does not answer"
         megabytes = 4e-6 * (backbone.num_parameters or 0)
@@ -201,16 +202,6 @@ def _variant(backbone: Backbone) -> int:
     return int(backbone.name[-1])
 
 
-def _in_keras_cache(backbone: Backbone) -> bool:
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    return (home / "models" / str(backbone.weights_file)).is_file()
-
-
 @functools.cache
 def _can_reach_keras() -> bool:
-    host = urllib.parse.urlsplit(KERAS_HOST).hostname
-    try:
-        with socket.create_connection((host, 443), timeout=PROBE_SECONDS):
-            return True
-    except OSError:
-        return False
+    return can_reach(WEIGHTS_URL)

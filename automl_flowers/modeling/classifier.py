@@ -10,7 +10,10 @@ in variables (see `program.py`), so trials that share an architecture share a pr
 
 from __future__ import annotations
 
+import contextlib
 import math
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +109,7 @@ def build_classifier(architecture: Architecture) -> keras.Model:
     """
     entry = backbones.find_entry(architecture.backbone)
     size = architecture.image_size
-    keras.utils.set_random_seed(0)  # what is random and frozen is the same in every process
-    with _dtype_policy(architecture.precision):
+    with _seeded(), _dtype_policy(architecture.precision):
         encoder = backbones.build_backbone(entry, size)
         backbones.load_weights(encoder, entry, architecture.weights)
         set_trainable_blocks(encoder, entry, architecture.trainable_blocks)
@@ -152,18 +154,30 @@ def split_at_boundary(model: keras.Model) -> tuple[keras.Model, keras.Model] | N
     )
 
 
-class _dtype_policy:  # noqa: N801 - reads as a statement
-    """Sets Keras' global dtype policy inside a `with` block."""
+@contextlib.contextmanager
+def _seeded() -> Iterator[None]:
+    """Draw what is random and frozen alike in every process, and no number of the user's.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    TensorFlow and Keras keep the seed: theirs cannot be read and set back.
+    """
+    pythons, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's
+    keras.utils.set_random_seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(pythons)
+        np.random.set_state(numpys)  # noqa: NPY002
 
-    def __enter__(self) -> None:
-        self._before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self._name)
 
-    def __exit__(self, *_error: object) -> None:
-        keras.config.set_dtype_policy(self._before)
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Set Keras' global dtype policy inside a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def initial_head(num_features: int, num_classes: int, seed: int) -> np.ndarray:

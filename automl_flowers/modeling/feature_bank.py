@@ -54,7 +54,7 @@ _WARM_UP, _MEASURED = 1, 8
 
 
 @dataclass(frozen=True)
-class Costs:
+class ImageCosts:
     """What an image takes on this machine, in seconds.
 
     Attributes:
@@ -68,7 +68,7 @@ class Costs:
     read: float
 
 
-def is_worth(costs: Costs, num_uses: int, num_missing: int) -> bool:
+def is_worth(costs: ImageCosts, num_uses: int, num_missing: int) -> bool:
     """Say whether keeping views is likely to save time.
 
     Without a bank every use computes. With one, every missing view is computed and written once,
@@ -79,9 +79,9 @@ def is_worth(costs: Costs, num_uses: int, num_missing: int) -> bool:
         num_uses: Epochs that will take one of the views.
         num_missing: Views that are not kept yet.
 
-    >>> is_worth(Costs(compute=10.0, write=1.0, read=1.0), num_uses=1, num_missing=1)
+    >>> is_worth(ImageCosts(compute=10.0, write=1.0, read=1.0), num_uses=1, num_missing=1)
     True
-    >>> is_worth(Costs(compute=1.0, write=1.0, read=1.0), num_uses=8, num_missing=1)
+    >>> is_worth(ImageCosts(compute=1.0, write=1.0, read=1.0), num_uses=8, num_missing=1)
     False
     """
     without = num_uses * costs.compute
@@ -117,12 +117,12 @@ class FeatureBank:
         self,
         folder: Path,
         limit: int,
-        worth: Callable[[Costs, int, int], bool] = is_worth,
+        worth: Callable[[ImageCosts, int, int], bool] = is_worth,
         left: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._folder, self._limit, self._worth, self._left = folder, limit, worth, left
         self._fingerprints: dict[str, str] = {}
-        self._costs: dict[str, Costs] = {}
+        self._costs: dict[str, ImageCosts] = {}
         self._in_use: set[Path] = set()
 
     def prepare(
@@ -366,7 +366,7 @@ def _append(file: BinaryIO, batches: Iterator[Activations]) -> None:
 
 def _measure(
     file: BinaryIO, path: Path, batches: Iterator[Activations], shape: tuple[int, ...]
-) -> Costs | None:
+) -> ImageCosts | None:
     """Compute, append and read a few batches and return the costs; None if there are none left."""
     file.flush()
     start, rows, compute, write = file.tell(), 0, 0.0, 0.0
@@ -387,7 +387,7 @@ def _measure(
     os.fsync(file.fileno())
     write += time.perf_counter() - started
     read = _time_reading(np.memmap(path, np.float16, "r", start, (rows, *shape)))
-    return Costs(compute / rows, write / rows, read / rows)
+    return ImageCosts(compute / rows, write / rows, read / rows)
 
 
 def _time_reading(array: Activations) -> float:

@@ -92,22 +92,33 @@ def fit_head(
 ) -> Head:
     """Return a logistic regression, its penalty chosen on held-out examples.
 
-    By macro F1 there, and by log loss among equals.
-
     Args:
         features: Float32, `(num_examples, num_features)`.
         labels: Integer, `(num_examples,)`, at least two classes.
         num_classes: Outputs of the head; classes without an example get hardly any probability.
     """
+    strength = _choose_strength(features, labels, num_classes)
+    [head] = _fit(features, labels, num_classes, [strength])
+    return head
+
+
+def _choose_strength(
+    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], num_classes: int
+) -> float:
+    """Return the penalty of the best macro F1 on held-out examples, by log loss among equals.
+
+    Where the others are of one class, nothing can be fitted to them and nothing is chosen.
+    """
     held_out = stratified_folds(labels, num_folds=HELD_OUT_FOLDS) == 0
+    if len(np.unique(labels[~held_out])) < 2:
+        return START_STRENGTH
 
     def score(head: Head) -> tuple[float, float]:
         probabilities = head.probabilities(features[held_out])
         return macro_f1(labels[held_out], probabilities), -log_loss(labels[held_out], probabilities)
 
     tried = _fit(features[~held_out], labels[~held_out], num_classes, STRENGTHS)
-    [head] = _fit(features, labels, num_classes, [max(tried, key=score).strength])
-    return head
+    return max(tried, key=score).strength
 
 
 def fit_start(

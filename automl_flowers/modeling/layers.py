@@ -37,9 +37,9 @@ class InputNormalisation(keras.layers.Layer):
         self.mean, self.std, self.channel_order = list(mean), list(std), channel_order
 
     @classmethod
-    def from_convention(cls, convention: InputConvention, **options: Any) -> InputNormalisation:
+    def from_convention(cls, convention: InputConvention) -> InputNormalisation:
         """Return the layer for a backbone's input convention."""
-        return cls(list(convention.mean), list(convention.std), convention.channel_order, **options)
+        return cls(list(convention.mean), list(convention.std), convention.channel_order)
 
     def call(self, images: Any) -> Any:
         """Return normalised images."""

@@ -311,17 +311,13 @@ class Program:
             for variable, weight in zip(variables, weights, strict=True):
                 variable.assign(weight)
 
-    def model_state(self) -> State:
-        """Return the part of `get_state` that predicts, without the optimizer."""
-        return model_part(self.get_state())
-
     @property
     def initial_model_state(self) -> State:
         """What the model's variables that training changes start from."""
         return model_part(self._initial)
 
     def set_model_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Assign what `model_state` returned; the optimizer starts afresh."""
+        """Assign the `model_part` of a state; the optimizer starts afresh."""
         self.set_state({**self._initial, **state})
 
 
@@ -373,9 +369,11 @@ class ProgramCache:
         self._build = build
         self._capacity = capacity
         self._programs: OrderedDict[Architecture, Program] = OrderedDict()
+        self._last: Architecture | None = None
 
     def get(self, architecture: Architecture) -> Program:
         """Return the program of an architecture, building it if it is not alive."""
+        self._last = architecture
         if architecture not in self._programs:
             if len(self._programs) >= self._capacity:
                 self._programs.popitem(last=False)
@@ -384,7 +382,9 @@ class ProgramCache:
         self._programs.move_to_end(architecture)
         return self._programs[architecture]
 
-    def clear(self) -> None:
-        """Drop all programs."""
+    def clear(self) -> bool:
+        """Drop all programs, and return whether there were others than that of the last `get`."""
+        had_others = any(architecture != self._last for architecture in self._programs)
         self._programs.clear()
         gc.collect()
+        return had_others

@@ -61,15 +61,17 @@ def _normalise_by_deviation(model: keras.Model) -> None:
     """Make an EfficientNet divide its input by the standard deviation, not by its square root.
 
     The published files hold ImageNet's standard deviation where the layer takes the variance.
-    Keras mends that by a further layer, which it adds for `weights="imagenet"` alone.
+    Keras mends that by a further layer, which it adds for `weights="imagenet"` alone. A file that
+    holds something else was trained with it, as one that began with random weights.
 
     Reference:
         https://github.com/tensorflow/tensorflow/issues/49930
     """
     deviation = np.array(IMAGENET.std, np.float32) / 255
     [layer] = [one for one in model.layers if isinstance(one, keras.layers.Normalization)]
-    layer.adapt_variance.assign(layer.adapt_variance * deviation)
-    layer.finalize_state()
+    if np.allclose(layer.adapt_variance, deviation, rtol=0.01):
+        layer.adapt_variance.assign(layer.adapt_variance * deviation)
+        layer.finalize_state()
 
 
 def _load_torch_file(model: keras.Model, backbone: Backbone, file: Path) -> None:

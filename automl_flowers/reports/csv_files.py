@@ -46,7 +46,7 @@ def _trial_row(trial: TrialRecord) -> dict[str, Any]:
         "continues": trial.parent,
         "epochs_before": trial.first_epoch,
         "epochs_planned": trial.last_epoch,
-        "epochs_trained": trial.first_epoch if last is None else last.epoch + 1,
+        "epochs_trained": trial.epochs_trained,
         "seconds": sum(epoch.seconds for epoch in trial.epochs),
         "started": _time(trial.started),
         "ended": _time(trial.ended),

@@ -6,7 +6,8 @@ there is None and a sentence that says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,14 @@ EXTERNAL = "+external"
 PSEUDO = "+pseudo"
 """What it adds where images stayed in whose labels are those of an ensemble."""
 
+_LABELLED = "train, val and blend"
+
 Scores = Mapping[str, Mapping[str, float | None] | None]
 """For each split, its scores by metric, or None."""
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberFacts:
     """A member of the blend.
 
     Attributes:
@@ -46,8 +49,9 @@ class Member:
         disagreement: Share of images that it and another member put into different classes,
             mean over the others; None with one member.
         scores: For each split.
-        without_external: Macro F1 on `val` without external images.
+        without_external: Macro F1 on `BlendFacts.decided_on` without external images.
         with_external: The same with them; None if there were none.
+        num_recipes: Whose weights are in those of the model.
         predictions: For each split, the name of its file.
         first_fit: Name of the fit whose learning curve stands for it.
     """
@@ -59,6 +63,7 @@ class Member:
     scores: Scores
     without_external: float | None
     with_external: float | None
+    num_recipes: int
     predictions: Mapping[str, str]
     first_fit: str
 
@@ -95,7 +100,7 @@ class ExternalData:
 
 
 @dataclass(frozen=True)
-class Blend:
+class BlendFacts:
     """The blend.
 
     Attributes:
@@ -110,7 +115,6 @@ class Blend:
         disagreement: Share of images that two members put into different classes, mean over
             pairs; None with one member.
         both_wrong: Share of images that two members both put into a wrong class, likewise.
-        absent_classes: For each split, classes without an image.
         num_folds: Folds whose held-out predictions stand for `blend`; None if `blend` is a split.
         images: For each split, how many were predicted; empty of older versions.
         external: Data sets that could join.
@@ -119,7 +123,7 @@ class Blend:
 
     reason: str
     is_fitted: bool
-    members: tuple[Member, ...]
+    members: tuple[MemberFacts, ...]
     scores: Scores
     naive: Measured
     nested: Measured
@@ -127,7 +131,6 @@ class Blend:
     num_new: int | None
     disagreement: float | None
     both_wrong: float | None
-    absent_classes: Mapping[str, int]
     num_folds: int | None
     images: Mapping[str, int]
     external: tuple[ExternalData, ...]
@@ -138,152 +141,96 @@ class Blend:
         return (self.scores.get(split) or {}).get(metric)
 
     @property
+    def decided_on(self) -> str:
+        """Images that decided whether external ones stayed in."""
+        return "fold 1" if self.num_folds else "val"
+
+    @property
     def trained_on(self) -> str:
         """What its members were trained on, in words, and what did not help."""
-        return trained_on(self.content)
+        return f"{_ours(self)}{_with_external(self)}{_with_pseudo_labels(self)}"
 
     @property
     def sources(self) -> str:
         """What the models that are scored were trained on, in words."""
-        return sources(self.content)
+        return f"{_ours(self)}{_what_helped(self)}"
 
     @property
     def sources_of_test(self) -> str:
         """What the models that predict test images were trained on: final fits, if there are."""
-        return sources(self.content, is_final=bool(self.about_final_fits))
+        return f"{_LABELLED if self.about_final_fits else _ours(self)}{_what_helped(self)}"
 
     @property
     def about_final_fits(self) -> str | None:
         """What final fits predict, and that they are not what was scored; None without them."""
-        return about_final_fits(self.content)
+        if not self.content.get("settings", {}).get("final_fit"):
+            return None
+        return (
+            "test and new images are predicted by final fits on all labelled images; the other "
+            "scores, and what is expected, are of the models before them"
+        )
 
     @property
     def about_recipes(self) -> str | None:
         """Which members are several recipes; None if there are none."""
-        return about_recipes(self.content)
+        several = [
+            f"the weights of {member.name} are the mean of those of {member.num_recipes} recipes"
+            for member in self.members
+            if member.num_recipes > 1
+        ]
+        return "; ".join(several) or None
 
     @property
     def about_temperature(self) -> str | None:
         """That the log loss on `blend` is flattering; None if no temperature was fitted there."""
-        return about_temperature(self.content)
+        if self.content.get("temperature_fitted_on") is None:
+            return None
+        return (
+            "the temperature of the blend was fitted on blend, so its log loss there is flattering"
+        )
 
 
-def trained_on(content: Mapping[str, Any]) -> str:
-    """Return what the members of a blend were trained on, external data sets by name.
-
-    Args:
-        content: As in `blend.json`.
-
-    Example:
-        >>> trained_on({"members": [{"name": "a+external"}, {"name": "b"}],
-        ...             "external": [{"name": "oxford_102", "images_used": 1020}]})
-        'train, and 1 of 2 members on external images of oxford_102 (1,020) too'
-    """
-    return f"{_ours(content)}{_with_external(content)}{_with_pseudo_labels(content)}"
+def _ours(blend: BlendFacts) -> str:
+    folds = blend.num_folds
+    return f"{folds - 1} of {folds} folds of {_LABELLED}" if folds else "train"
 
 
-def sources(content: Mapping[str, Any], *, is_final: bool = False) -> str:
-    """Return what members were trained on, without what did not help.
-
-    Args:
-        content: As in `blend.json`.
-        is_final: Whether of final fits, which are on all labelled images.
-
-    Example:
-        >>> sources({"members": [{"name": "a"}], "folds": 5})
-        '4 of 5 folds of train, val and blend'
-        >>> sources({"members": [{"name": "a"}], "folds": 5}, is_final=True)
-        'train, val and blend'
-    """
-    ours = "train, val and blend" if is_final else _ours(content)
+def _what_helped(blend: BlendFacts) -> str:
     return "".join(
         [
-            ours,
-            _with_external(content) if _who(content, EXTERNAL) else "",
-            _with_pseudo_labels(content) if _who(content, PSEUDO) else "",
+            _with_external(blend) if _who(blend, EXTERNAL) else "",
+            _with_pseudo_labels(blend) if _who(blend, PSEUDO) else "",
         ]
     )
 
 
-def _ours(content: Mapping[str, Any]) -> str:
-    folds = content.get("folds")
-    return f"{folds - 1} of {folds} folds of train, val and blend" if folds else "train"
-
-
-def _with_external(content: Mapping[str, Any]) -> str:
-    names = [
-        f"{source['name']} ({source['images_used']:,})"
-        for source in content.get("external", ())
-        if source["images_used"]
-    ]
+def _with_external(blend: BlendFacts) -> str:
+    used = [source for source in blend.external if source.images_used]
+    names = ", ".join(f"{source.name} ({source.images_used:,})" for source in used)
     if not names:
         return ""
-    if not (who := _who(content, EXTERNAL)):
-        return f"; no member was better with external images of {', '.join(names)}"
-    return f", and {who} on external images of {', '.join(names)} too"
+    if not (who := _who(blend, EXTERNAL)):
+        return f"; no member was better with external images of {names}"
+    return f", and {who} on external images of {names} too"
 
 
-def _with_pseudo_labels(content: Mapping[str, Any]) -> str:
-    if content.get("settings", {}).get("pseudo_labels") is None:
+def _with_pseudo_labels(blend: BlendFacts) -> str:
+    if blend.content.get("settings", {}).get("pseudo_labels") is None:
         return ""
-    if not (who := _who(content, PSEUDO)):
+    if not (who := _who(blend, PSEUDO)):
         return "; no member was better with test images labelled by an ensemble"
     return f", and {who} on test images labelled by an ensemble"
 
 
-def _who(content: Mapping[str, Any], addition: str) -> str:
+def _who(blend: BlendFacts, addition: str) -> str:
     """Return which members an addition stayed in, in words; nothing if in none."""
-    names = [str(member["name"]) for member in content["members"]]
-    number = sum(addition in name for name in names)
+    number, of = sum(addition in member.name for member in blend.members), len(blend.members)
     if not number:
         return ""
-    return f"{'all' if number == len(names) else f'{number} of {len(names)}'} members"
+    return f"{'all' if number == of else f'{number} of {of}'} members"
 
 
-def about_final_fits(content: Mapping[str, Any]) -> str | None:
-    """Return what final fits predict, and that they are not what was scored; None without them.
-
-    Args:
-        content: As in `blend.json`.
-    """
-    if not content.get("settings", {}).get("final_fit"):
-        return None
-    return (
-        "test and new images are predicted by final fits on all labelled images; the other scores, "
-        "and what is expected, are of the models before them"
-    )
-
-
-def about_recipes(content: Mapping[str, Any]) -> str | None:
-    """Return which members are several recipes, None if there are none.
-
-    Args:
-        content: As in `blend.json`.
-
-    Example:
-        >>> about_recipes({"members": [{"name": "a", "others": [{}, {}]}, {"name": "b"}]})
-        'the weights of a are the mean of those of 3 recipes'
-    """
-    several = [
-        f"the weights of {member['name']} are the mean of those of {1 + len(others)} recipes"
-        for member in content["members"]
-        if (others := member.get("others"))
-    ]
-    return "; ".join(several) or None
-
-
-def about_temperature(content: Mapping[str, Any]) -> str | None:
-    """Return that the log loss on `blend` is flattering; None if no temperature was fitted there.
-
-    Args:
-        content: As in `blend.json`.
-    """
-    if content.get("temperature_fitted_on") is None:
-        return None
-    return "the temperature of the blend was fitted on blend, so its log loss there is flattering"
-
-
-def parse_blend(content: dict[str, Any]) -> Blend:
+def parse_blend(content: dict[str, Any]) -> BlendFacts:
     """Return what `blend.json` says.
 
     Raises:
@@ -293,7 +240,7 @@ def parse_blend(content: dict[str, Any]) -> Blend:
     """
     on_blend, expected = content["scores"]["blend"], content.get("expected", {})
     diversity = content.get("diversity", {})
-    return Blend(
+    return BlendFacts(
         reason=content["reason"],
         is_fitted=content.get("weights_fitted_on") is not None
         or bool(content.get("candidates")),  # the plain mean may be what was picked
@@ -305,7 +252,6 @@ def parse_blend(content: dict[str, Any]) -> Blend:
         num_new=expected.get("images"),
         disagreement=diversity.get("disagreement"),
         both_wrong=diversity.get("both_wrong"),
-        absent_classes=content.get("absent_classes", {}),
         num_folds=content.get("folds"),
         images=content.get("images", {}),
         external=tuple(_external(entry) for entry in content.get("external", ())),
@@ -320,8 +266,8 @@ def _measured(scores: Mapping[str, Any], name: str) -> Measured:
     )
 
 
-def _member(entry: dict[str, Any]) -> Member:
-    return Member(
+def _member(entry: dict[str, Any]) -> MemberFacts:
+    return MemberFacts(
         name=entry["name"],
         weight=entry["weight"],
         gain=entry.get("gain"),
@@ -329,6 +275,7 @@ def _member(entry: dict[str, Any]) -> Member:
         scores=entry["scores"],
         without_external=entry.get("val_macro_f1_without_external"),
         with_external=entry.get("val_macro_f1_with_external"),
+        num_recipes=1 + len(entry.get("others") or ()),
         predictions=entry.get("predictions", {}),
         first_fit=(entry.get("fits") or [entry["name"]])[0],
     )
@@ -345,7 +292,7 @@ def _external(entry: dict[str, Any]) -> ExternalData:
     )
 
 
-def read_blend(run: RunFolder) -> tuple[Blend | None, str]:
+def read_blend(run: RunFolder) -> tuple[BlendFacts | None, str]:
     """Return a run's blend, or None and why there is none."""
     content = read_json(run.blend)
     if content is None:
@@ -364,37 +311,52 @@ class MemberCurve:
         name: Of the model.
         epochs: In order, at least one.
         is_member: Whether the blend uses it.
+        is_mean: Whether its weights are the mean of several fits; the curve is that of the first.
     """
 
     name: str
     epochs: tuple[EpochRecord, ...]
     is_member: bool
+    is_mean: bool = False
+
+    @property
+    def scored_on(self) -> str:
+        """What was predicted after every epoch: `val`, or the fold that it was not trained on."""
+        fold = re.search(r"\.fold(\d+)of", self.name)
+        return f"fold {fold[1]}" if fold else "val"
 
 
-def read_curves(run: RunFolder, blend: Blend | None) -> tuple[MemberCurve, ...]:
+def read_curves(run: RunFolder, blend: BlendFacts | None) -> tuple[MemberCurve, ...]:
     """Return the learning curves of the blend's members and of what they were compared with.
 
     Members are trained with and without external images and one of both is blended; models of
     earlier ensembles are left out. Without a blend, all retrained models are returned.
     """
     names = [member.first_fit for member in blend.members] if blend else []
-    origins = [_origin(name) for name in names]
-    curves = [
-        MemberCurve(name, epochs, name in names)
-        for name, epochs in _recorded_curves(run.members)
-        if not blend or _origin(name) in origins
-    ]
+    curves = tuple(_recorded_curves(run.members, names))
     if not blend:
-        return tuple(curves)
-    return tuple(sorted(curves, key=lambda c: (origins.index(_origin(c.name)), c.name)))
+        return curves
+    firsts, origins = [_first(name) for name in names], [_origin(name) for name in names]
+    shown = [
+        curve
+        for curve in curves
+        if curve.is_member
+        or (not curve.is_mean and curve.name not in firsts and _origin(curve.name) in origins)
+    ]
+    return tuple(sorted(shown, key=lambda c: (origins.index(_origin(c.name)), c.name)))
+
+
+def _first(name: str) -> str:
+    """Return the name of the first fit that a mean of fits is made of; of one fit, its own."""
+    return re.sub(r"\.(soup|recipes)\d.*", "", name)
 
 
 def _origin(name: str) -> str:
     """Return the name of the fit without external images that one with them is compared with."""
-    return name.replace(EXTERNAL, "")
+    return _first(name).replace(EXTERNAL, "")
 
 
-def _recorded_curves(folder: Path) -> Iterator[tuple[str, tuple[EpochRecord, ...]]]:
+def _recorded_curves(folder: Path, members: Sequence[str]) -> Iterator[MemberCurve]:
     for path in sorted(folder.glob("*.json")):
         content = read_json(path) or {}
         try:
@@ -402,7 +364,7 @@ def _recorded_curves(folder: Path) -> Iterator[tuple[str, tuple[EpochRecord, ...
         except (KeyError, TypeError):
             continue  # of another version
         if epochs:
-            yield path.stem, epochs
+            yield MemberCurve(path.stem, epochs, path.stem in members, "made_of" in content)
 
 
 @dataclass(frozen=True, eq=False)
@@ -448,7 +410,7 @@ class Confusion:
         return {name: float(values[present].mean()) for name, values in means.items()}
 
 
-def read_confusion(run: RunFolder, blend: Blend) -> tuple[Confusion | None, str]:
+def read_confusion(run: RunFolder, blend: BlendFacts) -> tuple[Confusion | None, str]:
     """Return the blend's confusion on `test` if it has labels, else on `blend`; or why not."""
     split = "blend" if blend.score("test") is None else "test"
     names = [member.predictions.get(split) for member in blend.members]
@@ -457,9 +419,9 @@ def read_confusion(run: RunFolder, blend: Blend) -> tuple[Confusion | None, str]
         return None, "The members' predictions are no longer in the run folder."
     try:
         aligned = align([load_predictions(file) for file in files])
+        blended = apply_blend(blend_of(blend.content), aligned.probabilities)
     except ValueError as error:
-        return None, f"The members' predictions do not fit together: {error}"
+        return None, f"The members' predictions cannot be blended: {error}"
     known = aligned.labels >= 0
-    blended = apply_blend(blend_of(blend.content), aligned.probabilities)
     counts = confusion_matrix(aligned.labels[known], blended[known])
     return Confusion(split, counts, aligned.class_names), ""

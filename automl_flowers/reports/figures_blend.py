@@ -16,12 +16,13 @@ _TONES = {NEUTRAL: (111, 143, 179), ACCENT: (210, 63, 125)}
 
 def member_curve(curve: MemberCurve) -> go.Figure:
     """Return the losses of a retrained model over its epochs, with its learning rate."""
-    epochs = [record.epoch + 1 for record in curve.epochs]
+    records, on = curve.epochs, curve.scored_on
+    epochs = [record.epoch + 1 for record in records]
     made = style.figure(210, margin={"l": 40, "r": 52, "t": 8, "b": 40})
     lines = (
-        ("training loss", [record.loss for record in curve.epochs], MUTED, "y", "solid"),
-        ("log loss on val", [record.log_loss for record in curve.epochs], ACCENT, "y", "solid"),
-        ("learning rate", [record.learning_rate for record in curve.epochs], MUTED, "y2", "dot"),
+        ("training loss", [record.loss for record in records], MUTED, "y", "solid"),
+        (f"log loss on {on}", [record.log_loss for record in records], ACCENT, "y", "solid"),
+        ("learning rate", [record.learning_rate for record in records], MUTED, "y2", "dot"),
     )
     for name, values, colour, axis, dash in lines:
         made.add_scatter(
@@ -40,7 +41,7 @@ def member_curve(curve: MemberCurve) -> go.Figure:
         range=[max(epochs) * 0.02, max(epochs) * 1.03],
     )
     made.update_yaxes(rangemode="tozero")
-    made.update_layout(yaxis2=style.second_axis(record.learning_rate for record in curve.epochs))
+    made.update_layout(yaxis2=style.second_axis(record.learning_rate for record in records))
     return made
 
 

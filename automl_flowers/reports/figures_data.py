@@ -51,7 +51,7 @@ def classes(
     for row, name in enumerate(names):
         top = _TOP + row * row_height
         if row_height == _NAMED_HEIGHT:
-            words = svg.printable(name, _LETTERS)
+            words = svg.one_line(name, _LETTERS)
             parts.append(svg.text(_LEFT - 8, top + 0.72 * row_height, words, anchor="end"))
         parts += _bars(name, per_class[name], top, row_height, (_BARS_END - _LEFT) / most)
     if weights:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from automl_flowers.errors import RunError
-from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.ledger import Ledger
+
+T = TypeVar("T")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -31,15 +34,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def read_trials(path: Path) -> list[TrialRecord]:
-    """Return the trials in a ledger, also while a search is writing to it.
+def read_ledger(path: Path, get: Callable[[Ledger], T]) -> T:
+    """Return what a function gets from a ledger, also while a search is writing to it.
+
+    Args:
+        path: Of the ledger.
+        get: Called with the open ledger.
 
     Raises:
         RunError: If it is no ledger.
     """
     try:
         with Ledger(path) as ledger:
-            return ledger.trials()
+            return get(ledger)
     except sqlite3.DatabaseError as error:
         raise RunError(
             f"`{path}` cannot be read: {error}.",

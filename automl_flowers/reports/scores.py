@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from automl_flowers.reports.ensemble import Blend
+from automl_flowers.reports.ensemble import BlendFacts
 from automl_flowers.reports.standings import Standing
 
 
@@ -39,7 +39,7 @@ class ScoreLine:
 
 
 def score_lines(
-    ranked: Sequence[Standing], blend: Blend | None, images: Mapping[str, int]
+    ranked: Sequence[Standing], blend: BlendFacts | None, images: Mapping[str, int]
 ) -> tuple[ScoreLine, ...]:
     """Return the scores of the best recipe and of the blend, the most flattering first.
 
@@ -70,7 +70,7 @@ def _of_best(ranked: Sequence[Standing], images: int | None) -> ScoreLine:
     )
 
 
-def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
+def _of_blend(blend: BlendFacts, images: Mapping[str, int]) -> Iterator[ScoreLine]:
     if blend.score("val") is not None:
         yield ScoreLine(
             what="blend",
@@ -109,7 +109,7 @@ def _of_blend(blend: Blend, images: Mapping[str, int]) -> Iterator[ScoreLine]:
     )
 
 
-def _meanings(blend: Blend) -> tuple[str, str]:
+def _meanings(blend: BlendFacts) -> tuple[str, str]:
     """Return what the images of the naive and of the nested score have done before.
 
     Folds contain `val`, which steered the search.
@@ -131,7 +131,7 @@ def _meanings(blend: Blend) -> tuple[str, str]:
     )
 
 
-def _of_test(blend: Blend, images: int | None) -> ScoreLine:
+def _of_test(blend: BlendFacts, images: int | None) -> ScoreLine:
     score = blend.score("test")
     if not images:
         meaning = "do not exist in this data set"
@@ -140,7 +140,7 @@ def _of_test(blend: Blend, images: int | None) -> ScoreLine:
     return ScoreLine("blend", "test", images, score, meaning, is_held_out=score is not None)
 
 
-def gain(blend: Blend, split: str) -> str | None:
+def gain(blend: BlendFacts, split: str) -> str | None:
     """Return how far the blend's macro F1 is from that of its best member on a split, in words."""
     members = [score for member in blend.members if (score := member.score(split)) is not None]
     blended = blend.score(split)

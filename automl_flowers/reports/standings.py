@@ -49,7 +49,7 @@ class Standing:
     @property
     def epochs(self) -> int:
         """Epochs behind the score, or trained so far if there is none."""
-        return len(self.curve) if self.rank is None else self.trial.last_epoch
+        return len(self.curve) if self.rank is None else self.trial.epochs_trained
 
     @property
     def seconds(self) -> float:

@@ -11,37 +11,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from automl_flowers.config import RunConfig, parse_config, read_yaml
 from automl_flowers.errors import RunError
-from automl_flowers.ledger import Status, TrialRecord
+from automl_flowers.ledger import TrialRecord
 from automl_flowers.reports.ensemble import (
     SPLITS,
-    Blend,
+    BlendFacts,
     Confusion,
     MemberCurve,
     read_blend,
     read_confusion,
     read_curves,
 )
-from automl_flowers.reports.reading import read_json, read_trials
+from automl_flowers.reports.reading import read_json, read_ledger
 from automl_flowers.reports.scores import ScoreLine, score_lines
 from automl_flowers.reports.standings import Standing, rank_recipes, ranked
-from automl_flowers.reports.text import lines
 from automl_flowers.run_folder import RunFolder
-from automl_flowers.tuning.hyperband import Entry
-from automl_flowers.tuning.plans import is_over, make_plan
+from automl_flowers.tuning.plans import make_plan
 from automl_flowers.tuning.probe_rule import Probe, choose_backbones, comparable, read_skipped
 
-__all__ = ["Facts", "collect", "lines", "next_steps", "to_dict"]
-
-_TO_HYPERBAND: Mapping[Status, Literal["running", "completed", "ended"]] = {
-    "running": "running",
-    "completed": "completed",
-    "failed": "ended",
-    "infeasible": "ended",
-}
+__all__ = ["Facts", "collect", "next_steps", "to_dict"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ class Facts:
     left_out: tuple[str, ...]
     data: dict[str, Any]
     environment: dict[str, Any]
-    blend: Blend | None
+    blend: BlendFacts | None
     no_blend: str
     curves: tuple[MemberCurve, ...]
     confusion: Confusion | None
@@ -107,6 +98,12 @@ class Facts:
         """How many trials ended how."""
         return dict(Counter(str(trial.status) for trial in self.trials))
 
+    @property
+    def no_trial(self) -> str:
+        """What stands where trials would be shown."""
+        is_made_again = self.blend is not None and not self.trials
+        return "There was no search." if is_made_again else "No trial has finished yet."
+
 
 def collect(run: RunFolder) -> Facts:
     """Read the facts of a run.
@@ -120,8 +117,10 @@ def collect(run: RunFolder) -> Facts:
     """
     settings = read_yaml(run.require(run.config, "search"))
     config = parse_config(settings)
-    trials = read_trials(run.require(run.ledger, "search"))
-    planned, is_over = _progress(config, trials)
+    trials, has_ended = read_ledger(
+        run.require(run.ledger, "search"), lambda ledger: (ledger.trials(), ledger.has_ended())
+    )
+    is_made_again = run.blend.exists() and not trials  # from its recipe file, without a search
     probes = _probes(run)
     blend, no_blend = read_blend(run)
     confusion, no_confusion = read_confusion(run, blend) if blend else (None, no_blend)
@@ -131,13 +130,13 @@ def collect(run: RunFolder) -> Facts:
         objective=config.objective,
         trials=tuple(trials),
         standings=_standings(run, trials, maximise=config.maximise),
-        planned_trials=planned,
-        is_search_over=is_over,
-        log_sampled=_log_sampled(run.path / "space.yaml"),
+        planned_trials=0 if is_made_again else _count_planned(config, len(trials)),
+        is_search_over=has_ended or is_made_again,
+        log_sampled=_log_sampled(run.space),
         probes=probes,
         left_out=_left_out(run, probes) if config.probe == "drop" else (),
         data=read_json(run.data) or {},
-        environment=read_json(run.path / "environment.json") or {},
+        environment=read_json(run.environment) or {},
         blend=blend,
         no_blend=no_blend,
         curves=read_curves(run, blend),
@@ -173,16 +172,11 @@ def _standings(
         ) from error
 
 
-def _progress(config: RunConfig, trials: Sequence[TrialRecord]) -> tuple[int, bool]:
-    """Return how many trials were planned, and whether all has been run."""
+def _count_planned(config: RunConfig, num_trials: int) -> int:
+    """Return how many trials a search runs if nothing fails; those so far where time ends it."""
     if config.is_endless:
-        return len(trials), all(trial.status != "running" for trial in trials)
-    entries = [
-        Entry(t.trial_id, t.bracket, t.round, t.parent, _TO_HYPERBAND[t.status], t.score)
-        for t in trials
-    ]
-    planned = sum(stage.size for bracket in make_plan(config) for stage in bracket)
-    return planned, is_over(config, entries)
+        return num_trials
+    return sum(stage.size for bracket in make_plan(config) for stage in bracket)
 
 
 def _log_sampled(space: Path) -> frozenset[str]:
@@ -212,12 +206,17 @@ def next_steps(facts: Facts) -> list[tuple[str, str]]:
     return [*steps, (f"automl-flowers report --run {run}", "writes this page again")]
 
 
-def to_dict(facts: Facts) -> dict[str, Any]:
-    """Return what `report --json` prints: plain data without NaN."""
+def to_dict(facts: Facts, page: Path) -> dict[str, Any]:
+    """Return what `report --json` prints: plain data without NaN.
+
+    Args:
+        facts: From `collect`.
+        page: Where the page was written.
+    """
     leaderboard = [_row(standing) for standing in facts.ranked]
     run = facts.run
     files = {
-        "report": run.report,
+        "report": page,
         "ledger": run.ledger,
         "blend": run.blend,
         "submission": run.submission,

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
+from automl_flowers.reports.words import printable
+
 INK = "#667085"
 FONT_SIZE = 12
 _STEPS = (1, 2, 5, 10)
@@ -35,7 +37,7 @@ def drawing(width: float, height: float, words: str, parts: Iterable[Markup]) ->
         height=_number(height),
         ink=INK,
         size=FONT_SIZE,
-        words=printable(words),
+        words=one_line(words),
         parts=Markup("\n").join(parts),
     )
 
@@ -82,7 +84,7 @@ def text(x: float, y: float, words: str, *, anchor: str = "start", turned: bool 
     return Markup('<text {} text-anchor="{}" fill="currentColor">{}</text>').format(
         Markup(place),  # noqa: S704 - ours, of numbers
         anchor,
-        printable(words),
+        one_line(words),
     )
 
 
@@ -104,12 +106,9 @@ def ticks(highest: float, most: int, *, is_whole: bool = False) -> list[float]:
     return [round(number * step, 12) for number in range(math.floor(highest / step + 1e-9) + 1)]
 
 
-def printable(words: str, widest: int | None = None) -> str:
+def one_line(words: str, widest: int | None = None) -> str:
     """Return words on one line that XML can hold, shortened in the middle where too wide."""
-    shown = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for letter in " ".join(words.split())
-    )
+    shown = printable(" ".join(words.split()))
     if widest is None or len(shown) <= widest:
         return shown
     tail = widest // 3
@@ -119,7 +118,7 @@ def printable(words: str, widest: int | None = None) -> str:
 def _title(words: str) -> Markup:
     if not words:
         return Markup("")
-    return Markup("<title>{}</title>").format(printable(words))
+    return Markup("<title>{}</title>").format(one_line(words))
 
 
 def _number(value: float) -> str:

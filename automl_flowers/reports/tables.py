@@ -150,9 +150,10 @@ def _cell(name: str, recipe: Mapping[str, Any]) -> Cell:
 
 def _row(trial: TrialRecord, seconds: float) -> Row:
     last = trial.epochs[-1] if trial.epochs else None
+    until = trial.epochs_trained if trial.status == "completed" else trial.last_epoch
     return Row(
         trial=trial,
-        span=f"{trial.first_epoch + 1}-{trial.last_epoch}",
+        span=f"{trial.first_epoch + 1}-{until}",
         scores={name: finite(getattr(last, name, None)) for name in METRICS},
         seconds=seconds,
     )
@@ -201,7 +202,7 @@ def overview(facts: Facts) -> list[tuple[str, str]]:
         ("device", f"{facts.environment.get('device', '')}, {_precision(facts)}".strip(", ")),
         ("smaller batches", _smaller_batches(facts.trials)),
         ("when", _when(facts.trials)),
-        ("training", f"{duration(seconds)} in the search"),
+        ("training", f"{duration(seconds)} in the search" if facts.trials else ""),
     ]
     return [(term, description) for term, description in listed if description]
 
@@ -221,6 +222,8 @@ def _probes(facts: Facts) -> str:
 
 
 def _search(facts: Facts) -> str:
+    if not facts.trials:
+        return ""
     recipes, statuses = counted(len(facts.standings), "recipe"), facts.statuses.items()
     ended = ", ".join(f"{number} {status}" for status, number in statuses)
     return f"{recipes} in {len(facts.trials)} of {facts.planned_trials} planned trials ({ended})"

@@ -6,17 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from automl_flowers.reports.ensemble import (
-    about_final_fits,
-    about_recipes,
-    about_temperature,
-    parse_blend,
-    trained_on,
-)
+from automl_flowers.reports.ensemble import SPLITS, BlendFacts, MemberFacts, parse_blend
 from automl_flowers.reports.scores import score_lines
 from automl_flowers.reports.words import OBJECTIVES, percent, score, short, signed
 
-_SPLITS = ("val", "blend", "test")
 _WIDEST_REASON = 100
 _MOST_ROWS = 20
 
@@ -27,15 +20,16 @@ def lines(result: dict[str, Any]) -> list[str]:
     Args:
         result: From `summary.to_dict`.
     """
+    content = result["blend"]
+    is_made_again = content and not result["search"]["planned"]
     blocks = [
-        [_headline(result)],
-        _leaderboard(result["leaderboard"]),
+        [f"{result['run']}: made again, without a search" if is_made_again else _headline(result)],
+        [] if is_made_again else _leaderboard(result["leaderboard"]),
         _not_finished(result["not_finished"]),
-        _blend(result["blend"], result["scores"]) if result["blend"] else [],
+        _blend(parse_blend(content), result["scores"]) if content else [],
         [f"report  {result['paths']['report']}", f"next    {result['next']}"],
     ]
-    shown = [line for block in blocks if block for line in (*block, "")][:-1]
-    return [_printable(line) for line in shown]
+    return [line for block in blocks if block for line in (*block, "")][:-1]
 
 
 def blend_lines(content: dict[str, Any]) -> list[str]:
@@ -44,8 +38,8 @@ def blend_lines(content: dict[str, Any]) -> list[str]:
     Args:
         content: As in `blend.json`.
     """
-    scores = [asdict(line) for line in score_lines((), parse_blend(content), {})]
-    return [_printable(line) for line in _blend(content, scores)]
+    blend = parse_blend(content)
+    return _blend(blend, [asdict(line) for line in score_lines((), blend, {})])
 
 
 def _headline(result: Mapping[str, Any]) -> str:
@@ -104,34 +98,33 @@ def _reason(reason: str | None) -> str:
     return words if len(words) <= _WIDEST_REASON else f"{words[: _WIDEST_REASON - 1]}…"
 
 
-def _blend(blend: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> list[str]:
+def _blend(blend: BlendFacts, scores: Sequence[Mapping[str, Any]]) -> list[str]:
     body = [
         [
-            f"{member['weight']:.3f}",
-            member["name"],
-            *_by_split(member["scores"]),
-            signed(member.get("gain")),
-            percent(member.get("disagreement")),
+            f"{member.weight:.3f}",
+            member.name,
+            *_by_split(member),
+            signed(member.gain),
+            percent(member.disagreement),
         ]
-        for member in blend["members"]
+        for member in blend.members
     ]
-    differ = blend.get("diversity", {}).get("disagreement")
     table = _table(
-        ["weight", "macro F1 on", *_SPLITS, "gain", "differs"],
-        [*body, ["", "blend", *_by_split(blend["scores"]), "", percent(differ)]],
+        ["weight", "macro F1 on", *SPLITS, "gain", "differs"],
+        [*body, ["", "blend", *_by_split(blend), "", percent(blend.disagreement)]],
         left=(1,),
     )
     models = [
-        f"the members were trained on {trained_on(blend)}",
-        about_recipes(blend),
-        about_final_fits(blend),
-        about_temperature(blend),
+        f"the members were trained on {blend.trained_on}",
+        blend.about_recipes,
+        blend.about_final_fits,
+        blend.about_temperature,
     ]
-    return [*table, "", blend["reason"], "", *_scores(scores), "", *filter(None, models)]
+    return [*table, "", blend.reason, "", *_scores(scores), "", *filter(None, models)]
 
 
-def _by_split(scores: Mapping[str, Any]) -> list[str]:
-    return [score((scores.get(split) or {}).get("macro_f1")) for split in _SPLITS]
+def _by_split(of: BlendFacts | MemberFacts) -> list[str]:
+    return [score(of.score(split)) for split in SPLITS]
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -161,8 +154,3 @@ def _table(header: Sequence[str], body: Sequence[Sequence[str]], left: Sequence[
         ).rstrip()
         for row in rows
     ]
-
-
-def _printable(line: str) -> str:
-    """Return a line without control characters: names and reasons come from files."""
-    return "".join(character if character.isprintable() else " " for character in line)

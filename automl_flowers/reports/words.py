@@ -8,6 +8,13 @@ OBJECTIVES = {"macro_f1": "macro F1", "accuracy": "accuracy", "log_loss": "log l
 """The metrics, which are also what a search may optimise, in words."""
 
 
+def printable(text: str) -> str:
+    """Return text that a terminal shows and XML can hold, whatever names from files are in it."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 def short(value: object) -> str:
     """Return a value of a hyperparameter in few characters.
 

@@ -7,13 +7,14 @@ horizon, so that what was found is worth what it cost.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from automl_flowers.blending.pick import Candidate
+from automl_flowers.blending.pick import Candidate, candidate_of
 from automl_flowers.ledger import Ledger, TrialRecord
-from automl_flowers.tuning.cost import Costs, learn_costs
+from automl_flowers.tuning.cost import Costs, Workload, learn_costs
 from automl_flowers.tuning.search import FINAL, Pace, Task
 from search_spaces.recipe import Recipe
 
@@ -65,30 +66,27 @@ class Budget:
         return self.seconds - self.spent_before - (self.clock() - self.started)
 
 
-def reserve(picked: Sequence[Candidate], horizon: int, costs: Costs, seconds: float) -> float:
+def reserve(missing: Sequence[tuple[Recipe, int]], costs: Costs, seconds: float) -> float:
     """Return the seconds to keep for final fits.
 
     The best recipe's is kept whatever it takes; those of further members as far as they fit into
     a share of the budget.
 
     Args:
-        picked: The members that an ensemble would take now, the best first.
-        horizon: Epochs of a finished training.
+        missing: The members that an ensemble would take now, the best first, and the epochs that
+            each still has to train.
         costs: Of this run.
         seconds: The whole budget.
     """
-    fits = [costs.training(c.recipe, horizon - c.epochs) for c in picked if c.epochs < horizon]
-    if not picked or not fits:
-        return 0.0
-    first = fits.pop(0) if picked[0].epochs < horizon else 0.0
+    fits = [costs.training(recipe, epochs) if epochs else 0.0 for recipe, epochs in missing]
     others = 0.0
-    for fit in fits:
+    for fit in fits[1:]:
         if others + fit <= SHARE_FOR_OTHERS * seconds:
             others += fit
-    return first + others
+    return sum(fits[:1]) + others
 
 
-def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -> Horizon:
+def choose_horizon(default: int, first: Sequence[Recipe], costs: Costs, seconds: float) -> Horizon:
     """Return how long a finished training should be under a time budget, and whether in rounds.
 
     With time for a few trainings only, every one goes to the end at once: rounds of short ones
@@ -98,17 +96,33 @@ def choose_horizon(default: int, recipe: Recipe, costs: Costs, seconds: float) -
 
     Args:
         default: Epochs without a budget.
-        recipe: A typical one.
+        first: Recipes that the search begins with; the very first stands for what comes later.
         costs: Of this run.
         seconds: What is left of the budget.
     """
-    epoch = costs.epoch(recipe)
-    if seconds < FEWEST_TRAININGS * costs.training(recipe, default):
-        fitting = int((SHARE_FOR_TRAININGS * seconds - costs.build(recipe)) / epoch)
-        trainings = max(fitting // default, 1)
-        return Horizon(max(fitting // trainings, 1), in_rounds=False)
-    for_ten = int(seconds / (10 * epoch))
+    typical = first[0]
+    if seconds < FEWEST_TRAININGS * costs.training(typical, default):
+        room = SHARE_FOR_TRAININGS * seconds
+        return Horizon(_epochs_of_few(default, first, costs, room), in_rounds=False)
+    for_ten = int(seconds / (10 * costs.epoch(typical)))
     return Horizon(min(2 * default, max(for_ten, default)), in_rounds=True)
+
+
+def _epochs_of_few(default: int, first: Sequence[Recipe], costs: Costs, seconds: float) -> int:
+    """Return the epochs of as many trainings as fit in, which share all the time.
+
+    One is trained whatever it takes. Others join as long as each gets the default epochs at least.
+    What is built for one is there for the next of its kind.
+    """
+    epochs, trained = 0, list[Recipe]()
+    for recipe in itertools.chain(first, itertools.repeat(first[0])):
+        trained.append(recipe)
+        built = {Workload.of(one): costs.build(one) for one in trained}
+        fitting = int((seconds - sum(built.values())) / sum(map(costs.epoch, trained)))
+        if epochs and fitting < default:
+            break
+        epochs = max(fitting, 1)
+    return epochs
 
 
 def is_tight(default: int, recipe: Recipe, costs: Costs, seconds: float) -> bool:
@@ -166,7 +180,8 @@ class TimedPace(Pace):
         if not picked:
             return self._budget.left > 0 or _only_running(trials)
         costs = learn_costs(trials, self._forward)
-        cost = costs.training(task.recipe, task.last_epoch - task.first_epoch)
+        first_epoch = task.first_epoch if task.parent and self._has_state(task.parent) else 0
+        cost = costs.training(task.recipe, task.last_epoch - first_epoch)
         return self._budget.left >= cost + self._reserve(picked, costs)
 
     def is_over(self, task: Task, trials: Sequence[TrialRecord]) -> bool:
@@ -184,10 +199,10 @@ class TimedPace(Pace):
         """
         costs = learn_costs(trials, self._forward)
         for number, candidate in enumerate(self._to_be_finished(trials)):
-            task = self._final_fit(candidate)
+            missing = self._missing(candidate)
+            task = self._final_fit(candidate, missing)
             begun = _find(task.trial_id, trials)
-            missing = self._horizon - candidate.epochs
-            if missing <= 0 or (begun is not None and begun.status != "running"):
+            if not missing or (begun is not None and begun.status != "running"):
                 continue
             if begun is not None and begun.epochs:
                 if not self._goes_on(task, begun, trials):
@@ -198,6 +213,15 @@ class TimedPace(Pace):
             if self._budget.left >= needed:
                 yield task
 
+    def still_needed(self, trials: Sequence[TrialRecord]) -> list[str]:
+        """Return the trials that were chosen for final fits which have not ended yet.
+
+        Those that come first change what would be picked now.
+        """
+        chosen = self._ledger.chosen_final_fits(self._budget.seconds) or []
+        ended = {trial.trial_id for trial in trials if trial.status != "running"}
+        return [trial_id for trial_id in chosen if _final_id(trial_id) not in ended]
+
     def _goes_on(self, task: Task, begun: TrialRecord, trials: Sequence[TrialRecord]) -> bool:
         """Say whether a trial that was killed between two epochs may go on."""
         return begun.epochs[-1].epoch + 1 == task.last_epoch or not self.is_over(task, trials)
@@ -207,29 +231,39 @@ class TimedPace(Pace):
         if chosen is None:
             chosen = [candidate.trial_id for candidate in self._pick(trials)]
             self._ledger.choose_final_fits(self._budget.seconds, chosen)
-        records = [_find(trial_id, trials) for trial_id in chosen]
-        return [
-            Candidate(
-                Recipe.from_dict(record.recipe), record.score, record.last_epoch, record.trial_id
-            )
-            for record in records
-            if record is not None and record.score is not None
-        ]
+        by_id = {trial.trial_id: trial for trial in trials}
+        found = [candidate_of(by_id[trial_id]) for trial_id in chosen if trial_id in by_id]
+        return [candidate for candidate in found if candidate is not None]
 
-    def _final_fit(self, candidate: Candidate) -> Task:
-        has_state = self._has_state(candidate.trial_id)
+    def _missing(self, candidate: Candidate) -> int:
+        """Return the epochs that a final fit trains: all of them where there is no state.
+
+        What a callback has ended on the way to the horizon is finished as it is.
+        """
+        if candidate.planned >= self._horizon:
+            return 0
+        return self._horizon - (candidate.epochs if self._has_state(candidate.trial_id) else 0)
+
+    def _final_fit(self, candidate: Candidate, missing: int) -> Task:
+        first_epoch = self._horizon - missing
         return Task(
-            trial_id=f"{candidate.trial_id}-final",
+            trial_id=_final_id(candidate.trial_id),
             recipe=candidate.recipe,
             bracket=FINAL,
             round=0,
-            parent=candidate.trial_id if has_state else None,
-            first_epoch=candidate.epochs if has_state else 0,
+            parent=candidate.trial_id if first_epoch else None,
+            first_epoch=first_epoch,
             last_epoch=self._horizon,
         )
 
     def _reserve(self, picked: Sequence[Candidate], costs: Costs) -> float:
-        return reserve(picked, self._horizon, costs, self._budget.seconds)
+        missing = [(candidate.recipe, self._missing(candidate)) for candidate in picked]
+        return reserve(missing, costs, self._budget.seconds)
+
+
+def _final_id(trial_id: str) -> str:
+    """Return the name of the final fit of a trial's recipe."""
+    return f"{trial_id}-final"
 
 
 def _find(trial_id: str, trials: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -1,6 +1,6 @@
 """What a training will take: learnt from what was measured in this run, guessed before that.
 
-An epoch of a recipe whose architecture was trained before takes what it took then. Otherwise it
+An epoch of a recipe whose workload was measured before takes what it took then. Otherwise it
 is scaled from the nearest evidence by work: a forward pass over all blocks, and twice that again
 for the blocks that train.
 """
@@ -30,7 +30,7 @@ EPOCH_OVERHEAD_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Workload:
     """What decides how long an epoch takes, on given data and device.
 
     Attributes:
@@ -50,7 +50,7 @@ class Architecture:
     repeats_views: bool
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Architecture:
+    def of(cls, recipe: Recipe) -> Workload:
         """Return a recipe's."""
         return cls(
             recipe.backbone,
@@ -72,12 +72,12 @@ class Costs:
     """Seconds of what was done, and of what was not done yet.
 
     Attributes:
-        epochs: Median seconds of an epoch, by architecture.
+        epochs: Median seconds of an epoch, by workload.
         builds: Seconds of each building and tracing.
         forward: Seconds of passing the training images forward once, by backbone and image size.
     """
 
-    epochs: Mapping[Architecture, float]
+    epochs: Mapping[Workload, float]
     builds: Sequence[float]
     forward: Mapping[tuple[str, int], float]
 
@@ -88,7 +88,7 @@ class Costs:
 
     def epoch(self, recipe: Recipe) -> float:
         """Return the seconds that an epoch of a recipe takes."""
-        wanted = Architecture.of(recipe)
+        wanted = Workload.of(recipe)
         if wanted in self.epochs:
             return self.epochs[wanted]
         guess = self._guess(wanted)
@@ -104,7 +104,7 @@ class Costs:
 
         Which ones are is known while no more were built than are kept.
         """
-        if Architecture.of(recipe) in self.epochs and len(self.epochs) <= PROGRAMS_ALIVE:
+        if Workload.of(recipe) in self.epochs and len(self.epochs) <= PROGRAMS_ALIVE:
             return 0.0
         return statistics.median(self.builds) if self.builds else FIRST_BUILD_SECONDS
 
@@ -112,39 +112,39 @@ class Costs:
         """Return the seconds that some epochs of a recipe take, building included."""
         return self.build(recipe) + num_epochs * self.epoch(recipe)
 
-    def _is_like(self, known: Architecture, wanted: Architecture) -> bool:
-        """Say whether an architecture tells something of another: that of a probed backbone."""
+    def _is_like(self, known: Workload, wanted: Workload) -> bool:
+        """Say whether a workload tells something of another: that of a probed backbone."""
         return ((known.backbone, known.image_size) in self.forward) == (
             (wanted.backbone, wanted.image_size) in self.forward
         )
 
-    def _guess(self, architecture: Architecture) -> float:
-        key = (architecture.backbone, architecture.image_size)
-        work = architecture.work * self.forward.get(key, architecture.image_size**2 / 1e4)
+    def _guess(self, workload: Workload) -> float:
+        key = (workload.backbone, workload.image_size)
+        work = workload.work * self.forward.get(key, workload.image_size**2 / 1e4)
         return EPOCH_OVERHEAD_SECONDS + SECONDS_PER_SECOND_OF_WORK * work
 
 
 def learn_costs(trials: Iterable[TrialRecord], forward: Mapping[tuple[str, int], float]) -> Costs:
     """Return the costs that a run's trials have shown.
 
-    The first epoch of an architecture contains its tracing, so what it took longer than the
+    The first epoch of a workload contains its tracing, so what it took longer than the
     others counts as building, together with what a trial spent outside its epochs.
 
     Args:
         trials: Of the ledger, in the order in which they started.
         forward: Seconds of passing the training images forward, from the probes.
     """
-    seconds: dict[Architecture, list[float]] = {}
-    builds: dict[Architecture, float] = {}
+    seconds: dict[Workload, list[float]] = {}
+    builds: dict[Workload, float] = {}
     for trial in trials:
         if not trial.epochs:
             continue
-        architecture = Architecture.of(Recipe.from_dict(trial.recipe))
+        workload = Workload.of(Recipe.from_dict(trial.recipe))
         spent = [epoch.seconds for epoch in trial.epochs]
-        if architecture not in seconds and trial.ended is not None:
+        if workload not in seconds and trial.ended is not None:
             outside = trial.ended - trial.started - sum(spent)
             usual = statistics.median(spent[1:]) if len(spent) > 1 else spent[0]
-            builds[architecture] = max(outside, 0.0) + max(spent[0] - usual, 0.0)
-        seconds.setdefault(architecture, []).extend(spent)
+            builds[workload] = max(outside, 0.0) + max(spent[0] - usual, 0.0)
+        seconds.setdefault(workload, []).extend(spent)
     medians = {name: statistics.median(spent) for name, spent in seconds.items()}
     return Costs(medians, list(builds.values()), dict(forward))

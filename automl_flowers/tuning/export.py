@@ -21,11 +21,13 @@ from keras_tuner.engine.trial import Trial
 from automl_flowers.config import RunConfig, parse_config, read_yaml
 from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json, write_text
-from automl_flowers.ledger import TrialRecord
-from automl_flowers.reports.reading import read_trials
+from automl_flowers.ledger import Ledger, TrialRecord
+from automl_flowers.reports.reading import read_ledger
 from automl_flowers.run_folder import RunFolder
+from automl_flowers.run_space import read_space
 from automl_flowers.tuning.hyperband import Bracket
 from automl_flowers.tuning.oracle import spread_seed
+from automl_flowers.tuning.oracles import upstream_of
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.search import FINAL
 from search_spaces.backbones import get_backbone
@@ -33,7 +35,7 @@ from search_spaces.fine_tuning import count_trainable_blocks
 from search_spaces.hyperparameters import Value
 from search_spaces.parameters import Choice
 from search_spaces.recipe import Recipe
-from search_spaces.spaces import PARAMETERS, Space, parse_space
+from search_spaces.spaces import PARAMETERS, Space
 
 MARK = "exported_from.json"
 """Says which run a folder was exported from, so that it may be exported to again."""
@@ -45,12 +47,6 @@ _STATUSES = {
     "completed": "COMPLETED",
     "failed": "FAILED",
     "infeasible": "FAILED",
-}
-
-_WHOLE_TRIALS = {
-    "random": keras_tuner.oracles.RandomSearchOracle,
-    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-    "grid": keras_tuner.oracles.GridSearchOracle,
 }
 
 
@@ -66,25 +62,14 @@ def export_project(run: RunFolder, folder: Path) -> None:
             else.
     """
     config = parse_config(read_yaml(run.require(run.config, "search")))
-    trials = read_trials(run.require(run.ledger, "search"))
-    space = _read_space(run)
+    trials = read_ledger(run.require(run.ledger, "search"), Ledger.trials)
+    space = read_space(run)
     _claim(folder, run)
     oracle = _restore(config, space, trials)
     for trial in oracle.trials.values():
         _write(folder / f"trial_{trial.trial_id}" / "trial.json", trial.get_state())
     _write(folder / "oracle.json", oracle.get_state())
     _write(folder / "tuner0.json", {})  # without it nothing is reloaded
-
-
-def _read_space(run: RunFolder) -> Space:
-    recorded = run.require(run.path / "space.yaml", "search")
-    try:
-        return parse_space("recorded", read_yaml(recorded))
-    except ValueError as error:
-        raise RunError(
-            f"The space of this run, `{recorded}`, cannot be used: {error}",
-            hint="a backbone of your own must be registered first, so export from Python",
-        ) from None
 
 
 def _claim(folder: Path, run: RunFolder) -> None:
@@ -137,7 +122,7 @@ def _make_upstream(config: RunConfig, hp: Any) -> Any:
         return keras_tuner.oracles.HyperbandOracle(
             max_epochs=config.max_epochs or 1, factor=config.factor, **options
         )
-    return _WHOLE_TRIALS[config.oracle](max_trials=make_plan(config)[0][0].size, **options)
+    return upstream_of(config.oracle)(max_trials=make_plan(config)[0][0].size, **options)
 
 
 def _trial(record: TrialRecord, hp: Any, values: dict[str, Value]) -> Any:
@@ -148,7 +133,7 @@ def _trial(record: TrialRecord, hp: Any, values: dict[str, Value]) -> Any:
         for epoch in record.epochs:
             trial.metrics.metrics[name].update(getattr(epoch, name), step=epoch.epoch)
     if record.score is not None:
-        trial.score, trial.best_step = record.score, record.last_epoch - 1
+        trial.score, trial.best_step = record.score, record.epochs_trained - 1
     return trial
 
 

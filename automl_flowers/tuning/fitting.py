@@ -63,15 +63,18 @@ class FittingBatches:
         recipe: Recipe,
         attempt: Callable[[OnEpoch], dict[str, int]],
         on_epoch: OnEpoch,
-        free: Callable[[], None] = lambda: None,
+        free: Callable[[], bool] = lambda: False,
     ) -> dict[str, int]:
         """Train in halved batches until they fit, and return what `attempt` does.
+
+        What does not fit beside others is first tried alone, in the same batches: those of a search
+        must not depend on what was trained before.
 
         Args:
             recipe: As planned.
             attempt: Trains it in the batches that `of` says.
             on_epoch: Called after every epoch.
-            free: Gives back memory before the next attempt.
+            free: Gives back memory before the next attempt; returns whether others had held any.
 
         Raises:
             InfeasibleError: If memory does not suffice for the smallest batches, or no more after
@@ -90,13 +93,13 @@ class FittingBatches:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                free()
-                if has_begun or not self._halve(recipe):
-                    fitting = self.of(recipe)
-                    raise InfeasibleError(
-                        f"not enough memory for {fitting.backbone} at {fitting.image_size} px in "
-                        f"batches of {fitting.batch_size}"
-                    ) from error
+            was_alone = not free()  # out here, where no traceback holds what failed
+            if has_begun or (was_alone and not self._halve(recipe)):
+                fitting = self.of(recipe)
+                raise InfeasibleError(
+                    f"not enough memory for {fitting.backbone} at {fitting.image_size} px in "
+                    f"batches of {fitting.batch_size}"
+                )
 
     def _halve(self, recipe: Recipe) -> bool:
         """Remember that a recipe needs smaller batches; say whether there are any."""

@@ -110,6 +110,11 @@ class GridOracle(LedgerOracle, keras_tuner.oracles.GridSearchOracle):
 _WHOLE_TRIALS = {"random": RandomOracle, "bayesian": BayesianOracle, "grid": GridOracle}
 
 
+def upstream_of(name: str) -> Any:
+    """Return the oracle of Keras Tuner that draws for one of ours, which trains whole trials."""
+    return _WHOLE_TRIALS[name].__bases__[-1]
+
+
 def make_oracle(
     config: RunConfig,
     space: Space,

@@ -1,4 +1,4 @@
-"""The plan of a search and whether it is over, for every oracle by its name.
+"""The plan of a search, for every oracle by its name.
 
 Pure functions without Keras Tuner, so a report can tell how far a search is.
 """
@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from automl_flowers.config import RunConfig
 from automl_flowers.durations import say_seconds
-from automl_flowers.tuning import hyperband, pasha
+from automl_flowers.tuning import pasha
 from automl_flowers.tuning.hyperband import (
     ENDLESS_SWEEPS,
     Bracket,
-    Entry,
     Round,
     count_epochs,
     plan_brackets,
@@ -42,27 +41,6 @@ def make_plan(config: RunConfig) -> tuple[Bracket, ...]:
     usual = count_epochs(plan_brackets(max_epochs, config.factor)) // max_epochs
     sizes = [config.max_recipes or usual, *([usual] * ENDLESS_SWEEPS if endless else [])]
     return tuple((Round(size, 0, max_epochs),) for size in sizes)
-
-
-def is_over(config: RunConfig, entries: Sequence[Entry]) -> bool:
-    """Say whether the trials so far are all that a search runs, if time does not end it.
-
-    Args:
-        config: Of the search.
-        entries: All trials so far, in the order in which they started.
-    """
-    plan = make_plan(config)
-    if config.oracle == "pasha":
-        step = pasha.next_step(
-            plan,
-            entries,
-            factor=config.factor,
-            epsilon=pasha.EPSILON[config.objective],
-            maximise=config.maximise,
-        )
-    else:
-        step = hyperband.next_step(plan, entries, maximise=config.maximise)
-    return step == "stop"
 
 
 def describe_plan(

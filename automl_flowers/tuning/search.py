@@ -40,6 +40,7 @@ WorthKeeping = Callable[[Sequence[TrialRecord]], Collection[str]]
 """From all trials so far to the ids of those whose last state stays."""
 
 OnEpoch = Callable[[EpochRecord, GetState], None]
+"""Called after every epoch with what happened and a function that returns the state."""
 
 
 class InfeasibleError(Exception):
@@ -85,13 +86,11 @@ class Oracle(Protocol):
         plan: Brackets to fill; the last round of one ends at the full horizon.
         objective: Keras Tuner's; its `name` is a field of `EpochRecord`.
         maximise: Whether a higher objective is better.
-        start_order: Names of the trials so far.
     """
 
     plan: tuple[Bracket, ...]
     objective: Any
     maximise: bool
-    start_order: list[str]
 
     def create_trial(self, tuner_id: str) -> Any:
         """Return the next trial, whose status says whether there is one."""
@@ -155,6 +154,10 @@ class Pace:
 
     def final_fits(self, trials: Sequence[TrialRecord]) -> Iterable[Task]:
         """Return what to train when no trial starts any more."""
+        return ()
+
+    def still_needed(self, trials: Sequence[TrialRecord]) -> Collection[str]:
+        """Return the trials whose state what it will train goes on from."""
         return ()
 
 
@@ -250,7 +253,7 @@ class _Loop:
             return True
         if not self.pace.allows(task, self.ledger.trials()):
             return False
-        record = self._run(task, number=len(self.oracle.start_order) - 1)
+        record = self._run(task)
         self._tell_oracle(trial, record)
         self.prune()
         self._give_up_if_nothing_works()
@@ -259,9 +262,10 @@ class _Loop:
     def finish(self) -> None:
         """Bring what is worth it to its full horizon, beside the oracle."""
         for task in self.pace.final_fits(self.ledger.trials()):
-            self._run(task, number=len(self.ledger.trials()))
+            self._run(task)
 
-    def _run(self, task: Task, number: int) -> TrialRecord:
+    def _run(self, task: Task) -> TrialRecord:
+        number = len(self.ledger.trials())  # that of one that starts again stays
         self.ledger.start_trial(_opening_record(task, number, self.ledger.clock()))
         try:
             status, reason = self._attempt(task)
@@ -269,9 +273,12 @@ class _Loop:
             self.ledger.forget_attempts(task.trial_id)
             raise
         self._end(task, status, reason)
-        record = next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
+        record = self._record_of(task)
         self.listener.trial_ended(task, record)
         return record
+
+    def _record_of(self, task: Task) -> TrialRecord:
+        return next(r for r in self.ledger.trials() if r.trial_id == task.trial_id)
 
     def _attempt(self, task: Task) -> tuple[Status, str | None]:
         """Train what a trial has left to train, and return how it ended and why."""
@@ -338,12 +345,12 @@ class _Loop:
     def _end(self, task: Task, status: Status, reason: str | None) -> None:
         score = None
         if status == "completed":
-            records = {r.trial_id: r for r in self.ledger.trials()}
+            record = self._record_of(task)
             objective = self.oracle.objective.name
-            score = getattr(records[task.trial_id].epochs[-1], objective)
+            score = getattr(record.epochs[-1], objective)
             if not math.isfinite(score):
-                error = DivergedError(f"{objective} is {score} after {task.last_epoch} epochs")
-                status, reason, score = "failed", _first_line(error), None
+                told = f"{objective} is {score} after {record.epochs_trained} epochs"
+                status, reason, score = "failed", _first_line(DivergedError(told)), None
         self.ledger.end_trial(task.trial_id, status, score=score, reason=reason)
 
     def _starting_point(self, task: Task) -> tuple[int, State | None]:
@@ -365,7 +372,7 @@ class _Loop:
         if record.status == "completed":
             objective = self.oracle.objective.name
             self.oracle.update_trial(
-                trial.trial_id, {objective: record.score}, step=record.last_epoch
+                trial.trial_id, {objective: record.score}, step=record.epochs_trained
             )
             trial.status = "COMPLETED"
         else:
@@ -376,7 +383,9 @@ class _Loop:
         """Keep the states that someone may still go on from, and the last of what is not ended."""
         trials = self.ledger.trials()
         running = {record.trial_id for record in trials if record.status == "running"}
-        needed = self.oracle.still_needed() | set(self.worth_keeping(trials)) | running
+        needed = running.union(
+            self.oracle.still_needed(), self.worth_keeping(trials), self.pace.still_needed(trials)
+        )
         found = [self.ledger.checkpoint_of(trial_id) for trial_id in needed]
         self.checkpoints.keep_only({checkpoint[1].name for checkpoint in found if checkpoint})
 

@@ -154,9 +154,9 @@ class Trainer:
             name: Of the training's logs; by default the recipe's.
             seed_number: Of several trainings of a recipe that differ in their seed.
 
-        Where memory does not suffice for the first epoch, it is tried again in batches of half
-        the size (`fitting.in_smaller_batches`); the size that fits is `fitting_batch_size` of
-        what is returned.
+        Where memory does not suffice for the first epoch, it is tried again without other programs,
+        then in batches of half the size (`fitting.in_smaller_batches`); the size that fits is
+        `fitting_batch_size` of what is returned.
 
         Raises:
             InfeasibleError: If memory does not suffice even so.
@@ -220,26 +220,31 @@ class Trainer:
             None if it cannot be trained so, as where memory does not suffice: `train` will find
             out what can be done, and a trial that fails is its own.
         """
-        started = time.perf_counter()
-        examples, val = (self.examples(split, recipe.image_size) for split in ("train", "val"))
-        records: list[EpochRecord] = []
         try:
-            program = self._program(recipe, len(examples))
-            steps = count_steps(len(examples), program.architecture.batch_size)
-            parts = max(steps // TIMED_STEPS, 1)
-            trial.train(
-                program,
-                self._batches.of(recipe),
-                trial.Plan(0, 2, 2, seed=0),
-                examples.every(parts),
-                val.every(parts),
-                on_epoch=lambda record, get_state: records.append(record),
-            )
+            timing: Timing | None = self._time(recipe)
         except UserError:
             raise
         except Exception:
-            self._programs.clear()
-            return None
+            timing = None
+        if timing is None:
+            self._programs.clear()  # out here, where no traceback holds the program
+        return timing
+
+    def _time(self, recipe: Recipe) -> Timing:
+        started = time.perf_counter()
+        examples, val = (self.examples(split, recipe.image_size) for split in ("train", "val"))
+        records: list[EpochRecord] = []
+        program = self._program(recipe, len(examples))
+        steps = count_steps(len(examples), program.architecture.batch_size)
+        parts = max(steps // TIMED_STEPS, 1)
+        trial.train(
+            program,
+            self._batches.of(recipe),
+            trial.Plan(0, 2, 2, seed=0),
+            examples.every(parts),
+            val.every(parts),
+            on_epoch=lambda record, get_state: records.append(record),
+        )
         usual = records[1].seconds
         return Timing(
             build=max(time.perf_counter() - started - 2 * usual, 0.0), epoch=parts * usual
@@ -280,7 +285,7 @@ class Trainer:
 
         Args:
             recipe: What was trained.
-            state: From `model_state`.
+            state: From `model_part`.
             examples: Of the recipe's image size.
             num_views: What is shown of each image (`automl_flowers.data.views`); the
                 probabilities are the geometric mean over the views.
@@ -298,7 +303,7 @@ class Trainer:
         Those that were frozen are what they were at the start.
 
         Args:
-            state: From `model_state`, of a recipe with the backbone and image size of `form`.
+            state: From `model_part`, of a recipe with the backbone and image size of `form`.
             form: Trains at least as many blocks.
 
         Raises:

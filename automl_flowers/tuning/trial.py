@@ -29,14 +29,10 @@ from automl_flowers.modeling.feature_bank import FeatureBank, Kept
 from automl_flowers.modeling.features import Head
 from automl_flowers.modeling.program import Program
 from automl_flowers.modeling.traced_gradients import forget_gradients
-from automl_flowers.tuning.checkpoints import State
-from automl_flowers.tuning.search import DivergedError
+from automl_flowers.tuning.search import DivergedError, OnEpoch, OutOfTime
 from ensembles import metrics
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import learning_rate_table
-
-OnEpoch = Callable[[EpochRecord, Callable[[], State]], None]
-"""Called after every epoch with what happened and a function that returns the state."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,11 @@ def train(
     Args:
         program: Of the recipe's architecture.
         recipe: What to train.
-        plan: Which epochs.
+        plan: Which epochs; none sets the state only.
         examples: The training set.
         val: What to score every epoch on; None to score none, which records NaN.
         state: From `Program.get_state` after `plan.first_epoch` epochs; None at the start.
-        weights: From `Program.model_state`, to start from instead of the backbone's and the head's.
+        weights: From `model_part`, to start from instead of the backbone's and the head's.
         head: What the head starts from; None for random numbers.
         on_epoch: Called after every epoch.
         callbacks: Fresh ones. In `logs` of an epoch's end they find `loss`, `learning_rate`,
@@ -90,6 +86,7 @@ def train(
 
     Raises:
         DivergedError: If the training loss is not finite.
+        OutOfTime: If `on_epoch` does; the callbacks have heard of that epoch, and of the end.
     """
     started = time.perf_counter()
     kept = Kept()
@@ -105,6 +102,8 @@ def train(
         program.set_state(state)
         program.set_step(plan.first_epoch * steps)
     program.set_hyperparameters(recipe, rates)  # they are in weights and state, too
+    if plan.first_epoch == plan.last_epoch:
+        return  # under a strategy, no batches at all are an error
     batches = training_batches(
         examples,
         recipe,
@@ -119,6 +118,7 @@ def train(
     score = _Scorer(program, val, kept.val)
     model = program.model if kept.training is None else program.trained
     program.set_epoch_length(model, steps)
+    recorder = _EpochRecorder(program, plan, rates, steps, score, on_epoch, started)
     with forget_gradients():
         model.fit(
             batches,
@@ -126,12 +126,11 @@ def train(
             initial_epoch=plan.first_epoch,
             epochs=plan.last_epoch,
             shuffle=False,  # the pipeline has shuffled
-            callbacks=[
-                _EpochRecorder(program, plan, rates, steps, score, on_epoch, started),
-                *callbacks,
-            ],
+            callbacks=[recorder, *callbacks],
             verbose=0,
         )
+    if recorder.is_out_of_time:
+        raise OutOfTime
 
 
 def predict(program: Program, examples: Examples, view: int = 0) -> np.ndarray:
@@ -171,7 +170,14 @@ class _Scorer:
 
 
 class _EpochRecorder(keras.callbacks.Callback):
-    """Seeds every epoch, scores it, and passes it on."""
+    """Seeds every epoch, scores it, and passes it on.
+
+    Other callbacks come after it and find the scores in `logs`. So that they hear of the last
+    epoch, too, the end of the time raises nothing here.
+
+    Attributes:
+        is_out_of_time: Whether the epoch was the last because no time is left.
+    """
 
     def __init__(
         self,
@@ -187,6 +193,7 @@ class _EpochRecorder(keras.callbacks.Callback):
         self._program, self._plan, self._rates, self._steps = program, plan, rates, steps
         self._score, self._on_epoch, self._started = score, on_epoch, started
         self._epoch = plan.first_epoch
+        self.is_out_of_time = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the random state, and the clock: the first epoch's runs since it was prepared."""
@@ -217,4 +224,7 @@ class _EpochRecorder(keras.callbacks.Callback):
         )
         logs["learning_rate"] = record.learning_rate
         logs.update({f"val_{name}": value for name, value in scores.items()})
-        self._on_epoch(record, self._program.get_state)
+        try:
+            self._on_epoch(record, self._program.get_state)
+        except OutOfTime:
+            self.is_out_of_time = self.model.stop_training = True

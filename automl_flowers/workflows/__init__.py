@@ -3,7 +3,6 @@
     search    config -> manifest, ledger
     ensemble  ledger -> members, predictions, blend.json, submission.csv
     repeat    recipe.yaml -> the same, in a run of its own
-    report    all of these -> report.html
     predict   members and blend.json -> a class for any image
     export    members and blend.json -> one model for other programs
 

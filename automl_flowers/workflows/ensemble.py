@@ -7,17 +7,18 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from automl_flowers import run_setup
+from automl_flowers import run_setup, run_space
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending import blend as blending
 from automl_flowers.blending import external as external_data
-from automl_flowers.blending.fits import Images
+from automl_flowers.blending.fits import ImageSet
 from automl_flowers.blending.fold_heads import make_heads_of_fold
 from automl_flowers.blending.material import (
     ALL_LABELLED,
     Material,
     check_unlabelled_test,
     collect,
+    copies_of_scored,
     pseudo_labelled,
 )
 from automl_flowers.blending.member_plan import MemberPlan, plan_members
@@ -103,9 +104,9 @@ def ensemble(
     if other := run_setup.compare_replicas(run, accelerator):
         reporter.say(f"device: {other}")
     with run.writing():
-        space = run_setup.effective_space(config, run, reporter)
+        space = run_space.effective_space(config, run, reporter)
         data = run_setup.load_data(config, run, space, reporter)
-        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
+        remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
         made = make_ensemble(config, run, space, data, accelerator, plans, callbacks, reporter)
         _remove_states(run, config)
         return made
@@ -176,8 +177,9 @@ def make_ensemble(
             before = first.members
     made = blend_members(material)
     external = [external_entry(source, contents[source.name]) for source in sources]
-    summary = write_ensemble(config, run, made, external, recipes, sample)
-    remove_spent([*before, *made.members], run.members)
+    sizes = sorted({*run_space.image_sizes(space), *filter(None, [data.largest_size])})
+    summary = write_ensemble(config, run, made, external, recipes, sample, sizes)
+    remove_spent(made.members, run.members, before)
     bank_of(config, run).clear()
     say_blend(summary, run, reporter)
     has_test = "test" in made.aligned
@@ -187,15 +189,14 @@ def make_ensemble(
 def _remove_states(run: RunFolder, config: RunConfig) -> None:
     """Remove the states of a search that has ended which no ensemble takes over.
 
-    An extension of the search that promotes one of those trials trains it again from its start.
+    An extension of the search that goes on with one of those trials, because it is promoted or was
+    cut short, trains it again from its start. With its optimizer a state is three times as large.
     """
     top = max(config.top, parse_config(read_yaml(run.config)).top)
     with Ledger(run.ledger) as ledger:
         if not ledger.has_ended():
             return
-        trials = ledger.trials()
-        kept = worth_keeping(trials, top, config.objective)
-        kept |= {trial.trial_id for trial in trials if trial.status == "running"}
+        kept = worth_keeping(ledger.trials(), top, config.objective)
         found = [ledger.checkpoint_of(trial_id) for trial_id in kept]
     CheckpointFolder(run.checkpoints).keep_only({state[1].name for state in found if state})
 
@@ -256,10 +257,11 @@ def _with_pseudo_labels(
         reporter: Hears how many join.
     """
     size = made.members[0].recipe.image_size
-    sure: list[Images | None] = []
+    copied = copies_of_scored(data, scored_on)
+    sure: list[ImageSet | None] = []
     for test in said:
         blended = apply_blend(made.choice.blend, test.probabilities)
-        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, scored_on=scored_on))
+        sure.append(pseudo_labelled(data, test.ids, blended, confidence, size, left_out=copied))
     counts = ", ".join(str(images.count if images else 0) for images in sure)
     reporter.say(
         f"pseudo-labels: {counts} of {len(said[0].ids)} test images are labelled "
@@ -296,8 +298,8 @@ def _external_sources(
         label_map=read_label_map(config.label_map),
         probe_with=best.backbone if config.weights != NONE else None,
         probe_weights=weights_of(config.weights, best.backbone),
-        image_size=run_setup.smallest_size(space),
-        largest_size=run_setup.largest_size(space),
+        image_size=run_space.smallest_size(space),
+        largest_size=data.largest_size,
         cache=run.cache,
         record_features=RecordFeatures.named(config.record_features),
         leaks=config.leaks,

@@ -53,6 +53,7 @@ def write_ensemble(
     external: list[dict[str, Any]],
     recipes: Sequence[Recipe],
     sample: str | None,
+    image_sizes: Sequence[int],
 ) -> dict[str, Any]:
     """Write what an ensemble says, what it is and how to make it again.
 
@@ -63,6 +64,7 @@ def write_ensemble(
         external: An entry for each external data set, from `external_entry`.
         recipes: Of all members that were asked for.
         sample: Sample submission, whose order is taken; None for the order of the images.
+        image_sizes: That the search had to choose from.
 
     Returns:
         What `blend.json` says.
@@ -86,7 +88,9 @@ def write_ensemble(
     write_json(run.blend, summary)
     searched, images = parse_config(read_yaml(run.config)), read_json(run.data)["content"]
     write_recipe_file(
-        run.recipe, searched, config, images, summary, heads=_heads_of(recipes, run.probes)
+        *(run.recipe, searched, config, images, summary),
+        image_sizes=image_sizes,
+        heads=_heads_of(recipes, run.probes),
     )
     return summary
 

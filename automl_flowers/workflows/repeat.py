@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl_flowers import run_setup
+from automl_flowers import run_setup, run_space
 from automl_flowers.blending.member_plan import MemberPlan, Start
 from automl_flowers.blending.recipe_file import read_recipe_file
-from automl_flowers.config import parse_config
+from automl_flowers.config import DECIDED_SETTINGS, parse_config
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import remember
-from automl_flowers.errors import RunError
+from automl_flowers.errors import ConfigError, RunError
 from automl_flowers.files import read_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.results import EnsembleResult
@@ -46,9 +46,13 @@ def repeat(
     """
     made = read_recipe_file(file)
     given = {name: value for name, value in flags.items() if value is not None}
-    sizes = sorted({recipe.image_size for recipe in made.recipes})
+    if "top" in given:
+        raise ConfigError(
+            f"`top` picks from a search; the members of this ensemble are those of `{file}`.",
+            hint="leave `--top` out",
+        )
     backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
-    space_of_members = {"backbone": backbones, "image_size": sizes}
+    space_of_members = {"backbone": backbones, "image_size": list(made.image_sizes)}
     searched = parse_config({**made.search, **given, "space": space_of_members})
     reporter = reporter or Reporter(quiet=searched.quiet)
     accelerator = run_setup.set_up_device(searched, reporter)
@@ -56,9 +60,9 @@ def repeat(
     run = RunFolder(Path(str(searched.run)))
     _check_without_trials(run)
     with run.writing():
-        space = run_setup.effective_space(searched, run, reporter)
+        space = run_space.effective_space(searched, run, reporter)
         data = run_setup.load_data(searched, run, space, reporter)
-        remember(data, run.manifest, run.data, image_size=sizes[0])
+        remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
         images = read_json(run.data)["content"]
         if images != made.images and "data" not in given:
             raise RunError(
@@ -74,7 +78,8 @@ def repeat(
             if pairs is None:  # of an older file
                 pairs = tuple(dict.fromkeys((r.backbone, r.image_size) for r in made.recipes))
             probe_pairs(pairs, data, searched.weights, ProbeFolder(run.probes), reporter.probed)
-        config = run_config(run, {**made.ensemble, **given})
+        asked_for = {n: value for n, value in given.items() if n not in DECIDED_SETTINGS}
+        config = run_config(run, {**made.ensemble, **asked_for})
         config = config.model_copy(update={"external": run_setup.locate_external(config, reporter)})
         plans = [
             MemberPlan(Start(recipe), [Start(other) for other in others])

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from automl_flowers import run_setup
+from automl_flowers import run_setup, run_space
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.blending.pick import Candidate, in_order_of_picking, worth_keeping
 from automl_flowers.config import (
@@ -20,7 +20,7 @@ from automl_flowers.config import (
 from automl_flowers.console import Reporter
 from automl_flowers.data.prepare import ImageData, remember
 from automl_flowers.disk import DiskLimit
-from automl_flowers.enqueued import check_enqueued, enqueued
+from automl_flowers.enqueued import enqueued
 from automl_flowers.ledger import Ledger, TrialRecord
 from automl_flowers.results import SearchResult
 from automl_flowers.run_folder import RunFolder
@@ -28,18 +28,17 @@ from automl_flowers.starting_weights import NONE
 from automl_flowers.tuning.budget import Budget, TimedPace, choose_horizon, is_tight
 from automl_flowers.tuning.callbacks import CallbackFactory
 from automl_flowers.tuning.checkpoints import CheckpointFolder
-from automl_flowers.tuning.cost import Architecture, Costs, learn_costs
+from automl_flowers.tuning.cost import Costs, Workload, learn_costs
 from automl_flowers.tuning.oracles import make_oracle
 from automl_flowers.tuning.plans import has_rounds, make_plan
 from automl_flowers.tuning.probe import ProbeFolder, probe_all
 from automl_flowers.tuning.probe_rule import (
     MAX_GAP,
     SHARE_OF_BUDGET,
-    Probe,
     best_scores,
     choose_backbones,
 )
-from automl_flowers.tuning.search import Pace, run_search
+from automl_flowers.tuning.search import Oracle, Pace, run_search
 from automl_flowers.tuning.trainer import Trainer
 from automl_flowers.workflows.training import bank_of, drop_programs, make_trainer
 from search_spaces.hyperparameters import Value
@@ -75,57 +74,106 @@ def search(
     config = run_setup.go_on_as_recorded(config, given, run)
     check_same_search(config, run.config)
     with run.writing():
-        space = run_setup.effective_space(config, run, reporter)
-        check_enqueued(config, space, reporter.say)
-        data = run_setup.load_data(config, run, space, reporter)
-        disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
-        disk.make_room(run_setup.bytes_to_decode(space, data, run))
-        remember(data, run.manifest, run.data, image_size=run_setup.smallest_size(space))
-        worth, first = _look_first(config, data, run, space, accelerator, reporter)
-        forward = {(p.backbone, p.image_size): p.forward_seconds for p in _probes(run)}
-        typical = Recipe.from_values(first[0])
-        trainer = make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
-        costs = learn_costs((), forward)
-        if config.time_budget and given.max_epochs is None and not run.config.exists():
-            budget = Budget(config.time_budget, started=started)
-            if is_tight(trainer.num_epochs, typical, costs, budget.left):
-                costs = _rehearsed(costs, trainer, typical, reporter)
-            config = _with_horizon(config, given, typical, costs, budget)
+        space = run_space.effective_space(config, run, reporter)
+        wanted = enqueued(config, space, reporter.say)
+        run_space.check_weights_files(config, run, space, wanted)
+        data, disk = _read(config, run, space, wanted, reporter)
+        worth, first = _look_first(config, data, run, space, wanted, accelerator, reporter)
+        begin_with = [Recipe.from_values(values) for values in first]
+
+        def trainer_of(config: RunConfig) -> Trainer:  # their programs are the same ones
+            return make_trainer(config, run, data, accelerator, callbacks, "search", reporter)
+
         with Ledger(run.ledger, writable=True) as ledger:
+            known = ledger.trials()
+            config, costs = _choose_length(
+                config, given, run, trainer_of(config), begin_with, known, started, reporter
+            )
             config = run_setup.begin(config, run, space, accelerator, ledger, reporter)
-            trainer.num_epochs = int(config.max_epochs or 1)
             plan = make_plan(config)
-            if ledger.trials():
-                costs = learn_costs(ledger.trials(), forward)
-            if not costs.rest_on_evidence:
-                costs = _rehearsed(costs, trainer, typical, reporter)
-            epoch_seconds = costs.epoch(typical) if costs.rest_on_evidence else None
+            epoch_seconds = costs.epoch(begin_with[0]) if costs.rest_on_evidence else None
             run_setup.announce(config, plan, data, worth, run, epoch_seconds, reporter)
-            if not ledger.trials():
+            if not known:
                 run_setup.warn_about_augmentation(config, worth, data, reporter)
-            if config.time_budget is not None:
-                reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
-            if not has_rounds(config):
-                first = enqueued(config, worth)  # known good ones belong to rounds
-            oracle = make_oracle(config, worth, plan, first)
-            pace = _pace(config, run, ledger, forward, started)
-            ledger.begin_session(time.time() - (time.perf_counter() - started))
-            with _saying_where_it_stopped(ledger, run, reporter):
-                trials = run_search(
-                    oracle,
-                    trainer.train,
-                    ledger,
-                    CheckpointFolder(run.checkpoints, disk.make_room),
-                    CheckpointFolder(run.best, disk.make_room),
-                    reporter,
-                    worth_keeping=lambda records: worth_keeping(
-                        records, config.top, config.objective
-                    ),
-                    pace=pace,
-                )
-            ledger.end_session()
+            oracle = make_oracle(config, worth, plan, first if has_rounds(config) else wanted)
+            trials = _drive(
+                config, oracle, trainer_of(config), costs, run, ledger, disk, started, reporter
+            )
     reporter.say(f"search done in {time.perf_counter() - started:.0f} s; results in {run.path}")
     return SearchResult(run.path, tuple(trials), config.objective)
+
+
+def _read(
+    config: RunConfig,
+    run: RunFolder,
+    space: Space,
+    wanted: Sequence[dict[str, Value]],
+    reporter: Reporter,
+) -> tuple[ImageData, DiskLimit]:
+    """Return the images, of which the run takes note, and what keeps it within its disk."""
+    sizes = run_space.image_sizes(space, wanted)
+    data = run_setup.load_data(config, run, space, reporter, largest_size=sizes[-1])
+    disk = DiskLimit(run.path, config.max_bytes, bank_of(config, run).free)
+    disk.make_room(run_setup.bytes_to_decode(sizes, data, run))
+    remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
+    return data, disk
+
+
+def _choose_length(
+    config: RunConfig,
+    given: RunConfig,
+    run: RunFolder,
+    trainer: Trainer,
+    first: Sequence[Recipe],
+    trials: Sequence[TrialRecord],
+    started: float,
+    reporter: Reporter,
+) -> tuple[RunConfig, Costs]:
+    """Return the settings with the epochs that a new time budget is worth, and what these cost.
+
+    Where nothing of this run tells, a few real steps are timed.
+    """
+    probes, typical = ProbeFolder(run.probes).all(), first[0]
+    costs = learn_costs(trials, {(p.backbone, p.image_size): p.forward_seconds for p in probes})
+    if config.time_budget and given.max_epochs is None and not run.config.exists():
+        budget = Budget(config.time_budget, started=started)
+        if is_tight(trainer.num_epochs, typical, costs, budget.left):
+            costs = _rehearsed(costs, trainer, typical, reporter)
+        config = _with_horizon(config, given, first, costs, budget)
+    if not costs.rest_on_evidence:
+        costs = _rehearsed(costs, trainer, typical, reporter)
+    return config, costs
+
+
+def _drive(
+    config: RunConfig,
+    oracle: Oracle,
+    trainer: Trainer,
+    costs: Costs,
+    run: RunFolder,
+    ledger: Ledger,
+    disk: DiskLimit,
+    started: float,
+    reporter: Reporter,
+) -> list[TrialRecord]:
+    """Train what the oracle asks for until it or time says stop, and return all trials."""
+    if config.time_budget is not None:
+        reporter.plan(seconds=config.time_budget - ledger.seconds_spent())
+    pace = _pace(config, run, ledger, costs.forward, started)  # before this session counts
+    ledger.begin_session(time.time() - (time.perf_counter() - started))
+    with _saying_where_it_stopped(ledger, run, reporter):
+        trials = run_search(
+            oracle,
+            trainer.train,
+            ledger,
+            CheckpointFolder(run.checkpoints, disk.make_room),
+            CheckpointFolder(run.best, disk.make_room),
+            reporter,
+            worth_keeping=lambda records: worth_keeping(records, config.top, config.objective),
+            pace=pace,
+        )
+    ledger.end_session()
+    return trials
 
 
 def _rehearsed(guessed: Costs, trainer: Trainer, typical: Recipe, reporter: Reporter) -> Costs:
@@ -134,17 +182,17 @@ def _rehearsed(guessed: Costs, trainer: Trainer, typical: Recipe, reporter: Repo
     if timing is None:
         return guessed
     reporter.say(f"rehearsed {typical.name}: about {timing.epoch:.1f} s an epoch")
-    return replace(guessed, epochs={Architecture.of(typical): timing.epoch}, builds=[timing.build])
+    return replace(guessed, epochs={Workload.of(typical): timing.epoch}, builds=[timing.build])
 
 
 def _with_horizon(
-    config: RunConfig, given: RunConfig, typical: Recipe, costs: Costs, budget: Budget
+    config: RunConfig, given: RunConfig, first: Sequence[Recipe], costs: Costs, budget: Budget
 ) -> RunConfig:
     """Return the settings with as many epochs as the time budget is worth.
 
     A factor above them makes Hyperband's brackets single rounds.
     """
-    horizon = choose_horizon(int(config.max_epochs or 1), typical, costs, budget.left)
+    horizon = choose_horizon(int(config.max_epochs or 1), first, costs, budget.left)
     update = {"max_epochs": horizon.epochs}
     if not horizon.in_rounds and "factor" not in given.model_fields_set:
         update["factor"] = horizon.epochs + 1
@@ -193,15 +241,12 @@ def _picked(trials: Sequence[TrialRecord], config: RunConfig) -> list[Candidate]
     return in_order_of_picking(trials, config.objective)[: config.top]
 
 
-def _probes(run: RunFolder) -> list[Probe]:
-    return ProbeFolder(run.probes).all()
-
-
 def _look_first(
     config: RunConfig,
     data: ImageData,
     run: RunFolder,
     space: Space,
+    wanted: Sequence[dict[str, Value]],
     accelerator: Accelerator,
     reporter: Reporter,
 ) -> tuple[Space, list[dict[str, Value]]]:
@@ -226,4 +271,4 @@ def _look_first(
             )
             space = space.restrict(backbone=worth)
         backbones = worth if config.probe == "drop" else [*worth, *left_out]
-    return space, [*enqueued(config, space), *first_recipes(space, backbones, frozen)]
+    return space, [*wanted, *first_recipes(space, backbones, frozen)]

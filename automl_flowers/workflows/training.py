@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from automl_flowers import run_setup
 from automl_flowers.accelerators import Accelerator
 from automl_flowers.config import (
+    DECIDED_SETTINGS,
     RunConfig,
+    check_same_search,
     parse_config,
     read_yaml,
 )
@@ -99,13 +101,22 @@ def bank_of(config: RunConfig, run: RunFolder) -> FeatureBank:
     return FeatureBank(run.feature_bank, limit, left=DiskLimit(run.path, config.max_bytes).left)
 
 
-def run_config(run: RunFolder, flags: dict[str, Any]) -> RunConfig:
+def run_config(run: RunFolder, flags: Mapping[str, Any]) -> RunConfig:
     """Return a run's configuration with the flags that were given over it.
 
+    What the search decided cannot be changed; the file of settings that it was given may be given
+    again.
+
     Raises:
+        RunError: If something is given that the search had otherwise.
         UserError: If a setting does not hold up, or a file of weights is not what it was.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    decided = [name for name in DECIDED_SETTINGS if name in given]
+    asked_for = parse_config({name: given[name] for name in decided})
+    asked_for = run_setup.in_full(asked_for, Reporter(quiet=True))
+    check_same_search(asked_for, run.config, decided)
+    given |= {name: getattr(asked_for, name) for name in decided}
     config = parse_config({**read_yaml(run.config), **given, "run": str(run.path)})
     hash_files(config.weights, config.weights_sha256)
     return config

@@ -8,6 +8,7 @@ from automl_flowers.blending import external as external_module
 from automl_flowers.blending.external import join_sources, read_sources
 from automl_flowers.data.convert import convert
 from automl_flowers.errors import ConfigError, DataError
+from automl_flowers.modeling import features
 
 COLOURS = {"Daisies": (230, 210, 60), "nettle": (30, 160, 50), "roses": (220, 40, 60)}
 OPTIONS = {
@@ -161,7 +162,7 @@ def test_a_broken_image_moves_no_label_and_no_copy(read, meadow, garden, ours):
 
 def test_the_probe_leaves_out_a_class_that_looks_like_another(read, meadow, monkeypatch):
     seen = np.array([0, 0, 2, 2, 2, 2, 2, 2, 2])
-    monkeypatch.setattr(external_module, "_probe", lambda *_arguments: seen)
+    monkeypatch.setattr(external_module, "_make_probe", lambda *_arguments: lambda data: seen)
 
     source = read(meadow, probe_with="efficientnet_lite0")
 
@@ -169,6 +170,20 @@ def test_the_probe_leaves_out_a_class_that_looks_like_another(read, meadow, monk
     assert (daisies.is_used, daisies.agreement) == (True, pytest.approx(2 / 3))
     assert (roses.is_used, roses.agreement) == (False, 0.0)
     assert source.labels.tolist() == [0, 0, 0] + [-1] * 6
+
+
+def test_one_probe_looks_at_all_data_sets(ours, read, meadow, tmp_path, draw_pictures, monkeypatch):
+    fitted, fit_head = [], features.fit_head
+    monkeypatch.setattr(features, "fit_head", lambda *a: fitted.append(a) or fit_head(*a))
+    colours = {"tulip": (60, 60, 220), "weed": (30, 160, 50)}
+    field = draw_pictures(tmp_path / "field", {"": 2}, colours, seed=2000)
+    options = {**OPTIONS, "probe_with": "efficientnet_lite0", "cache": tmp_path / "c"}
+
+    together = read_sources([str(meadow), str(field)], ours, **options)
+
+    assert len(fitted) == 1
+    alone = [read(each, probe_with="efficientnet_lite0") for each in (meadow, field)]
+    assert [one.decisions for one in together] == [one.decisions for one in alone]
 
 
 def test_a_persons_word_is_taken(read, meadow):

@@ -28,3 +28,10 @@ def test_folds_start_from_noise_where_the_search_did(ours):
     heads = make_heads_of_fold(ours, IMAGENET, lambda name, size: False)
 
     assert heads(rows, np.ones(len(rows), bool))(BACKBONE, 32) is None
+
+
+def test_a_fold_that_trains_on_one_class_starts_from_noise(ours):
+    rows = labelled_rows(ours, "keep")
+    heads = make_heads_of_fold(ours, IMAGENET, lambda name, size: True)
+
+    assert heads(rows, (rows["label"] == 0).to_numpy())(BACKBONE, 32) is None

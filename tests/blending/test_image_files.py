@@ -70,6 +70,14 @@ def test_a_pattern_finds_images_and_what_folders_hold(here):
     assert found("a/**/*.png") == ["a/b/2.png", "a/b/c/3.png"]
 
 
+@pytest.mark.parametrize("pattern", ["a/**", "./a/**", "[a]/**/*"])
+def test_an_image_that_a_pattern_matches_within_folders_that_match_is_found_once(here, pattern):
+    """The pattern matches `a/`, `a/b` and the images in them."""
+    touch(here, "a/1.jpg", "a/b/2.png", "a/b/c/3.png")
+
+    assert found(pattern) == ["a/1.jpg", "a/b/2.png", "a/b/c/3.png"]
+
+
 def test_a_file_with_the_name_of_a_pattern_is_a_file(here):
     touch(here, "a/[1].jpg", "a/1.jpg")
 

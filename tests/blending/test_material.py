@@ -10,6 +10,7 @@ from PIL import Image
 from automl_flowers.blending.material import (
     check_unlabelled_test,
     collect,
+    copies_of_scored,
     labelled_rows,
     pseudo_labelled,
 )
@@ -121,13 +122,16 @@ def test_what_is_sure_joins_with_the_label_it_was_given(with_copies):
     probabilities = np.full((6, 3), 0.05)
     probabilities[np.arange(6), [0, 1, 2, 0, 1, 2]] = [0.9, 0.9, 0.9, 0.9, 0.6, 0.9]
 
-    images = pseudo_labelled(with_copies, ids, probabilities, 0.8, 32)
+    said = (with_copies, ids, probabilities)
+    copied = copies_of_scored(with_copies, ("val", "blend"))
+
+    images = pseudo_labelled(*said, 0.8, 32, left_out=copied)
 
     examples = images.at(32)
     assert images.count == len(examples) == 3  # two are copies of val images, one is unsure
     assert examples.ids.tolist() == ["test/2.png", "test/3.png", "test/5.png"]
     assert examples.labels.tolist() == [2, 0, 2]
-    assert pseudo_labelled(with_copies, ids, probabilities, 0.95, 32) is None
+    assert pseudo_labelled(*said, 0.95, 32, left_out=copied) is None
 
 
 def test_with_folds_copies_of_any_labelled_image_do_not_join(garden, tmp_path):
@@ -140,10 +144,12 @@ def test_with_folds_copies_of_any_labelled_image_do_not_join(garden, tmp_path):
     with Image.open(root / "train" / "rose" / "0.png") as image:
         image.resize((40, 40), Image.Resampling.BICUBIC).save(root / "test" / "0.png")
     data = prepare(str(root), seed=0, image_size=32, cache=tmp_path / "cache", leaks="warn")
-    sure = (np.array(["test/0.png"]), np.array([[0.0, 1.0, 0.0]]), 0.9, 32)
+    sure = (data, np.array(["test/0.png"]), np.array([[0.0, 1.0, 0.0]]), 0.9, 32)
+    copied = copies_of_scored(data, ("val", "blend"))
+    of_folds = copies_of_scored(data, ("train", "val", "blend"))
 
-    assert pseudo_labelled(data, *sure).count == 1
-    assert pseudo_labelled(data, *sure, scored_on=("train", "val", "blend")) is None
+    assert pseudo_labelled(*sure, left_out=copied).count == 1
+    assert pseudo_labelled(*sure, left_out=of_folds) is None
 
 
 def test_images_that_scores_are_taken_on_get_no_other_labels(ours, with_copies):

@@ -35,6 +35,19 @@ class OutOfMemory(keras.callbacks.Callback):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
+class RunsOut(keras.callbacks.Callback):
+    """Raises what TensorFlow raises, once for every entry of a list, which it takes away."""
+
+    def __init__(self, times):
+        super().__init__()
+        self._times = times
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._times:
+            self._times.pop()
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
 @pytest.fixture
 def large(recipe):
     """A recipe in batches of sixteen."""
@@ -80,6 +93,29 @@ def test_smaller_batches_are_tried_and_said(make_trainer, ours, large):
     assert len(said) == 2
     assert "in batches of 16: it trains in batches of 8" in said[0]
     assert "in batches of 16: it trains in batches of 4, at a peak learning rate of" in said[1]
+
+
+def test_what_does_not_fit_beside_others_is_tried_alone_in_the_batches_planned(
+    make_trainer, ours, large
+):
+    said, times = [], []
+    trainer = make_trainer(ours, callbacks=[lambda: RunsOut(times)], say=said.append)
+    train(trainer, replace(large, trainable_blocks=0), 0, 1)  # its program stays alive
+
+    times.append("beside it")
+    size, curve, _ = train(trainer, large, 0, 1)
+
+    assert (times, said) == ([], [])
+    assert "fitting_batch_size" not in size
+    assert curve == train(make_trainer(ours), large, 0, 1)[1]
+
+
+def test_what_does_not_fit_alone_is_not_tried_twice(make_trainer, ours, large):
+    times = ["alone"]
+
+    size, _, _ = train(make_trainer(ours, callbacks=[lambda: RunsOut(times)]), large, 0, 1)
+
+    assert size["fitting_batch_size"] == 8
 
 
 def test_what_fits_was_not_told_otherwise(make_trainer, ours, large):

@@ -15,7 +15,7 @@ from automl_flowers.blending.pick import (
     pick_members,
 )
 from automl_flowers.errors import RunError
-from automl_flowers.ledger import TrialRecord
+from automl_flowers.ledger import EpochRecord, TrialRecord
 
 NUMBERS = itertools.count()
 
@@ -27,6 +27,7 @@ def trial(recipe):
     def trial(trial_id, score, *, backbone="efficientnet_lite0", dropout=0.0, **options):
         mine = replace(recipe, backbone=backbone, dropout=dropout)
         options = {"first_epoch": 0, "last_epoch": 1, "status": "completed", **options}
+        trained = range(options["first_epoch"], options["last_epoch"])
         return TrialRecord(
             trial_id=trial_id,
             number=next(NUMBERS),
@@ -36,6 +37,7 @@ def trial(recipe):
             round=0,
             parent=None,
             score=score,
+            epochs=tuple(EpochRecord(n, 0.1, 1.0, 0.5, 0.5, 0.7, 1.0) for n in trained),
             **options,
         )
 
@@ -97,6 +99,14 @@ def test_a_promoted_trial_and_its_ancestors_are_one_recipe(trial):
     (candidate,) = candidates(trials, maximise=True)
 
     assert (candidate.trial_id, candidate.score, candidate.epochs) == ("third", 0.92, 9)
+
+
+def test_a_recipe_that_a_callback_ended_has_the_epochs_behind_its_score(trial):
+    whole = trial("a", 0.90, last_epoch=6)
+
+    (candidate,) = candidates([replace(whole, epochs=whole.epochs[:3])], maximise=True)
+
+    assert (candidate.epochs, candidate.planned) == (3, 6)
 
 
 def test_only_completed_trials_with_a_score_count(trial, recipe):
@@ -204,6 +214,14 @@ def test_others_were_trained_for_as_long(trial):
 
     assert others(trials, 1) == (["a"], [["c"]])
     assert others(trials, 2) == (["a", "b"], [["c"], []])
+
+
+def test_what_a_callback_ended_was_to_be_trained_for_as_long(trial):
+    whole = trial("a", 0.90, last_epoch=6)
+    ended = replace(whole, epochs=whole.epochs[:3])
+    trials = [ended, trial("b", 0.89, dropout=0.1, last_epoch=6)]
+
+    assert others(trials, 1) == (["a"], [["b"]])
 
 
 def test_a_recipe_that_was_cut_short_has_no_others(trial):

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from automl_flowers.blending.fits import Fit, save_fit
 from automl_flowers.blending.read_ensemble import blended, read_ensemble
+from automl_flowers.blending.soup_records import digits
 from automl_flowers.errors import RunError
 from automl_flowers.run_folder import RunFolder
 from ensembles.blend import Blend, apply_blend
@@ -64,12 +66,48 @@ def test_members_that_count_for_nothing_are_left_out(run):
     assert ensemble.blend == Blend("arithmetic", (1.0,), (0.5,))
 
 
+@pytest.fixture
+def run_of_one(run, recipe, tmp_path):
+    """Write a run whose one member was trained on some images, and then on these."""
+
+    def run_of_one(then):
+        entry = {"name": "one", "weight": 1.0, "recipe": recipe.to_dict(), "final_fits": ["one"]}
+        weights = {"weight": np.ones(1, np.float32)}
+        for trained_on in ("some images", then):
+            save_fit(tmp_path / "members", Fit("one", trained_on, {}, ()), weights)
+        return run(members=[{**entry, "trained_on": [digits("some images")]}])
+
+    return run_of_one
+
+
+def test_weights_that_the_blend_was_written_for_are_read(run_of_one):
+    assert [member.name for member in read_ensemble(run_of_one("some images")).members] == ["one"]
+
+
+def test_weights_that_were_trained_otherwise_since_are_refused(run_of_one):
+    """As by a later ensemble that was stopped: its models would count as those before it did."""
+    with pytest.raises(RunError, match=r"weights of one are not those that .*blend\.json") as error:
+        read_ensemble(run_of_one("other images"))
+
+    assert "automl-flowers ensemble --run" in error.value.hint
+
+
+def test_weights_without_their_record_are_refused(run_of_one, tmp_path):
+    """As where writing others in their place was stopped."""
+    ready = run_of_one("some images")
+    (tmp_path / "members/one.json").unlink()
+
+    with pytest.raises(RunError, match="weights of one are not those that"):
+        read_ensemble(ready)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"members": [{"name": "one", "weight": 1.0}]},
         {"members": []},
         {"members": None},
+        {"members": ["one"]},
         {"blend": {"kind": "arithmetic"}},
         {"blend": {**Blend("arithmetic", (1.0,), (1.0,)).to_dict(), "weights": [0.5]}},
         {"blend": Blend("arithmetic", (0.2, 0.3, 0.5), (1.0, 1.0, 1.0)).to_dict()},

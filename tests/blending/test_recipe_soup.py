@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from automl_flowers.blending.fits import load_weights
+from automl_flowers.blending.fits import load_weights, note_in_record
 from automl_flowers.blending.material import collect
 from automl_flowers.blending.member_plan import Start
 from automl_flowers.blending.predict_members import predict_member, scores_of
@@ -210,6 +210,46 @@ def test_again_nothing_is_trained_and_spent_weights_may_be_gone(
 
     _, alone = cook(recipe, [wild, twin], with_finals, most=1)
     assert weights_of(maker, alone.final_fits)  # what was spent is trained again for it
+
+
+def test_what_was_made_stands_though_another_ensemble_has_trained_its_fits_otherwise(
+    trainer, cook, recipe, twin, with_finals, monkeypatch
+):
+    """As one with other images for final fits: their records are its own now."""
+    maker, first = cook(recipe, [twin], with_finals, score=accept)
+    remove_spent([first], maker.members)
+    note_in_record(maker.members, f"{recipe.name}+evaluation", trained_on="other images")
+
+    with monkeypatch.context() as without_training:
+        for name in ("train", "train_further", "predict"):
+            without_training.setattr(trainer, name, None)
+        _, again = cook(recipe, [twin], with_finals)
+
+    assert repr(again) == repr(first)
+
+
+def test_what_a_second_ensemble_predicts_with_stays_though_the_first_was_made_of_it(
+    trainer, cook, recipe, twin, material, monkeypatch
+):
+    """With pseudo-labels that stay out, a recipe that was in one model may be by itself again."""
+    train = trainer.train
+
+    def fail_with_pseudo_labels(*arguments, name=None, **options):
+        if name and "+pseudo" in name:
+            raise DivergedError("too much of it")
+        return train(*arguments, name=name, **options)
+
+    maker, first = cook(recipe, [twin], material, score=accept)
+    assert first.others == (twin,)
+    [part] = material.parts
+    labelled = replace(material, parts=(replace(part, pseudo=material.test),))
+    monkeypatch.setattr(trainer, "train", fail_with_pseudo_labels)
+
+    _, second = cook(recipe, [twin], labelled, score=refuse)
+    remove_spent([second], maker.members, before=[first])
+
+    assert [fit.name for fit in second.final_fits] == [recipe.name]
+    assert files(maker.members) == {recipe.name, first.all_fits[0].name}
 
 
 def test_where_no_recipe_stays_in_again_nothing_is_trained(

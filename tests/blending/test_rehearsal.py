@@ -1,6 +1,7 @@
 """What a trainer measures before it trains."""
 
 import time
+import weakref
 from dataclasses import replace
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from automl_flowers.modeling.classifier import SHORTEST_TABLE, Architecture
+from automl_flowers.modeling.program import Program
 from automl_flowers.tuning import trial
 from tests.blending.test_out_of_memory import train
 
@@ -66,6 +68,28 @@ def test_a_rehearsal_changes_no_number(make_trainer, ours, recipe):
     assert curve == expected
     for name in wanted:
         np.testing.assert_array_equal(state[name], wanted[name])
+
+
+def test_a_rehearsal_for_which_memory_does_not_suffice_leaves_no_program_alive(
+    make_trainer, ours, recipe, monkeypatch
+):
+    programs, train_really = weakref.WeakSet(), trial.train
+
+    def build_and_note(*arguments, **options):
+        program = Program(*arguments, **options)
+        programs.add(program)
+        return program
+
+    def train_and_run_out(*arguments, **options):
+        train_really(*arguments, **options)
+        assert len(programs) == 1
+        raise MemoryError
+
+    monkeypatch.setattr("automl_flowers.tuning.trainer.Program", build_and_note)
+    monkeypatch.setattr(trial, "train", train_and_run_out)
+
+    assert make_trainer(ours, num_epochs=2).rehearse(recipe) is None
+    assert len(programs) == 0
 
 
 @pytest.mark.parametrize(("steps", "room"), [(1, 4096), (4096, 4096), (4097, 8192), (9000, 16384)])

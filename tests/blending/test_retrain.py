@@ -9,7 +9,7 @@ import pytest
 
 from automl_flowers.blending import fits as fits_module
 from automl_flowers.blending.fits import (
-    Images,
+    ImageSet,
     Progress,
     load_weights,
     read_progress,
@@ -83,7 +83,7 @@ def make_images(content, count):
     rows = np.arange(count)
     caches = (np.zeros((count, 4, 4, 3), np.uint8),)
     examples = Examples(caches, np.zeros(count, int), rows, rows % 2, rows.astype(str))
-    return Images(lambda image_size: examples, content, count)
+    return ImageSet(lambda image_size: examples, content, count)
 
 
 OURS = Material((Part(make_images("ours", 10), make_images("val", 3)),))
@@ -113,8 +113,8 @@ def test_a_member_is_the_last_epoch_not_the_best(recipe, folder):
     member = retrain(learner, recipe, folder, OURS)
 
     assert member.name == recipe.name
-    assert member.scores == {"macro_f1": 0.5, "accuracy": 0.25, "log_loss": 0.7}
-    assert [epoch.macro_f1 for epoch in member.epochs] == [0.99, 0.99, 0.5]
+    [fit] = member.all_fits
+    assert [epoch.macro_f1 for epoch in fit.epochs] == [0.99, 0.99, 0.5]
     assert (member.score_without_external, member.score_with_external) == (0.5, None)
     assert member.size == {"layers": 5}
     assert names_in(folder) == [f"{recipe.name}.json", f"{recipe.name}.npz"]
@@ -136,7 +136,7 @@ def test_every_epoch_is_heard_with_the_members_name(recipe, folder):
 def make_progress(num_epochs):
     epochs = tuple(EpochRecord(n, 0.1, 1.0, 0.4, 0.2, 0.7, 0.0) for n in range(num_epochs))
     state = {"model/0000": np.array([7, 7]), "optimizer/0000": np.array([1])}
-    return Progress(epochs, lambda: state, {"layers": 5})
+    return Progress(epochs, lambda: state, {"layers": 5}, planned=num_epochs)
 
 
 def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):
@@ -145,7 +145,7 @@ def test_what_the_search_has_trained_is_not_trained_again(recipe, folder):
     member = retrain(learner, recipe, folder, OURS, progress=make_progress(NUM_EPOCHS))
 
     assert learner.trained == []
-    assert len(member.epochs) == NUM_EPOCHS
+    assert len(member.all_fits[0].epochs) == NUM_EPOCHS
     assert (member.score_without_external, member.size) == (0.4, {"layers": 5})
     state = load_weights(folder, member.name)
     assert list(state) == ["model/0000"]
@@ -158,7 +158,7 @@ def test_what_the_search_has_begun_is_continued(recipe, folder):
     member = retrain(learner, recipe, folder, OURS, progress=make_progress(1))
 
     assert learner.first_epoch == 1
-    assert [epoch.epoch for epoch in member.epochs] == [0, 1, 2]
+    assert [epoch.epoch for epoch in member.all_fits[0].epochs] == [0, 1, 2]
     assert member.score_without_external == 0.5
 
 
@@ -274,7 +274,7 @@ def test_external_images_stay_in_only_where_val_does_not_drop(recipe, folder, wi
     member = retrain(Learner(with_external=with_external), recipe, folder, EXTERNAL)
 
     assert member.name == recipe.name + ("+external" if kept else "")
-    assert member.scores["macro_f1"] == max(0.5, with_external)
+    assert member.all_fits[0].macro_f1 == max(0.5, with_external)
     assert member.score_without_external == 0.5
     assert member.score_with_external == with_external
     state = load_weights(folder, member.name)
@@ -366,7 +366,7 @@ def test_the_record_holds_what_was_trained(recipe, folder):
 
     record = json.loads((folder / f"{recipe.name}.json").read_text())
     assert record["recipe"] == recipe.to_dict()
-    assert record["epochs"] == [asdict(epoch) for epoch in member.epochs]
+    assert record["epochs"] == [asdict(epoch) for epoch in member.all_fits[0].epochs]
     assert record["trained_on"] == member.all_fits[0].trained_on
 
 
@@ -415,7 +415,7 @@ def test_a_final_fit_predicts_new_images_and_scores_nothing(recipe, folder):
     assert learner.gone_on_from == [[2, 14]]  # the second training, which was on 14 images
     assert len(member.final_fits[0].epochs) == learner.num_further_epochs
     assert [fit.name for fit in member.final_fits] == [final]
-    assert member.scores["macro_f1"] == 0.6
+    assert member.all_fits[0].macro_f1 == 0.6
     assert all(math.isnan(epoch.macro_f1) for epoch in member.final_fits[0].epochs)
     again = retrain(learner, recipe, folder, replace(EXTERNAL, everything=EVERYTHING))
     assert len(learner.trained) == 3

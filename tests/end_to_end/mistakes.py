@@ -6,6 +6,7 @@ its row in the table; what the command answers is in the table, too.
 
 import contextlib
 import dataclasses
+import json
 import resource
 import shutil
 import subprocess
@@ -461,7 +462,7 @@ def _(bench):
 def _(bench):
     patch = bench.fixture("monkeypatch")
     patch.setenv("KERAS_HOME", str(bench.folder))
-    patch.setattr(backbones, "KERAS_HOST", "https://127.0.0.1", raising=False)
+    patch.setattr(backbones, "WEIGHTS_URL", "https://127.0.0.1")
     return bench.search_pictures("--backbones", "vgg16", "--weights", "imagenet")
 
 
@@ -521,6 +522,12 @@ def _(bench):
     return bench.search(bench.copy_run(), "--seed", 1)
 
 
+@mistake("Settings for `ensemble` that its search had otherwise")
+def _(bench):
+    bench.copy_run()
+    return bench.ensemble("--config", bench.write("run.yaml", "max_epochs: 2\n"))
+
+
 @mistake("Images that have changed since the run began")
 def _(bench):
     (bench.copy_run() / "train/red rose/0.png").unlink()
@@ -548,6 +555,13 @@ def _(bench):
     bench.copy_run()
     bench.write("run/config.yaml", "data: [")
     return bench.ensemble()
+
+
+@mistake("A damaged space file of a run")
+def _(bench):
+    data = bench.copy_run()
+    bench.write("run/space.yaml", "backbone: [")
+    return bench.search(data)
 
 
 @mistake("A run that another process is writing to")
@@ -590,6 +604,17 @@ def _(bench):
 def _(bench):
     data = bench.copy_run()
     bench.write("run/blend.json", "{}")
+    return ["predict", data, "--run", bench.run]
+
+
+@mistake("`predict` after an `ensemble` with other settings that was stopped")
+def _(bench):
+    data = bench.copy_run()
+    with Ledger(bench.run / "ledger.sqlite") as ledger:
+        recipe = ledger.trials()[0].recipe
+    member = {"name": "one", "weight": 1.0, "recipe": recipe, "trained_on": ["01234567"]}
+    bench.write("run/blend.json", json.dumps({"members": [member], "class_names": []}))
+    bench.write("run/members/one.json", json.dumps({"trained_on": "other images"}))
     return ["predict", data, "--run", bench.run]
 
 
@@ -668,6 +693,13 @@ def _(bench):
     return ["predict", bench.folder / "photoz", "--run", bench.run]
 
 
+@mistake("A folder as the file that predictions go to")
+def _(bench):
+    data = bench.copy_run()
+    out = bench.write("results/notes.txt", "").parent
+    return ["predict", data, "--run", bench.run, "--out", out, "--quiet"]
+
+
 def export(bench, format_, *, out=None):
     out = out or bench.folder / "out"
     return ["export", "--format", format_, "--out", out, "--run", bench.run, "--quiet"]
@@ -691,6 +723,12 @@ def _(bench):
 def _(bench):
     bench.copy_run()
     return export(bench, "keras", out=bench.write("out/notes.txt", "").parent)
+
+
+@mistake("An export below a file")
+def _(bench):
+    bench.copy_run()
+    return export(bench, "keras", out=bench.write("notes.txt", "") / "out")
 
 
 @mistake("An export of images that are gone")

@@ -55,6 +55,11 @@ def test_rounds_on_two_replicas_equal_one_run(trained):
     assert trained["rounds_end_equal"]
 
 
+def test_with_no_epoch_left_two_replicas_only_take_the_state(trained):
+    assert trained["none_left"] == []
+    assert trained["none_left_end_equal"]
+
+
 def test_several_steps_in_one_go_compute_the_same(trained):
     assert trained["several"] == trained["two"]
     assert trained["several_end_equal"]

@@ -198,6 +198,31 @@ def test_early_stopping_ends_trials_and_not_the_search(pictures, space, tmp_path
     assert min(len(trial.epochs) for trial in result.trials) < 3
 
 
+class Stop(keras.callbacks.Callback):
+    """Ends a training after its second epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.stop_training = True
+
+
+def test_a_trial_that_a_callback_ended_is_taken_over_as_it_was_scored(pictures, space, tmp_path):
+    settings = {**CHEAP, "oracle": "random", "max_recipes": 2}
+    result = automl_flowers.search(
+        pictures, run=tmp_path / "run", space=space, callbacks=[Stop], **settings
+    )
+    pages = []
+
+    automl_flowers.ensemble(result.run, top=2, callbacks=[lambda: Diary(pages)], quiet=True)
+
+    assert [candidate.epochs for candidate in result.leaderboard] == [2, 2]
+    assert result.to_dict()["best"]["epochs"] == 2
+    assert pages == [], "nothing is trained further"
+    fits = [json.loads(file.read_text()) for file in (result.run / "members").glob("*.json")]
+    recorded = {trial.score for trial in result.trials}
+    assert {fit["epochs"][-1]["macro_f1"] for fit in fits} == recorded
+
+
 @pytest.mark.parametrize(
     ("callbacks", "sentence"),
     [
@@ -247,8 +272,8 @@ def test_the_command_line_has_the_arguments_of_python_and_no_others(name):
     of_command = {argument.replace("format_", "format") for argument in of_command}
 
     only_python = {"callbacks", "factor", "images"}
-    only_command = {"json_output", "paths", "quiet"} | ({"out"} - of_python)
-    assert of_python - only_python == of_command - only_command | (of_python & {"quiet"})
+    only_command = {"json_output", "paths"} | ({"out"} - of_python)
+    assert of_python - only_python == of_command - only_command
 
 
 def test_public_names_are_there_and_are_listed():

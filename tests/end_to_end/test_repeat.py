@@ -1,9 +1,11 @@
 """An ensemble made again from its recipe file, and one of many fits, through the command line."""
 
+import contextlib
 import csv
 import io
 import json
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from typer.testing import CliRunner
 
 from automl_flowers.blending.fits import load_weights
 from automl_flowers.cli import app
+from automl_flowers.data.convert import convert
+from automl_flowers.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +124,11 @@ def test_a_list_on_stdin_is_predicted(blended, pictures):
     assert [row["path"] for row in read_rows(made.stdout)] == files
 
 
-def test_a_member_may_be_a_moving_average(cli, blended, tmp_path):
+def test_a_member_may_be_a_moving_average(cli, blended, pictures, tmp_path):
     run = shutil.copytree(blended[0], tmp_path / "run")
     [plain] = cli.json("ensemble", "--run", run, "--top", 1)["members"]
     before = load_weights(run / "members", plain["fits"][0])
+    blend = (run / "blend.json").read_text()
 
     made = cli.json("ensemble", "--run", run, "--top", 1, "--ema", 0.5)
 
@@ -134,6 +139,10 @@ def test_a_member_may_be_a_moving_average(cli, blended, tmp_path):
     moved = [name for name in before if not np.array_equal(before[name], after[name])]
     assert moved
     assert yaml.safe_load((run / "recipe.yaml").read_text())["ensemble"]["ema"] == 0.5
+    (run / "blend.json").write_text(blend)  # as if it had been stopped before it wrote its own
+    refused = cli("predict", pictures / "test", "--run", run)
+    assert refused.exit_code == 2
+    assert "are not those that" in refused.stderr
 
 
 def test_it_is_made_again_with_the_same_numbers(cli, blended, tmp_path):
@@ -150,6 +159,8 @@ def test_it_is_made_again_with_the_same_numbers(cli, blended, tmp_path):
         assert (tmp_path / "again" / name).read_text() == (run / name).read_text()
     reported = cli("report", "--run", tmp_path / "again")
     assert reported.exit_code == 0, reported.stderr
+    assert "made again, without a search" in reported.stdout
+    assert "automl-flowers search" not in reported.stdout
     goes_on = cli("ensemble", "--from", recipe, "--run", tmp_path / "again", "--json")
     assert json.loads(goes_on.stdout) == again
     assert "epoch 1:" not in goes_on.stderr
@@ -167,7 +178,7 @@ def test_other_images_are_refused_unless_they_are_asked_for(
 
     refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
     asked_for = cli(
-        *("ensemble", "--from", run / "recipe.yaml", "--data", other, "--top", 1, "--seeds", 1),
+        *("ensemble", "--from", run / "recipe.yaml", "--data", other, "--seeds", 1),
         *("--run", tmp_path / "other run"),
     )
 
@@ -246,7 +257,7 @@ def test_other_external_images_are_refused_unless_they_are_asked_for(
 
     refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
     asked_for = cli(
-        *("ensemble", "--from", changed, "--external", moved, "--top", 1),
+        *("ensemble", "--from", changed, "--external", moved),
         *("--run", tmp_path / "asked for"),
     )
 
@@ -254,6 +265,48 @@ def test_other_external_images_are_refused_unless_they_are_asked_for(
     assert "The external images of more are not those that" in refused.stderr
     assert not (tmp_path / "refused" / "members").exists()
     assert asked_for.exit_code == 0, asked_for.stderr
+
+
+def in_sizes(pictures, root, *sizes):
+    """Write a data set as the competition has its own: once for each size."""
+    for size in sizes:
+        convert(str(pictures), root / f"of {size}", image_size=size)
+        shutil.copytree(root / f"of {size}", root / "all", dirs_exist_ok=True)
+    return root / "all"
+
+
+def test_of_data_in_several_sizes_the_same_one_is_read_again(
+    cli, draw_folder, pictures, space, tmp_path
+):
+    """Though no member looks at the size that the search read them for."""
+    data = in_sizes(pictures, tmp_path / "data", 32, 48)
+    drawn = draw_folder(tmp_path / "drawn", {"train": 15, "val": 5})
+    more = in_sizes(drawn / "val", tmp_path / "more", 32, 48)
+    both = tmp_path / "both.yaml"
+    both.write_text(space.read_text().replace("image_size: 32", "image_size: [32, 48]"))
+    first = tmp_path / "first.yaml"
+    first.write_text("- {image_size: 32, trainable_fraction: 0.0}")
+    searched = cli(
+        *("search", "--data", data, "--run", tmp_path / "run", "--space", both),
+        *("--max-epochs", 1, "--max-recipes", 1, "--enqueue", first),
+        *("--weights", "none", "--leaks", "keep"),
+    )
+    assert searched.exit_code == 0, searched.stderr
+    made = cli.json("ensemble", "--run", tmp_path / "run", "--top", 1, "--external", more)
+    assert [member["recipe"]["image_size"] for member in made["members"]] == [32]
+    recipe = tmp_path / "run" / "recipe.yaml"
+    written = yaml.safe_load(recipe.read_text())
+    del written["image_sizes"]
+    older = tmp_path / "older.yaml"
+    older.write_text(yaml.safe_dump(written))
+
+    again = cli("ensemble", "--from", recipe, "--run", tmp_path / "again")
+    refused = cli("ensemble", "--from", older, "--run", tmp_path / "refused")
+
+    assert again.exit_code == 0, again.stderr
+    assert (tmp_path / "again" / "recipe.yaml").read_text() == recipe.read_text()
+    assert refused.exit_code == 2
+    assert "The images at" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -283,6 +336,17 @@ def test_a_run_with_a_search_is_not_overwritten(cli, blended):
 
     assert refused.exit_code == 2
     assert "holds a search" in refused.stderr
+
+
+def test_members_of_a_file_are_not_picked_again(cli, blended, tmp_path):
+    recipe = blended[0] / "recipe.yaml"
+
+    refused = cli("ensemble", "--from", recipe, "--top", 2, "--run", tmp_path / "run")
+
+    assert refused.exit_code == 2
+    assert "the members of this ensemble are those of" in refused.stderr
+    assert "leave `--top` out" in refused.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_data_are_for_a_recipe_file_alone(cli, blended, pictures):
@@ -359,3 +423,24 @@ def test_recipes_of_the_search_are_kept_for_one_model(blended_recipes):
     run, _ = blended_recipes
 
     assert len(list((run / "checkpoints").glob("*.npz"))) == 4
+
+
+def test_a_trial_that_time_cut_short_keeps_no_state_once_there_is_an_ensemble(
+    cli, blended_recipes, tmp_path
+):
+    """An ensemble never takes it, and with its optimizer it is larger than any other."""
+    copy = shutil.copytree(blended_recipes[0], tmp_path / "run")
+    with Ledger(copy / "ledger.sqlite") as ledger:
+        trials = sorted(ledger.trials(), key=lambda trial: trial.score)
+    cut = trials[0].trial_id
+    with contextlib.closing(sqlite3.connect(copy / "ledger.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE trials SET status = 'running', score = NULL, ended = NULL WHERE trial_id = ?",
+            [cut],
+        )
+
+    made = cli(*SOUP, "--run", copy)
+
+    assert made.exit_code == 0, made.stderr
+    kept = {path.name.split(".")[0] for path in (copy / "checkpoints").glob("*.npz")}
+    assert kept == {trial.trial_id for trial in trials} - {cut}

@@ -93,6 +93,7 @@ fewer, _ = train(two, count=3)
 begun, half_way = train(two, last_epoch=1)
 train(two, count=5)
 ended, again = train(two, first_epoch=1, state=half_way)
+none_left, unchanged = train(two, first_epoch=EPOCHS, state=state)
 
 two.max_steps_per_execution = 3
 by_itself, last = train(two)
@@ -119,6 +120,8 @@ result = {
     "rates": rates[2::3].tolist(),
     "in_rounds": begun + ended,
     "rounds_end_equal": same(state, again),
+    "none_left": none_left,
+    "none_left_end_equal": same(state, unchanged),
     "several": by_itself,
     "several_end_equal": same(state, last),
     "computed": computed,

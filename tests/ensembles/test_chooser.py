@@ -35,9 +35,7 @@ def uneven(simulate, seed, sizes=(300, 60, 20, 10)):
 
 def score_of(choice, rule, with_prior=False):
     return next(
-        one.macro_f1
-        for one in choice.candidates
-        if (one.rule, one.with_prior) == (rule, with_prior)
+        one.macro_f1 for one in choice.ways if (one.rule, one.with_prior) == (rule, with_prior)
     )
 
 
@@ -53,7 +51,7 @@ def test_choice_is_within_a_standard_error_of_the_best_and_no_worse_than_a_singl
     chosen = score_of(choice, choice.rule, choice.blend.prior is not None)
     assert chosen >= score_of(choice, "single")
     assert chosen == pytest.approx(choice.with_members)
-    assert len(choice.candidates) == 8
+    assert len(choice.ways) == 8
 
 
 def test_choice_among_members_of_noise_is_worth_chance():
@@ -224,7 +222,7 @@ def test_tabulated_temperature_is_close_to_the_fitted_one(simulate, seed, skill,
 def test_cma_is_compared_when_asked_for(simulate):
     choice = choose_blend(*simulate(seed=0), rules=("uniform", "single", "cma"), num_repeats=1)
 
-    assert [one.rule for one in choice.candidates] == ["uniform", "single", "cma", "cma"]
+    assert [one.rule for one in choice.ways] == ["uniform", "single", "cma", "cma"]
 
 
 def test_one_member_is_single_and_calibrated(simulate):
@@ -246,7 +244,7 @@ def test_identical_members_count_equally(simulate):
     choice = choose_blend(labels, np.repeat(probabilities, 3, axis=0))
 
     assert choice.rule == "uniform"
-    assert len({one.macro_f1 for one in choice.candidates if not one.with_prior}) == 1
+    assert len({one.macro_f1 for one in choice.ways if not one.with_prior}) == 1
     assert choice.without_members == (choice.with_members,) * 3
 
 

@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from automl_flowers.blending.read_ensemble import Ensemble, TrainedMember
+from automl_flowers.data.sources.images import decode_image
 from automl_flowers.exporting.formats import FORMATS
 from automl_flowers.exporting.parity import Parity
 from automl_flowers.exporting.readme import describe, write_page
@@ -34,6 +37,39 @@ def test_a_program_finds_what_it_needs_and_a_person_an_example(recipe, name):
     [example] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     compile(example, "README.md", "exec")
     assert "1 model (efficientnet_lite0)" in page
+
+
+def draw(mode):
+    """Return a large picture of noise in a mode of Pillow's."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 600, 4), np.uint8)
+    if mode == "I;16":
+        return Image.fromarray(noise.view(np.uint16)[..., 0])
+    if mode == "P":
+        return Image.fromarray(noise[..., :3]).convert("P")
+    return Image.fromarray(noise[..., : len(mode)])
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "orientation", "options"),
+    [
+        ("RGB", "sideways.jpg", 6, {}),
+        ("RGBA", "transparent.png", 1, {}),
+        ("RGBA", "transparent and sideways.png", 5, {}),
+        ("P", "transparent palette.png", 1, {"transparency": 3}),
+        ("I;16", "16 bits.png", 1, {}),
+    ],
+)
+def test_the_example_reads_images_as_predict_does(tmp_path, mode, name, orientation, options):
+    exif = Image.Exif()
+    exif[274] = orientation
+    draw(mode).save(tmp_path / name, exif=exif, **options)
+    [code] = re.findall(r"^```python\n(.*?)^images = ", make_export_readme.page(), re.M | re.S)
+    example = {}
+    exec(code, example)  # noqa: S102 - what a reader is told to run
+
+    read = example["read"](tmp_path / name)
+
+    np.testing.assert_array_equal(read, decode_image((tmp_path / name).read_bytes(), 224))
 
 
 def test_the_documentation_has_the_examples():

@@ -152,7 +152,7 @@ def test_sees_in_pixels_what_keras_sees_with_the_same_file(built, tmp_path, monk
         pytest.skip("Keras does not have it")
     asked = []
 
-    def get_file(name, url, *, cache_subdir, file_hash=None):
+    def get_file(name, url, *, cache_subdir, cache_dir=None, file_hash=None):
         asked.append((name, url, cache_subdir, file_hash))
         return str(tmp_path / "notop.h5")
 

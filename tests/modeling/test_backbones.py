@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import http.server
 import threading
+import urllib.request
 import warnings
 
 import keras
@@ -114,33 +115,30 @@ def shop():
 
 @pytest.fixture
 def sold_at(shop, monkeypatch, tmp_path):
-    """An entry whose weights are sold in that shop, an empty cache, and a network that answers."""
+    """An entry whose weights are sold in that shop, and an empty cache."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("KERAS_HOME", str(home))
-    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(home))
-    monkeypatch.setattr(backbones, "_can_reach_keras", lambda: True)
+    monkeypatch.setattr(backbones, "WEIGHTS_URL", shop.url)
+    backbones._can_reach_keras.cache_clear()
     entry = dataclasses.replace(VGG16, weights_url=f"{shop.url}/vgg16.h5", weights_hash=None)
     monkeypatch.setattr(backbones, "get_backbone", {"vgg16": entry}.__getitem__)
-    return entry
+    yield entry
+    backbones._can_reach_keras.cache_clear()
 
 
 def test_backbones_with_a_package_are_available_here():
-    available, missing = backbones.find_available(["efficientnet_lite0"])
-
-    assert available == ["efficientnet_lite0"]
-    assert missing == {}
+    assert backbones.find_missing(["efficientnet_lite0"]) == {}
 
 
 def test_backbone_out_of_reach_is_listed_with_the_reason(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(backbones, "KERAS_HOST", "https://127.0.0.1")
+    monkeypatch.setattr(backbones, "WEIGHTS_URL", "https://127.0.0.1")
     backbones._can_reach_keras.cache_clear()
 
-    available, missing = backbones.find_available(["vgg16"])
+    missing = backbones.find_missing(["vgg16"])
 
     backbones._can_reach_keras.cache_clear()
-    assert available == []
     assert "~/.keras/models" in missing["vgg16"]
 
 
@@ -151,8 +149,8 @@ def test_weights_are_downloaded_once_and_loaded(sold_at, shop, tmp_path, capsys)
     shop.goods = (tmp_path / "goods.weights.h5").read_bytes()
     said = []
 
-    assert backbones.find_available(["vgg16"], said.append) == (["vgg16"], {})
-    assert backbones.find_available(["vgg16"], said.append) == (["vgg16"], {})
+    assert backbones.find_missing(["vgg16"], said.append) == {}
+    assert backbones.find_missing(["vgg16"], said.append) == {}
 
     assert shop.asked == 1
     assert said == ["fetching the weights of vgg16, about 59 MB"]
@@ -161,9 +159,8 @@ def test_weights_are_downloaded_once_and_loaded(sold_at, shop, tmp_path, capsys)
 
 
 def test_a_download_that_is_refused_is_a_reason_and_not_a_crash(sold_at):
-    available, missing = backbones.find_available(["vgg16"])
+    missing = backbones.find_missing(["vgg16"])
 
-    assert available == []
     assert "403" in missing["vgg16"]
 
 
@@ -171,9 +168,23 @@ def test_a_download_that_stands_still_is_given_up(sold_at, shop, monkeypatch):
     monkeypatch.setattr(backbones, "STALL_SECONDS", 0.05)
     monkeypatch.setattr(shop, "do_GET", lambda self: threading.Event().wait(0.2))
 
-    _, missing = backbones.find_available(["vgg16"])
+    missing = backbones.find_missing(["vgg16"])
 
     assert "timed out" in missing["vgg16"]
+
+
+def test_weights_are_fetched_through_a_proxy(sold_at, shop, monkeypatch):
+    entry = dataclasses.replace(sold_at, weights_url="http://weights.invalid/vgg16.h5")
+    monkeypatch.setattr(backbones, "get_backbone", {"vgg16": entry}.__getitem__)
+    monkeypatch.setattr(backbones, "WEIGHTS_URL", "http://weights.invalid")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies that it began with
+    monkeypatch.setenv("http_proxy", shop.url)
+    shop.goods = b"weights"
+
+    missing = backbones.find_missing(["vgg16"])
+
+    assert missing == {}
+    assert shop.asked == 1
 
 
 def test_weights_that_cannot_be_had_say_where_to_get_them(sold_at):

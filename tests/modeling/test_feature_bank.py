@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_flowers import custom_backbones
-from automl_flowers.modeling.feature_bank import Costs, FeatureBank, Kept, is_worth
+from automl_flowers.modeling.feature_bank import FeatureBank, ImageCosts, Kept, is_worth
 from automl_flowers.modeling.program import Program
 from automl_flowers.tuning import trial
 from search_spaces import backbones
@@ -283,7 +283,9 @@ def test_what_saves_no_time_is_not_kept_and_measured_once(heads, head_recipe, tm
     assert len(by_augmentation) == 2
 
 
-@given(costs=st.builds(Costs, SECONDS, SECONDS, SECONDS), uses=st.integers(1, 20), data=st.data())
+@given(
+    costs=st.builds(ImageCosts, SECONDS, SECONDS, SECONDS), uses=st.integers(1, 20), data=st.data()
+)
 def test_the_rule_is_sound(costs, uses, data):
     missing = data.draw(st.integers(1, uses))
     worth = is_worth(costs, uses, missing)

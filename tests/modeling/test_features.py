@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from automl_flowers.modeling.features import STRENGTHS, fit_head, fit_start
+from automl_flowers.modeling.features import START_STRENGTH, STRENGTHS, fit_head, fit_start
 from ensembles import metrics
 
 
@@ -81,6 +81,16 @@ def test_a_class_with_a_single_example_is_no_obstacle():
 
     assert head.kernel.shape == (12, 4)
     assert np.isfinite(head.kernel).all()
+
+
+def test_two_classes_of_which_one_has_a_single_example_make_a_head():
+    features, labels = clusters(2)
+    keep = np.r_[19:40]
+
+    head = fit_head(features[keep], labels[keep], 2)
+
+    assert head.strength == START_STRENGTH
+    assert head.probabilities(features[keep])[:, 0].argmax() == 0
 
 
 def test_the_same_examples_give_the_same_head():

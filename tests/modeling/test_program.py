@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
 import weakref
@@ -14,7 +15,7 @@ import pytest
 
 from automl_flowers import custom_backbones
 from automl_flowers.data.pipeline import Examples
-from automl_flowers.modeling.classifier import describe
+from automl_flowers.modeling.classifier import build_classifier, describe
 from automl_flowers.modeling.program import (
     Program,
     ProgramCache,
@@ -22,7 +23,7 @@ from automl_flowers.modeling.program import (
     steps_per_execution,
 )
 from automl_flowers.tuning import trial
-from automl_flowers.tuning.search import DivergedError
+from automl_flowers.tuning.search import DivergedError, OutOfTime
 from search_spaces import backbones
 from search_spaces.backbones import get_backbone
 from search_spaces.fine_tuning import OPTIMIZERS
@@ -209,6 +210,26 @@ def test_randomness_inside_a_backbone_is_repeated_and_continued(
     assert fingerprint(rest) == fingerprint(whole)
 
 
+def test_with_no_epoch_left_the_state_is_taken_and_nothing_is_trained(program, tiny_recipe):
+    state, _ = train(program, tiny_recipe)
+    train(program, tiny_recipe, seed=8)
+    heard = []
+    callback = keras.callbacks.LambdaCallback(on_train_begin=heard.append)
+
+    trial.train(
+        program,
+        tiny_recipe,
+        trial.Plan(NUM_EPOCHS, NUM_EPOCHS, NUM_EPOCHS, seed=7),
+        draw_examples(),
+        draw_examples(6),
+        state=state,
+        callbacks=[callback],
+    )
+
+    assert_equal_states(program.get_state(), state)
+    assert heard == []
+
+
 def test_state_of_another_architecture_is_refused(program, shared, tiny_architecture):
     other = shared(replace(tiny_architecture, optimizer="rmsprop"))
 
@@ -225,6 +246,30 @@ def test_divergence_ends_the_trial_at_once(program, tiny_recipe):
     with pytest.raises(DivergedError, match="the training loss became nan in epoch 2"):
         train(program, tiny_recipe, 1, 3, broken)
     assert int(program.optimizer.iterations) == first_step + 1
+
+
+def test_callbacks_hear_of_the_epoch_after_which_no_time_is_left(program, tiny_recipe):
+    heard = []
+    listener = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: heard.append((epoch, "val_log_loss" in logs)),
+        on_train_end=lambda logs: heard.append("end"),
+    )
+
+    def hear(record, get_state):
+        raise OutOfTime
+
+    with pytest.raises(OutOfTime):
+        trial.train(
+            program,
+            tiny_recipe,
+            trial.Plan(0, NUM_EPOCHS, NUM_EPOCHS, 7),
+            draw_examples(),
+            draw_examples(6),
+            on_epoch=hear,
+            callbacks=[listener],
+        )
+
+    assert heard == [(0, True), "end"]
 
 
 def test_several_steps_in_one_go_compute_the_same(tiny_architecture, tiny_recipe):
@@ -312,6 +357,29 @@ def test_description_counts_layers_and_parameters(program):
     assert size["trainable_layers"] < size["layers"]
     assert 0 < size["trainable_parameters"] < size["parameters"]
     assert size["parameters"] == pytest.approx(3_413_024 + 1280 * 3 + 3, abs=2)
+
+
+def seed_as_users_do(seed):
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
+def draw_as_users_do():
+    return random.random(), np.random.random()  # noqa: NPY002
+
+
+def test_building_leaves_the_random_state_of_the_user_and_depends_on_none(tiny_architecture):
+    seed_as_users_do(5)
+    expected = draw_as_users_do()
+    seed_as_users_do(5)
+
+    first = build_classifier(tiny_architecture)
+    drawn = draw_as_users_do()
+    second = build_classifier(tiny_architecture)
+
+    assert drawn == expected
+    for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_cache_keeps_the_most_recent_programs(tiny_architecture):

@@ -63,6 +63,31 @@ def test_random_state_in_a_file_is_no_weight(tmp_path):
     backbones.load_weights(model, entry, str(path))
 
 
+DEVIATION = [0.229, 0.224, 0.225]
+
+
+@pytest.mark.parametrize(
+    ("kept", "used"),
+    [
+        (DEVIATION, np.square(DEVIATION)),  # as Keras publishes them, in place of the variance
+        ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0]),  # as of a model that began with random weights
+        ([0.06, 0.05, 0.05], [0.06, 0.05, 0.05]),  # as of one that was adapted to its pictures
+    ],
+)
+def test_pixels_are_scaled_as_the_weights_expect(tmp_path, kept, used):
+    entry, path = get_backbone("efficientnet_b0"), tmp_path / "b0.weights.h5"
+    trained, loaded = build(entry), build(entry)
+    [layer] = [one for one in trained.layers if isinstance(one, keras.layers.Normalization)]
+    layer.adapt_variance.assign(kept)
+    trained.save_weights(path)
+
+    backbones.load_weights(loaded, entry, str(path))
+
+    pixels = np.full((1, 32, 32, 3), 0.5, np.float32)
+    scaled = loaded.get_layer(index=trained.layers.index(layer))(pixels)
+    np.testing.assert_allclose(scaled[0, 0, 0], 0.5 / np.sqrt(used), rtol=1e-5)
+
+
 def test_the_lite_file_of_a_person_is_that_of_the_package():
     ours, theirs = build(LITE0), build(LITE0)
 

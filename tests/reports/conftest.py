@@ -1,5 +1,6 @@
 """Run folders written through the real ledger and the real writers of predictions and blends."""
 
+import json
 import math
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -113,6 +114,8 @@ def build():
         trial=record_trial,
         data=write_data,
         blend=write_blend,
+        blend_by=blend_by,
+        record_fit=record_fit,
         class_names=HOSTILE,
         labels=LABELS,
         taken_for=TAKEN_FOR,
@@ -151,9 +154,9 @@ def searched_run(empty_run):
             reason="needs more memory\x1b[31m than there is",
         )
         record_trial(ledger, 5, better, [0.7, 0.8], **place)
-    (run.path / "space.yaml").write_text(yaml.safe_dump(SPACE))
+    run.space.write_text(yaml.safe_dump(SPACE))
     write_data(run)
-    write_json(run.path / "environment.json", {"python": "3", "tensorflow": None, "device": "cpu"})
+    write_json(run.environment, {"python": "3", "tensorflow": None, "device": "cpu"})
     return run
 
 
@@ -183,14 +186,11 @@ def write_blend(run, *, test_labels=LABELS, rule="uniform", class_reason="has <t
     for split, predictions in made.items():
         for one in predictions:
             save_predictions(run.predictions / files[one.member][split], one)
-    epochs = tuple(make_epochs([0.5, 0.7, 0.8, 0.9]))
     members = [
-        Member(n, make_recipe(), {}, 0.8, 0.75, None, None, {"layers": 100}, epochs, (), ())
-        for n in files
+        Member(n, make_recipe(), 0.8, 0.75, None, None, {"layers": 100}, (), ()) for n in files
     ]
     for name in (*files, "lite0+external", "stale"):
-        record = {"name": name, "epochs": [asdict(epoch) for epoch in epochs]}
-        write_json(run.members / f"{name}.json", record)
+        record_fit(run, name)
     aligned = {split: align(predictions) for split, predictions in made.items()}
     decisions = [
         ClassDecision(HOSTILE[0], HOSTILE[0], 7, 0.75, True, class_reason),
@@ -207,6 +207,20 @@ def write_blend(run, *, test_labels=LABELS, rule="uniform", class_reason="has <t
     write_json(run.blend, summary)
 
 
+def record_fit(run, name, **notes):
+    """Write the record of a fit, with what its maker notes."""
+    epochs = [asdict(epoch) for epoch in make_epochs([0.5, 0.7, 0.8, 0.9])]
+    write_json(run.members / f"{name}.json", {"name": name, "epochs": epochs, **notes})
+
+
+def blend_by(run, *fits, **changes):
+    """Let the members of a blend have these fits."""
+    content = json.loads(run.blend.read_text(encoding="utf-8"))
+    for member, names in zip(content["members"], fits, strict=True):
+        member["fits"] = names
+    write_json(run.blend, {**content, **changes})
+
+
 @pytest.fixture
 def blended_run(searched_run):
     """A run with an ensemble of two, scored on test."""
@@ -219,3 +233,15 @@ def unlabelled_run(searched_run):
     """A run with an ensemble whose test images have no labels, as in the competition."""
     write_blend(searched_run, test_labels=(-1,) * len(LABELS))
     return searched_run
+
+
+@pytest.fixture
+def repeated_run(tmp_path):
+    """A run without a search, whose ensemble was made again from its recipe file."""
+    run = RunFolder(tmp_path / "again")
+    run.path.mkdir()
+    write_config(make_config({"space": "demo", "max_epochs": 4}), run.config)
+    Ledger(run.ledger, writable=True).close()
+    write_data(run)
+    write_blend(run)
+    return run

@@ -1,10 +1,13 @@
 """A run as tables, read back by pandas."""
 
 import math
+import re
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from automl_flowers.cli import app
 from automl_flowers.ledger import Ledger
 from automl_flowers.reports.csv_files import write_csv_files
 from search_spaces.recipe import flatten
@@ -75,3 +78,22 @@ def test_no_trials_make_tables_without_rows(tmp_path):
     _, epochs = write_csv_files([], tmp_path)
 
     assert len(pd.read_csv(epochs)) == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("notes.txt", r"notes\.txt`: File exists"),
+        ("notes.txt/tables", "tables`: Not a directory"),
+        ("x" * 300, "`: File name too long"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_answered(searched_run, tmp_path, folder, why):
+    (tmp_path / "notes.txt").write_text("")
+    command = ["report", "--run", str(searched_run.path), "--csv", str(tmp_path / folder)]
+
+    result = CliRunner().invoke(app, command)
+
+    assert result.exit_code == 2
+    assert re.match(f"error: Cannot write `.*{why}", result.stderr)
+    assert "name another path" in result.stderr

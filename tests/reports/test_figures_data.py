@@ -110,5 +110,5 @@ def test_ticks_are_few_evenly_spaced_and_within_the_axis(highest, most, is_whole
 
 
 def test_long_words_are_shortened_in_the_middle():
-    assert svg.printable("a" * 20 + "z" * 20, 12) == "aaaaaaa…zzzz"
-    assert svg.printable("pink\nprimrose\x00") == "pink primrose\N{REPLACEMENT CHARACTER}"
+    assert svg.one_line("a" * 20 + "z" * 20, 12) == "aaaaaaa…zzzz"
+    assert svg.one_line("pink\nprimrose\x00") == "pink primrose\N{REPLACEMENT CHARACTER}"

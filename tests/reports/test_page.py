@@ -20,7 +20,7 @@ from automl_flowers.tuning.probe_rule import Probe
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 every_run = pytest.mark.parametrize(
-    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run"]
+    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run", "repeated_run"]
 )
 
 
@@ -206,6 +206,14 @@ def test_unfinished_search_is_said_at_the_top(empty_run):
     assert "There is no ensemble yet." in words
 
 
+def test_no_search_is_told_from_one_that_has_not_ended(repeated_run):
+    words = words_of(repeated_run)
+
+    assert "There was no search." in words
+    for told in ("The search has not ended", "No trial has", "planned trials", "in the search"):
+        assert told not in words
+
+
 def test_scores_stand_with_their_split(blended_run):
     words = words_of(blended_run)
 
@@ -255,6 +263,29 @@ def change_blend(run, **settings):
     content["settings"] = settings
     run.blend.write_text(json.dumps(content), encoding="utf-8")
     return content
+
+
+def test_a_mean_of_fits_does_not_claim_the_score_of_its_first(blended_run, build):
+    words = words_of(blended_run)
+    assert "lite0 in the blend, macro F1 on val 0.9000" in words
+    build.record_fit(blended_run, "lite0.recipes3-0a1b2c3d", made_of=["lite0", "lite2", "lite3"])
+    build.blend_by(blended_run, ["lite0.recipes3-0a1b2c3d"], ["lite1"])
+
+    words = words_of(blended_run)
+
+    assert "lite0.recipes3-0a1b2c3d in the blend, curve of its first fit lite1 in the" in words
+    assert "lite1 in the blend, macro F1 on val 0.9000" in words
+
+
+def test_scores_on_a_fold_are_not_called_those_on_val(blended_run, build):
+    build.record_fit(blended_run, "lite0.fold1of5")
+    build.blend_by(blended_run, ["lite0.fold1of5"], ["lite1.fold1of5"], folds=5)
+
+    words = words_of(blended_run)
+
+    assert "lite0.fold1of5 in the blend, macro F1 on fold 1 0.9000" in words
+    assert "log loss on fold 1; dotted" in words
+    assert "and the better on fold 1 is kept. member fold 1 without fold 1 with kept" in words
 
 
 def test_pseudo_labels_are_named_beside_the_scores(blended_run):
@@ -386,7 +417,7 @@ def test_backbones_that_were_left_out_are_named(searched_run):
     write_probes(searched_run, vgg16=0.5, xception=0.75, densenet121=0.7)
 
     assert "more than 0.10 behind, so not searched: vgg16" in words_of(searched_run)
-    listed = summary.to_dict(summary.collect(searched_run))["frozen_features"]
+    listed = summary.to_dict(summary.collect(searched_run), searched_run.report)["frozen_features"]
     assert [(row["backbone"], row["left_out"]) for row in listed] == [
         ("xception", False),
         ("densenet121", False),

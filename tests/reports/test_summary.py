@@ -13,27 +13,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from automl_flowers.cli import app
 from automl_flowers.config import make_config, write_config
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
 from automl_flowers.ledger import EpochRecord, Ledger
-from automl_flowers.reports import summary
+from automl_flowers.reports import summary, text
 from automl_flowers.run_folder import RunFolder
 from ensembles import metrics
 
 GOLDEN = Path(__file__).parent / "golden"
 every_run = pytest.mark.parametrize(
-    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run"]
+    "run", ["empty_run", "searched_run", "blended_run", "unlabelled_run", "repeated_run"]
 )
 
 
 def collect_dict(run):
-    return summary.to_dict(summary.collect(run))
+    return summary.to_dict(summary.collect(run), run.report)
 
 
 def read_lines(run):
-    return summary.lines(collect_dict(run))
+    return text.lines(collect_dict(run))
+
+
+def print_report(run, *flags):
+    """Return what `report` prints of a run."""
+    result = CliRunner().invoke(app, ["report", "--run", str(run), *map(str, flags)])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
 
 
 def test_promoted_trial_and_its_parent_are_one_row(searched_run):
@@ -118,6 +127,18 @@ def test_paths_are_those_that_exist(searched_run, blended_run):
     assert paths["report"] == str(blended_run.report)
 
 
+def test_page_is_named_where_it_was_written(searched_run, tmp_path):
+    page = tmp_path / "elsewhere" / "page.html"
+
+    printed = print_report(searched_run.path, "--out", page)
+    as_json = print_report(searched_run.path, "--out", page, "--json")
+
+    assert f"report  {page}" in printed.splitlines()
+    assert json.loads(as_json)["paths"]["report"] == str(page)
+    assert page.exists()
+    assert not searched_run.report.exists()
+
+
 def test_run_can_be_read_while_a_search_writes(searched_run, build):
     with Ledger(searched_run.ledger, writable=True) as ledger:
         build.trial(ledger, 6, build.recipe(dropout=0.5), [0.3], last_epoch=4, status="running")
@@ -138,18 +159,48 @@ def test_run_can_be_read_after_a_kill(searched_run, build, tmp_path):
     assert collect_dict(killed)["best"]["trial"] == "0006"
 
 
-def test_search_is_over_when_nothing_is_left_to_run(tmp_path, build):
+@pytest.mark.parametrize("settings", [{"max_recipes": 2}, {"time_budget": 60.0}])
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_search_is_over_when_it_has_said_so(tmp_path, build, settings, cut_short):
+    """Time may end it in the middle of a trial, which nobody goes on with unless it is extended."""
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
-    write_config(make_config({"max_epochs": 1, "max_recipes": 2}), run.config)
+    write_config(make_config({"max_epochs": 1, **settings}), run.config)
     with Ledger(run.ledger, writable=True) as ledger:
         build.trial(ledger, 0, build.recipe(), [0.5])
+        status = "running" if cut_short else "completed"
+        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.6], bracket=1, status=status)
         between = summary.collect(run)
-        build.trial(ledger, 1, build.recipe(dropout=0.2), [0.6], bracket=1)
+        ledger.end_session()
     facts = summary.collect(run)
 
     assert (between.planned_trials, between.is_search_over) == (2, False)
     assert facts.is_search_over
+    assert "automl-flowers search" not in " ".join(
+        command for command, _ in summary.next_steps(facts)
+    )
+
+
+def test_an_ensemble_made_again_had_no_search(repeated_run):
+    result = collect_dict(repeated_run)
+    lines = read_lines(repeated_run)
+
+    assert (result["search"]["planned"], result["search"]["is_over"]) == (0, True)
+    assert result["next"].startswith("automl-flowers predict ")
+    assert lines[0] == f"{repeated_run.path}: made again, without a search"
+    assert "No trial has finished yet." not in lines
+
+
+def test_a_search_that_was_only_begun_has_not_ended(repeated_run):
+    repeated_run.blend.unlink()
+
+    result = collect_dict(repeated_run)
+
+    assert (result["search"]["planned"], result["search"]["is_over"]) == (10, False)
+    assert result["next"].startswith("automl-flowers search ")
+    assert read_lines(repeated_run)[0].endswith(
+        "planned trials completed, the search has not ended"
+    )
 
 
 def test_confusion_is_of_the_weighted_blend_on_test(blended_run, build):
@@ -209,6 +260,22 @@ def test_blend_of_an_older_version_is_shown_as_far_as_it_goes(blended_run):
     assert facts.confusion is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"kind": "harmonic"}, "`kind` must be one of"), ({"new": 1}, "must have the keys")],
+)
+def test_way_to_blend_of_another_version_leaves_the_rest(blended_run, changes, why):
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["blend"] |= changes
+    write_json(blended_run.blend, content)
+
+    facts = summary.collect(blended_run)
+
+    assert facts.confusion is None
+    assert why in facts.no_confusion
+    assert facts.blend is not None
+
+
 def test_blend_that_cannot_be_understood_says_so(searched_run):
     write_json(searched_run.blend, {"members": []})
 
@@ -226,6 +293,35 @@ def test_curves_are_of_members_and_what_they_were_compared_with(blended_run):
         ("lite0+external", False),
         ("lite1", True),
     ]
+
+
+def test_curves_of_means_are_those_of_their_first_fit(blended_run, build):
+    """What a mean is made of is not shown again, and a mean of an earlier ensemble is not shown."""
+    one, two = "lite0+external.soup3", "lite1.soup2.recipes2-0a1b2c3d"
+    build.record_fit(blended_run, one, made_of=["lite0+external", "lite0+external.seed1"])
+    build.record_fit(blended_run, "lite0.soup3", made_of=["lite0", "lite0.seed1"])
+    build.record_fit(blended_run, "lite1.soup2", made_of=["lite1", "lite1.seed1"])
+    build.record_fit(blended_run, two, made_of=["lite1.soup2", "lite2.soup2"])
+    build.blend_by(blended_run, [one], [two])
+
+    curves = summary.collect(blended_run).curves
+
+    assert [(curve.name, curve.is_member, curve.is_mean) for curve in curves] == [
+        ("lite0", False, False),
+        (one, True, True),
+        (two, True, True),
+    ]
+
+
+def test_curves_of_folds_are_scored_on_the_fold_that_was_left_out(blended_run, build):
+    fits = ["lite0.fold1of2", "lite0.fold2of2"]
+    for name in fits:
+        build.record_fit(blended_run, name)
+    blended_run.blend.unlink()
+
+    scored_on = {curve.name: curve.scored_on for curve in summary.collect(blended_run).curves}
+
+    assert [scored_on[name] for name in ("lite0", *fits)] == ["val", "fold 1", "fold 2"]
 
 
 def test_every_score_stands_with_what_its_images_did(blended_run):
@@ -313,6 +409,17 @@ def test_log_loss_on_images_that_fitted_the_temperature_is_called_flattering(ble
     assert told in read_lines(blended_run)
 
 
+def test_members_of_several_recipes_are_told(blended_run):
+    assert not any("mean of those" in line for line in read_lines(blended_run))
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["members"][0]["others"] = [{}, {}]
+    write_json(blended_run.blend, content)
+
+    told = "the weights of lite0 are the mean of those of 3 recipes"
+
+    assert told in read_lines(blended_run)
+
+
 @pytest.mark.parametrize(
     ("run", "command"),
     [
@@ -343,11 +450,11 @@ def test_terminal_output_is_the_golden_one(request, run, monkeypatch):
 
     golden = GOLDEN / f"{run}.txt"
 
-    text = "\n".join(read_lines(RunFolder(Path("run")))) + "\n"
+    printed = print_report("run")
 
     if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+        golden.write_text(printed, encoding="utf-8")
+    assert printed == golden.read_text(encoding="utf-8")
 
 
 @every_run
@@ -361,7 +468,7 @@ def test_terminal_output_ends_with_the_page_and_what_comes_next(request, run):
 
 
 def test_terminal_output_has_no_control_characters(searched_run):
-    assert all(line.isprintable() for line in read_lines(searched_run))
+    assert all(line.isprintable() for line in print_report(searched_run.path).splitlines())
 
 
 def test_terminal_output_of_a_long_search_stays_short(empty_run, build):

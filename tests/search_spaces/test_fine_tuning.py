@@ -45,4 +45,3 @@ def test_every_count_of_blocks_can_be_chosen(name, data):
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 def test_every_default_holds_up(parameter):
     assert parameter.check(parameter.default) == parameter.default
-    assert parameter.meaning

@@ -73,4 +73,3 @@ def test_no_images_at_all_are_refused():
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 def test_every_default_holds_up(parameter):
     assert parameter.check(parameter.default) == parameter.default
-    assert parameter.meaning

@@ -184,10 +184,8 @@ def test_every_entry_is_complete(kind):
     entry = SCHEDULES[kind]
 
     assert entry.name == kind
-    assert entry.source.startswith("https://")
     for parameter in entry.parameters:
         assert parameter.check(parameter.default) == parameter.default
-        assert parameter.meaning
 
 
 def test_schedules_are_values():

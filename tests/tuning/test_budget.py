@@ -4,11 +4,12 @@ import functools
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl_flowers.blending.pick import Candidate, in_order_of_picking
+from automl_flowers.blending.pick import in_order_of_picking
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.budget import (
     FEWEST_TRAININGS,
@@ -25,13 +26,14 @@ from automl_flowers.tuning.cost import (
     FIRST_BUILD_SECONDS,
     PROGRAMS_ALIVE,
     SECONDS_PER_SECOND_OF_WORK,
-    Architecture,
     Costs,
+    Workload,
     learn_costs,
 )
-from automl_flowers.tuning.hyperband import plan_brackets
-from automl_flowers.tuning.search import Task
+from automl_flowers.tuning.hyperband import Round, plan_brackets
+from automl_flowers.tuning.search import FINAL, Task
 from search_spaces.backbones import BACKBONES
+from search_spaces.portfolio import parse_recipes
 from search_spaces.recipe import Recipe
 from search_spaces.schedules import Schedule
 
@@ -110,7 +112,7 @@ def test_every_backbone_has_its_work(name):
     entry = BACKBONES[name]
 
     for blocks, work in [(0, 1), (entry.num_blocks, 3)]:
-        assert Architecture(name, 96, blocks, "adam", 32, False).work == work
+        assert Workload(name, 96, blocks, "adam", 32, False).work == work
 
 
 def test_a_trial_that_was_killed_says_nothing_of_building():
@@ -129,29 +131,30 @@ def test_more_blocks_and_pixels_never_cost_less(blocks, size):
 
 # What is reserved, and how long a training may be.
 
-KNOWN = Costs({Architecture.of(RECIPE): EPOCH}, [BUILD], {})
+KNOWN = Costs({Workload.of(RECIPE): EPOCH}, [BUILD], {})
 
 
-def candidate(epochs, number=0, score=0.9):
-    recipe = replace(RECIPE, dropout=0.1 * number)
-    return Candidate(recipe, score, epochs, f"{number:04d}")
+def others(*epochs):
+    """Return recipes of the same cost, with the epochs that each still has to train."""
+    return [(replace(RECIPE, dropout=0.1 * n), missing) for n, missing in enumerate(epochs)]
 
 
 def test_the_first_final_fit_is_reserved_whatever_it_takes():
-    assert reserve([candidate(1)], HORIZON, KNOWN, seconds=10) == 30
+    assert reserve(others(3), KNOWN, seconds=10) == 30
 
 
 def test_others_are_reserved_as_far_as_a_share_goes():
-    picked = [candidate(3), candidate(2, 1), candidate(1, 2)]
+    missing = others(1, 2, 3)
 
-    assert reserve(picked, HORIZON, KNOWN, seconds=1000) == 10 + 20 + 30
-    assert reserve(picked, HORIZON, KNOWN, seconds=90) == 10 + 20  # 50 are above a third
-    assert reserve(picked, HORIZON, KNOWN, seconds=30) == 10
+    assert reserve(missing, KNOWN, seconds=1000) == 10 + 20 + 30
+    assert reserve(missing, KNOWN, seconds=90) == 10 + 20  # 50 are above a third
+    assert reserve(missing, KNOWN, seconds=30) == 10
+    assert reserve(others(0, 2, 3), KNOWN, seconds=90) == 20
 
 
 def test_nothing_is_reserved_for_what_is_finished_or_not_there():
-    assert reserve([], HORIZON, KNOWN, seconds=100) == 0
-    assert reserve([candidate(HORIZON)], HORIZON, KNOWN, seconds=100) == 0
+    assert reserve([], KNOWN, seconds=100) == 0
+    assert reserve(others(0), KNOWN, seconds=100) == 0
 
 
 @pytest.mark.parametrize(
@@ -171,22 +174,49 @@ def test_nothing_is_reserved_for_what_is_finished_or_not_there():
     ],
 )
 def test_the_horizon_follows_the_budget(seconds, epochs):
-    horizon = choose_horizon(6, RECIPE, KNOWN, seconds)
+    horizon = choose_horizon(6, [RECIPE], KNOWN, seconds)
 
     assert horizon == Horizon(epochs, in_rounds=seconds >= FEWEST_TRAININGS * 60)
 
 
-@given(st.floats(1, 1e5), st.integers(1, 30))
-def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(seconds, default):
-    horizon = choose_horizon(default, RECIPE, KNOWN, seconds)
+ALIKE = [
+    replace(RECIPE, backbone=backbone, trainable_blocks=0)
+    for backbone in ("efficientnet_lite0", "vgg16", "xception")
+]
+"""Recipes whose epochs take the same, but each of which must be built."""
 
+
+def costs_of_alike(build):
+    """Return costs where the first of them was timed, and the others are known by their probes."""
+    forward = {(recipe.backbone, recipe.image_size): 2.0 for recipe in ALIKE}
+    return Costs({Workload.of(ALIKE[0]): EPOCH}, [build], forward)
+
+
+def test_every_architecture_among_the_first_recipes_is_built():
+    costs = costs_of_alike(build=12)
+
+    assert choose_horizon(6, ALIKE[:1], costs, 230) == Horizon(7, in_rounds=False)
+    assert choose_horizon(6, ALIKE, costs, 230) == Horizon(6, in_rounds=False)
+    assert 3 * 7 * EPOCH + 2 * 12 > 230 > 3 * 6 * EPOCH + 2 * 12
+
+
+@given(st.floats(1, 1e5), st.integers(1, 30), st.integers(1, 3))
+def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(
+    seconds, default, num_kinds
+):
+    horizon = choose_horizon(default, ALIKE[:num_kinds], costs_of_alike(BUILD), seconds)
+
+    def taken(trainings, epochs):
+        return (min(trainings, num_kinds) - 1) * BUILD + trainings * epochs * EPOCH
+
+    room = seconds * SHARE_FOR_TRAININGS
     if horizon.in_rounds:
         assert default <= horizon.epochs <= 2 * default
-    elif seconds * SHARE_FOR_TRAININGS >= EPOCH:
-        trainings = max(int(seconds * SHARE_FOR_TRAININGS / EPOCH) // default, 1)
-        assert trainings * horizon.epochs * EPOCH <= seconds * SHARE_FOR_TRAININGS
-        assert trainings * (horizon.epochs + 1) * EPOCH > seconds * SHARE_FOR_TRAININGS
-        assert trainings < FEWEST_TRAININGS
+    elif taken(1, 1) <= room:
+        fitting = [n for n in range(1, FEWEST_TRAININGS) if taken(n, default) <= room]
+        trainings = max(fitting, default=1)
+        assert taken(trainings, horizon.epochs) <= room
+        assert taken(trainings, horizon.epochs + 1) > room
     else:
         assert horizon.epochs == 1
 
@@ -194,7 +224,7 @@ def test_trainings_fit_into_the_budget_and_leave_less_than_an_epoch_for_each(sec
 @given(st.floats(1, 1e5), st.floats(1, 1e5))
 def test_more_time_never_does_without_rounds(one, other):
     less, more = sorted([one, other])
-    shorter, longer = (choose_horizon(6, RECIPE, KNOWN, seconds) for seconds in (less, more))
+    shorter, longer = (choose_horizon(6, [RECIPE], KNOWN, seconds) for seconds in (less, more))
 
     assert shorter.in_rounds <= longer.in_rounds
 
@@ -220,9 +250,9 @@ class Watch:
         self.built = set()
 
     def __call__(self, recipe, first_epoch, last_epoch, state, on_epoch):
-        architecture = Architecture.of(recipe)
-        first = 0.0 if architecture in self.built else self.build
-        self.built.add(architecture)
+        workload = Workload.of(recipe)
+        first = 0.0 if workload in self.built else self.build
+        self.built.add(workload)
 
         def on_timed_epoch(record, get_state):
             nonlocal first
@@ -292,8 +322,8 @@ def test_a_budget_is_kept_and_used(timed_search, toy, seconds, top):
 def test_a_budget_is_kept_from_the_command_to_the_last_fit(timed_search, seconds, build):
     """As the workflow does it: look first, choose how long trainings are, plan, search, finish."""
     before, factor = 12.0, 3  # decoding, probes and a rehearsal
-    costs = Costs({Architecture.of(RECIPE): EPOCH}, [build], {})
-    horizon = choose_horizon(6, RECIPE, costs, seconds - before)
+    costs = Costs({Workload.of(RECIPE): EPOCH}, [build], {})
+    horizon = choose_horizon(6, [RECIPE], costs, seconds - before)
     factor = factor if horizon.in_rounds else horizon.epochs + 1
 
     trials, spent = timed_search(
@@ -322,7 +352,7 @@ def test_the_best_recipe_comes_to_its_full_horizon(timed_search, toy, seconds):
 def test_a_final_fit_continues_and_equals_one_training(timed_search, toy):
     trials, _ = timed_search(80)
 
-    [final] = [trial for trial in trials if trial.bracket == -1]
+    [final] = [trial for trial in trials if trial.bracket == FINAL]
     assert final.parent is not None
     assert final.last_epoch == toy.NUM_EPOCHS
     losses = {}
@@ -343,6 +373,16 @@ def test_more_time_goes_on_with_the_same_search(timed_search, what_happened):
     for before, after in itertools.product(begun, longer):
         if before.trial_id == after.trial_id:
             assert what_happened([before]) == what_happened([after])
+
+
+def test_what_more_time_adds_comes_after_the_final_fits_that_there_were(timed_search):
+    short, spent = timed_search(171)
+    longer, _ = timed_search(600, spent=spent)
+
+    assert any(trial.bracket == FINAL for trial in short)
+    assert [trial.number for trial in longer] == list(range(len(longer)))
+    before = [trial.trial_id for trial in short]
+    assert [trial.trial_id for trial in longer[: len(short)]] == before
 
 
 def test_a_trial_that_time_cut_short_keeps_its_state(timed_search, tmp_path):
@@ -368,6 +408,104 @@ def test_a_trial_after_a_failed_one_ends_whatever_it_takes(toy, tmp_path):
 
     assert not pace.is_over(task, [failed, running])
     assert pace.is_over(task, [make_trial(), running])
+
+
+def test_what_was_chosen_for_a_final_fit_keeps_its_state_until_then(toy, tmp_path):
+    """The first final fit takes the other backbones out of reach: they would not be picked now."""
+    good, *worse = backbones = ("efficientnet_lite0", "efficientnet_lite1", "vgg16", "xception")
+    plan = ((Round(7, 0, 2), Round(0, 2, toy.NUM_EPOCHS)),)
+    entries = [{"backbone": good, "dropout": dropout} for dropout in (0.1, 0.2, 0.3)]
+    entries = [{"backbone": backbone, "dropout": 0.0} for backbone in backbones] + entries
+    clock = toy.Clock()
+
+    def train(recipe, first_epoch, last_epoch, state, on_epoch):
+        assert (state is None) == (first_epoch == 0)
+        for epoch in range(first_epoch, last_epoch):
+            clock.now += EPOCH
+            loss = 1.1 if recipe.backbone in worse else 1.0 + recipe.dropout / 10
+            loss = 0.8 if recipe.backbone == good and epoch >= 2 else loss
+            record = EpochRecord(epoch, 0.1, loss, 0.5, 0.5, loss, EPOCH)
+            on_epoch(record, lambda: {"weights": np.zeros(1)})
+        return {"layers": 1}
+
+    trials = toy.search(
+        tmp_path,
+        train,
+        oracle=toy.make_oracle(plan=plan, first=parse_recipes(entries, toy.SPACE)),
+        ledger=functools.partial(Ledger, clock=clock),
+        worth_keeping=lambda trials: [candidate.trial_id for candidate in toy.pick(trials)],
+        make_pace=functools.partial(toy.make_pace, tmp_path, 1000),
+    )
+
+    finals = [trial for trial in trials if trial.bracket == FINAL]
+    assert [(final.recipe["backbone"], final.first_epoch) for final in finals] == [
+        (backbone, 2) for backbone in backbones
+    ]
+    assert not {candidate.recipe.backbone for candidate in toy.pick(trials)} & set(worse)
+
+
+FINISHED = make_trial(seconds=(8.0,) * HORIZON)
+HALF_WAY = make_trial(replace(RECIPE, dropout=0.4), seconds=(8.0,) * 2, number=1)
+PROMOTION = Task("0002", replace(RECIPE, dropout=0.4), 0, 1, HALF_WAY.trial_id, 2, HORIZON)
+NEW = Task("0002", RECIPE, 0, 0, None, 0, 1)
+
+
+@pytest.fixture
+def make_pace(tmp_path):
+    """A function from the seconds left, and whether states are there, to a pace."""
+    with Ledger(tmp_path / "ledger.sqlite", writable=True) as ledger:
+
+        def make_pace(left, *, has_state):
+            return TimedPace(
+                *(Budget(100.0, 100.0 - left, 0.0, lambda: 0.0), HORIZON, {}),
+                lambda trials: in_order_of_picking(trials, "log_loss"),
+                lambda trial_id: has_state,
+                ledger,
+            )
+
+        yield make_pace
+
+
+@pytest.mark.parametrize(("has_state", "epochs"), [(True, 2), (False, HORIZON)])
+def test_what_goes_on_from_no_state_costs_all_its_epochs(make_pace, has_state, epochs):
+    for left in (8.0 * epochs - 1, 8.0 * epochs):
+        pace = make_pace(left, has_state=has_state)
+
+        assert pace.allows(PROMOTION, [FINISHED]) == (left >= 8 * epochs)
+
+
+@pytest.mark.parametrize(("has_state", "epochs"), [(True, 2), (False, HORIZON)])
+def test_what_is_kept_for_final_fits_counts_what_they_train(make_pace, has_state, epochs):
+    for left in (8.0 * (1 + epochs) - 1, 8.0 * (1 + epochs)):
+        pace = make_pace(left, has_state=has_state)
+
+        assert pace.allows(NEW, [HALF_WAY]) == (left >= 8 * (1 + epochs))
+
+
+@pytest.mark.parametrize(("has_state", "epochs"), [(True, 2), (False, HORIZON)])
+def test_a_final_fit_starts_where_all_that_it_trains_fits_in(make_pace, has_state, epochs):
+    for left in (8.0 * epochs - 1, 8.0 * epochs):
+        pace = make_pace(left, has_state=has_state)
+
+        tasks = list(pace.final_fits([FINISHED, HALF_WAY]))
+
+        assert [HORIZON - task.first_epoch for task in tasks] == [epochs] * (left >= 8 * epochs)
+
+
+def test_what_a_callback_ended_on_its_way_to_the_horizon_is_finished(make_pace):
+    ended = replace(FINISHED, epochs=FINISHED.epochs[:2])
+    pace = make_pace(8.0, has_state=True)
+
+    assert pace.allows(NEW, [ended]), "nothing is kept for a final fit"
+    assert list(pace.final_fits([ended])) == []
+
+
+def test_what_a_callback_ended_in_a_round_goes_on_from_there(make_pace):
+    ended = replace(HALF_WAY, epochs=HALF_WAY.epochs[:1])
+
+    [task] = make_pace(99.0, has_state=True).final_fits([ended])
+
+    assert (task.parent, task.first_epoch, task.last_epoch) == (ended.trial_id, 1, HORIZON)
 
 
 def test_one_trial_ends_whatever_it_takes_and_then_nothing_starts(timed_search):

@@ -43,7 +43,7 @@ def start_run(path, space, **settings):
     run.path.mkdir()
     config = make_config({"max_epochs": 4, "factor": 2, "objective": "log_loss", **settings})
     write_config(config, run.config)
-    (run.path / "space.yaml").write_text(yaml.safe_dump(space.to_dict()))
+    run.space.write_text(yaml.safe_dump(space.to_dict()))
     return run, config
 
 
@@ -152,6 +152,20 @@ def test_whole_trials_have_nothing_of_hyperband(toy, tmp_path, name):
     tuner = open_tuner(name, tmp_path / "project")
     for trial in tuner.oracle.trials.values():
         assert not any("tuner/" in key for key in trial.hyperparameters.values)
+
+
+def test_a_trial_that_a_callback_ended_was_best_at_its_last_epoch(toy, tmp_path):
+    run, config = start_run(tmp_path / "run", toy.SPACE, oracle="random", max_recipes=2)
+
+    def ended(recipe, first_epoch, last_epoch, state, on_epoch):
+        return toy.train(recipe, first_epoch, last_epoch - 2, state, on_epoch)
+
+    search(toy, run, config, ended)
+
+    export_project(run, tmp_path / "project")
+
+    trials = open_tuner("random", tmp_path / "project").oracle.trials.values()
+    assert [trial.best_step for trial in trials] == [1, 1]
 
 
 def test_keras_tuner_reads_a_run_that_was_killed_and_would_go_on_there(toy, tmp_path):

@@ -1,6 +1,8 @@
 """Batches are halved until they fit, over a learner that takes milliseconds."""
 
+import gc
 import math
+import weakref
 
 import jax
 import numpy as np
@@ -10,7 +12,9 @@ import tensorflow as tf
 from automl_flowers.ledger import Ledger
 from automl_flowers.out_of_memory import is_out_of_memory
 from automl_flowers.tuning.fitting import SMALLEST_BATCH, FittingBatches
+from automl_flowers.tuning.search import InfeasibleError
 from search_spaces.recipe import Recipe
+from search_spaces.schedules import Schedule
 
 OUT_OF_MEMORY = {
     "python": MemoryError(),
@@ -28,6 +32,11 @@ OTHER = {
     "TensorFlow": tf.errors.InternalError(None, None, "RESOURCE_EXHAUSTED"),
     "a text": ValueError("RESOURCE_EXHAUSTED: out of memory"),
 }
+
+
+RECIPE = Recipe(
+    "vgg16", 96, 1, 0.1, 0.0, 0.0, "none", "none", "adam", 16, Schedule("constant", 1e-3, {})
+)
 
 
 @pytest.fixture(params=OUT_OF_MEMORY)
@@ -106,3 +115,29 @@ def test_another_error_fails_its_trial_in_the_batches_that_were_planned(toy, tmp
     assert [trial.status for trial in trials].count("failed") == 1
     assert trials[0].status == "failed"
     assert batches.of(raised[0]) == raised[0]
+
+
+class InCircles:
+    """Refers to itself, as a model does, so that only the garbage collector frees it."""
+
+    def __init__(self):
+        self.circle = self
+
+
+def test_nothing_holds_what_failed_when_memory_is_given_back():
+    programs, alive = weakref.WeakSet(), []
+
+    def attempt(_hear):
+        program = InCircles()
+        programs.add(program)
+        raise MemoryError
+
+    def free():
+        gc.collect()
+        alive.append(len(programs))
+        return False
+
+    with pytest.raises(InfeasibleError):
+        FittingBatches().train(RECIPE, attempt, lambda record, get_state: None, free)
+
+    assert alive == [0, 0, 0]  # in batches of 16, 8 and 4

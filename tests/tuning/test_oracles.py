@@ -8,7 +8,7 @@ import pytest
 from automl_flowers.config import RunConfig, make_config
 from automl_flowers.errors import RunError
 from automl_flowers.tuning.oracles import make_oracle
-from automl_flowers.tuning.plans import has_rounds, is_over, make_plan
+from automl_flowers.tuning.plans import has_rounds, make_plan
 from search_spaces.portfolio import parse_recipes
 from search_spaces.recipe import Recipe
 from search_spaces.spaces import load_space, parse_space
@@ -100,22 +100,11 @@ def test_a_third_of_trials_failing_ends_as_it_should(name, failing):
 
     assert len(new_ones(trials)) == 7
     assert oracle.still_needed() == set()
-    assert is_over(settings_of(name), oracle.entries())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_trials_failing_ends_after_the_new_recipes(name):
     assert len(drive(make(name), lambda trial: None)) == 7
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_search_is_over_when_the_oracle_says_so_and_not_before(name):
-    oracle, config = make(name), settings_of(name)
-
-    while drive(oracle, most=1):
-        over = is_over(config, oracle.entries())
-    assert over
-    assert is_over(config, oracle.entries()[:-1]) is False
 
 
 @pytest.mark.parametrize("name", NAMES)

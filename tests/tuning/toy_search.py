@@ -154,9 +154,9 @@ def evaluate(weights, epoch, loss, learning_rate):
     )
 
 
-def make_oracle(*, plan=PLAN, space=SPACE, objective="log_loss", seed=0):
+def make_oracle(*, plan=PLAN, space=SPACE, objective="log_loss", seed=0, first=()):
     return HyperbandOracle(
-        space, plan, objective=objective, maximise=objective != "log_loss", seed=seed
+        space, plan, objective=objective, maximise=objective != "log_loss", seed=seed, first=first
     )
 
 

@@ -25,7 +25,7 @@ _MOST_MEMBERS_ON_A_GRID = 3
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Way:
     """A way to blend.
 
     Attributes:
@@ -57,44 +57,42 @@ class Rule:
     takes_prior: bool
 
 
-def candidates_of(rules: Sequence[str]) -> tuple[Candidate, ...]:
-    """Return the candidates of some rules, the one that learns least first."""
-    plain = [Candidate(rule) for rule in RULES if rule in rules]
+def ways_of(rules: Sequence[str]) -> tuple[Way, ...]:
+    """Return the ways to blend by some rules, the one that learns least first."""
+    plain = [Way(rule) for rule in RULES if rule in rules]
     shifted = [
-        Candidate(rule, with_prior=True)
-        for rule in RULES
-        if rule in rules and RULES[rule].takes_prior
+        Way(rule, with_prior=True) for rule in RULES if rule in rules and RULES[rule].takes_prior
     ]
     return (*plain, *shifted)
 
 
-def fit_candidates(
-    candidates: Sequence[Candidate], members: Members, rows: np.ndarray
-) -> Iterator[tuple[Candidate, Blend, np.ndarray]]:
-    """Fit candidates on some examples.
+def fit_ways(
+    ways: Sequence[Way], members: Members, rows: np.ndarray
+) -> Iterator[tuple[Way, Blend, np.ndarray]]:
+    """Fit ways to blend on some examples.
 
     Args:
-        candidates: What to fit.
+        ways: What to fit.
         members: Of all examples.
         rows: Those that may be learnt from.
 
     Yields:
-        Candidate, its blend without a global temperature, and the classes that it predicts for
+        The way, its blend without a global temperature, and the classes that it predicts for
         all examples.
     """
     prior = class_frequencies(members.labels[rows], members.num_classes)
-    for rule in dict.fromkeys(candidate.rule for candidate in candidates):
+    for rule in dict.fromkeys(way.rule for way in ways):
         blend = RULES[rule].fit(members, rows)
         mixed = members.mixed(blend)
-        for candidate in candidates:
-            if candidate == Candidate(rule):
-                yield candidate, blend, mixed.argmax(axis=-1)
-            elif candidate.rule == rule:
+        for way in ways:
+            if way == Way(rule):
+                yield way, blend, mixed.argmax(axis=-1)
+            elif way.rule == rule:
                 exponent = fit_prior_exponent(members.labels[rows], mixed[rows], prior)
                 shifted = replace(
                     blend, prior_exponent=exponent, prior=tuple(float(share) for share in prior)
                 )
-                yield candidate, shifted, (mixed * prior**-exponent).argmax(axis=-1)
+                yield way, shifted, (mixed * prior**-exponent).argmax(axis=-1)
 
 
 def _fit_uniform(members: Members, rows: np.ndarray) -> Blend:

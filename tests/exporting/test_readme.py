@@ -55,7 +55,7 @@ def draw(mode):
         ("RGB", "sideways.jpg", 6, {}),
         ("RGBA", "transparent.png", 1, {}),
         ("RGBA", "transparent and sideways.png", 5, {}),
-        ("P", "transparent palette.png", 1, {"transparency": 3}),
+        ("P", "transparent palette.png", 1, {"transparency": bytes(128)}),
         ("I;16", "16 bits.png", 1, {}),
     ],
 )

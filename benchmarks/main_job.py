@@ -61,6 +61,7 @@ def measure(arguments: argparse.Namespace, run: Path) -> dict[str, Any]:
         result["ensemble_with_external"] = {
             "seconds": seconds,
             **scores_of(blend),
+            "without_external": blend["without_external"],
             "external": blend["external"],
         }
     return result

@@ -45,6 +45,7 @@ def summarise(
     *,
     files: Sequence[Mapping[str, str]],
     external: Sequence[Mapping[str, Any]],
+    without_external: tuple[AlignedPredictions, Choice] | None = None,
     left_out: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Return what `blend.json` says.
@@ -55,6 +56,8 @@ def summarise(
         choice: How they are blended.
         files: For each member, its file of predictions of each split.
         external: What of each external data set was used.
+        without_external: What the members would say of `blend` without external images, and how
+            that would be blended; None where there is nothing to compare.
         left_out: Picked recipes that could not be retrained, `name` and `reason`.
     """
     blended = {s: apply_blend(choice.blend, a.probabilities) for s, a in aligned.items()}
@@ -91,8 +94,15 @@ def summarise(
             if (a.labels >= 0).any()
         },
         "external": list(external),
+        "without_external": _scores_of_other(*without_external) if without_external else None,
         "left_out": list(left_out),
     }
+
+
+def _scores_of_other(aligned: AlignedPredictions, choice: Choice) -> dict[str, Any] | None:
+    """Return what the images of `blend` say of another blend."""
+    scores = _scores(aligned.labels, apply_blend(choice.blend, aligned.probabilities))
+    return scores and {**scores, **_with_interval("nested", choice.nested)}
 
 
 def _with_interval(name: str, interval: Interval | None) -> dict[str, Any]:

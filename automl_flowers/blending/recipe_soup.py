@@ -230,6 +230,7 @@ def _join(maker: MemberMaker, members: Sequence[Member]) -> Member:
         final_fits=final_fits,
         others=tuple(member.recipe for member in members[1:]),
         form=form,
+        fit_without_external=None,
     )
 
 
@@ -252,12 +253,14 @@ def _key(maker: MemberMaker, recipes: Sequence[Recipe], most: int) -> str:
 
 def _write(note: Path, made: Member) -> None:
     """Note a member, for when the weights that went into it are gone."""
-    fits = (*made.all_fits, *made.final_fits)
+    fits = [*made.all_fits, *made.final_fits]
+    fits += [made.fit_without_external] if made.fit_without_external else []
     content = {
         **{name: getattr(made, name) for name in _PLAIN},
         "trained_on": {fit.name: fit.trained_on for fit in fits},
         "fits": [[fit.name for fit in some] for some in made.fits],
         "final_fits": [fit.name for fit in made.final_fits],
+        "fit_without_external": made.fit_without_external and made.fit_without_external.name,
         "others": [other.to_dict() for other in made.others],
         "form": made.form.to_dict() if made.form else None,
         "tried_recipes": asdict(made.tried_recipes) if made.tried_recipes else None,
@@ -283,6 +286,7 @@ def _read(note: Path, recipe: Recipe, folder: Path) -> Member | None:
         **{name: noted[name] for name in _PLAIN},
         fits=tuple(tuple(fits[name] for name in names) for names in noted["fits"]),
         final_fits=tuple(fits[name] for name in noted["final_fits"]),
+        fit_without_external=fits.get(noted.get("fit_without_external")),
         others=tuple(Recipe.from_dict(other) for other in noted["others"]),
         form=Recipe.from_dict(noted["form"]) if noted["form"] else None,
         tried_recipes=TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])}),

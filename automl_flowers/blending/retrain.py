@@ -49,6 +49,9 @@ from automl_flowers.tuning.search import DivergedError, InfeasibleError
 from automl_flowers.tuning.trainer import Trainer
 from search_spaces.recipe import Recipe
 
+EXTERNAL = "+external"
+"""What the name of a member says where external images stayed in."""
+
 FAILURES = (DivergedError, InfeasibleError)
 """What a training may end with without being anyone's mistake."""
 
@@ -92,7 +95,7 @@ class Member:
     """A retrained model: one or more fits whose probabilities are averaged.
 
     Attributes:
-        name: Of the recipe; `+external` is added where external images stayed in.
+        name: Of the recipe; `EXTERNAL` is added where external images stayed in.
         recipe: What was trained.
         score_without_external: Macro F1 on `val` without external images.
         score_with_external: Macro F1 on `val` with them; None if there were none, or if training
@@ -109,6 +112,8 @@ class Member:
         others: Recipes whose weights are in those of the member, beside its own.
         form: Recipe whose architecture the weights have; None for that of `recipe`.
         tried_recipes: What came of others; None if none were asked for.
+        fit_without_external: That on our images alone, where external ones stayed in and the member
+            is one fit that differs from it in nothing else.
     """
 
     name: str
@@ -126,6 +131,12 @@ class Member:
     others: tuple[Recipe, ...] = ()
     form: Recipe | None = None
     tried_recipes: TriedRecipes | None = None
+    fit_without_external: Fit | None = None
+
+    @property
+    def uses_external(self) -> bool:
+        """Whether external images stayed in."""
+        return EXTERNAL in self.name
 
     @property
     def predicts_as(self) -> Recipe:
@@ -174,7 +185,7 @@ def retrain(
     without = fitter.fit(plain, None if others else progress)  # folds divide otherwise
     best, added, failure = _Judged(plain, without), None, None
     if material.external is not None and material.external.count:
-        joined = replace(plain, external=material.external, suffix="+external")
+        joined = replace(plain, external=material.external, suffix=EXTERNAL)
         best, added, failure = _judge(best, joined, fitter.fit)
     labelled = None
     if first_part.pseudo is not None:
@@ -196,7 +207,13 @@ def retrain(
         size=first.size,
         fits=fits,
         final_fits=final_fits,
+        fit_without_external=without if _differs_in_external(chosen, fits) else None,
     )
+
+
+def _differs_in_external(chosen: TrainingSet, fits: tuple[tuple[Fit, ...], ...]) -> bool:
+    is_one_fit = len(tuple(itertools.chain.from_iterable(fits))) == 1
+    return is_one_fit and chosen.external is not None and chosen.pseudo is None
 
 
 @dataclass(frozen=True)

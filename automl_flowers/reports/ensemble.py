@@ -118,6 +118,8 @@ class BlendFacts:
         num_folds: Folds whose held-out predictions stand for `blend`; None if `blend` is a split.
         images: For each split, how many were predicted; empty of older versions.
         external: Data sets that could join.
+        without_external: Nested macro F1 on `blend` of the same members without external images;
+            None where none stayed in or more than that would differ.
         content: `blend.json` as it is.
     """
 
@@ -134,6 +136,7 @@ class BlendFacts:
     num_folds: int | None
     images: Mapping[str, int]
     external: tuple[ExternalData, ...]
+    without_external: Measured | None
     content: dict[str, Any]
 
     def score(self, split: str, metric: str = "macro_f1") -> float | None:
@@ -255,6 +258,9 @@ def parse_blend(content: dict[str, Any]) -> BlendFacts:
         num_folds=content.get("folds"),
         images=content.get("images", {}),
         external=tuple(_external(entry) for entry in content.get("external", ())),
+        without_external=_measured(without, "nested")
+        if (without := content.get("without_external"))
+        else None,
         content=content,
     )
 

@@ -56,6 +56,7 @@ def score_lines(
         lines += [
             replace(line, trained_on=sources.get(line.split, blend.sources)) for line in of_blend
         ]
+        lines += _without_external(blend, images.get("blend"))
     return tuple(lines)
 
 
@@ -107,6 +108,19 @@ def _of_blend(blend: BlendFacts, images: Mapping[str, int]) -> Iterator[ScoreLin
         interval=blend.expected.interval,
         meaning="are still to come: nine times in ten their score is in the interval",
     )
+
+
+def _without_external(blend: BlendFacts, images: int | None) -> Iterator[ScoreLine]:
+    if blend.without_external is not None:
+        yield ScoreLine(
+            what="blend without external images, nested",
+            split="blend",
+            images=images,
+            macro_f1=blend.without_external.macro_f1,
+            interval=blend.without_external.interval,
+            meaning="say what external images are worth to the blend",
+            is_held_out=True,
+        )
 
 
 def _meanings(blend: BlendFacts) -> tuple[str, str]:

@@ -31,9 +31,8 @@ from automl_flowers.blending.predict_members import (
 from automl_flowers.blending.recipe_soup import MemberMaker, make_member
 from automl_flowers.blending.retrain import FAILURES, Member
 from automl_flowers.blending.soup import remove_spent
-from automl_flowers.blending.submission import (
-    submission_order,
-)
+from automl_flowers.blending.submission import submission_order
+from automl_flowers.blending.without_external import blend_without_external
 from automl_flowers.config import (
     RunConfig,
     parse_config,
@@ -233,7 +232,8 @@ def _blend_members(
         say_tried(member, reporter)
     aligned = predict_members(trainer, members, material, *folders)
     choice = blending.weigh(aligned, config.blend_weights)
-    return Blended(material, members, left_out, aligned, choice)
+    plain = blend_without_external(trainer, members, material, config.blend_weights, *folders)
+    return Blended(material, members, left_out, aligned, choice, plain)
 
 
 def _with_pseudo_labels(

@@ -37,6 +37,8 @@ class Blended:
         left_out: Recipes that could not be retrained, with the reason.
         aligned: What the members predict of each split.
         choice: How that becomes one.
+        without_external: What the members would say of `blend` without external images, and how
+            that would become one; None where there is nothing to compare.
     """
 
     material: Material
@@ -44,6 +46,7 @@ class Blended:
     left_out: list[dict[str, str]]
     aligned: dict[str, AlignedPredictions]
     choice: Choice
+    without_external: tuple[AlignedPredictions, Choice] | None = None
 
 
 def write_ensemble(
@@ -81,6 +84,7 @@ def write_ensemble(
             for member in made.members
         ],
         external=external,
+        without_external=made.without_external,
         left_out=made.left_out,
     )
     summary["folds"] = config.folds
@@ -172,6 +176,12 @@ def say_tried(member: Member, reporter: Reporter) -> None:
 def say_blend(summary: dict[str, Any], run: RunFolder, reporter: Reporter) -> None:
     """Say how members are blended, and where the results lie."""
     reporter.say(summary["reason"])
+    if without := summary["without_external"]:
+        reporter.say(
+            "external images: the blend's macro F1 on blend is "
+            f"{summary['scores']['blend']['nested_macro_f1']:.4f} with them, "
+            f"{without['nested_macro_f1']:.4f} without"
+        )
     reporter.say(f"blend written to {run.blend}; `ensemble --from {run.recipe}` makes it again")
     if run.submission.exists():
         reporter.say(f"submission written to {run.submission}")

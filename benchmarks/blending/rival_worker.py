@@ -52,7 +52,7 @@ def phem_greedy(num_members):
 def published_cma(num_members):
     """CMA-ES as published, with `cma`: from the best member, step 0.2, weights of any sign.
 
-    phem's authors published it; phem 0.0.0.2, does not have it (its README has it
+    phem's authors published it; phem 0.0.0.2 does not have it (its README has it
     as a thing to add).
     """
     import cma

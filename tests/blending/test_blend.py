@@ -12,14 +12,18 @@ from PIL import Image
 
 from automl_flowers.blending.blend import summarise, weigh
 from automl_flowers.blending.external import join_sources, read_sources
-from automl_flowers.blending.fits import Fit, load_weights
+from automl_flowers.blending.fits import Fit, TrainingSet, fit, load_weights
 from automl_flowers.blending.material import collect
 from automl_flowers.blending.predict_members import (
     predict_members,
     predictions_file,
     try_views,
 )
-from automl_flowers.blending.retrain import Member, TriedViews, digits_of, retrain
+from automl_flowers.blending.retrain import EXTERNAL, Member, TriedViews, digits_of, retrain
+from automl_flowers.blending.without_external import (
+    blend_without_external,
+    members_without_external,
+)
 from automl_flowers.data.prepare import prepare
 from automl_flowers.errors import RunError
 from automl_flowers.files import write_json
@@ -497,6 +501,43 @@ def test_what_is_written_holds_what_was_done(members, aligned, material, tmp_pat
         assert entry["size"]["trainable_layers"] > 0
     assert 0 <= blend["scores"]["blend"]["macro_f1"] <= 1
     assert 0 <= blend["scores"]["test"]["macro_f1"] <= 1
+
+
+def test_the_blend_without_external_images_is_of_fits_on_ours_alone(
+    trainer, recipe, other_recipe, material, run
+):
+    ours_alone = replace(material, external=None)
+    joined = TrainingSet(material.parts[0].train, material.parts[0].val, material.external)
+    folders = run["members"], run["predictions"]
+    plain, other = (
+        retrain(trainer, one, run["members"], ours_alone) for one in (recipe, other_recipe)
+    )
+    fit_with = fit(trainer, recipe, replace(joined, suffix=EXTERNAL), run["members"])
+    kept = replace(
+        plain,
+        name=fit_with.name,
+        fits=((fit_with,),),
+        final_fits=(fit_with,),
+        fit_without_external=plain.all_fits[0],
+    )
+    members = [kept, other]
+
+    compared = blend_without_external(trainer, members, material, "uniform", *folders)
+    expected = predict_members(trainer, [plain, other], ours_alone, *folders)["blend"]
+
+    np.testing.assert_array_equal(compared[0].probabilities, expected.probabilities)
+    aligned = predict_members(trainer, members, material, *folders)
+    choice = weigh(aligned, "uniform")
+    summary = summarise(
+        members, aligned, choice, files=[{}, {}], external=[], without_external=compared
+    )
+    mean = expected.probabilities.mean(axis=0)
+    without = summary["without_external"]
+    assert without["macro_f1"] == pytest.approx(metrics.macro_f1(expected.labels, mean))
+    assert without["nested_macro_f1"] is not None
+    assert members_without_external([plain, other]) is None
+    unlike = replace(kept, fit_without_external=None)  # several fits, or folds
+    assert members_without_external([unlike, other]) is None
 
 
 def test_test_images_without_labels_are_predicted_and_not_scored(

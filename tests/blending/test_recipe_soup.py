@@ -300,6 +300,26 @@ def test_only_recipes_that_were_trained_on_the_same_images_join(
     assert member.others == (other_recipe,)
 
 
+def test_a_note_keeps_the_fit_without_external_images(cook, recipe, twin, material):
+    class KeepsExternalImages(MemberMaker):
+        """Makes a member that external images stayed in."""
+
+        def make(self, start, *arguments, **options):
+            made = super().make(start, *arguments, **options)
+            return replace(made, fit_without_external=made.all_fits[0])
+
+    alone = {"make": KeepsExternalImages, "score": refuse}
+    together = {"make": KeepsExternalImages, "score": accept, "most": 2}
+
+    _, first = cook(recipe, [twin], material, **alone)
+    _, again = cook(recipe, [twin], material, **alone)
+    _, joined = cook(recipe, [twin], material, **together)
+
+    assert first.fit_without_external is not None
+    assert repr(again) == repr(first)
+    assert joined.fit_without_external is None
+
+
 def test_other_settings_choose_anew(cook, recipe, twin, wild, material, with_finals):
     maker, both = cook(recipe, [wild, twin], material, score=accept)
     remove_spent([both], maker.members)

@@ -281,6 +281,25 @@ def test_external_images_stay_in_only_where_val_does_not_drop(recipe, folder, wi
     np.testing.assert_array_equal(state["model/0000"], [2, 14] if kept else [1, 10])
 
 
+def test_a_member_with_external_images_has_its_fit_on_ours_alone(recipe, folder):
+    learner = Learner(with_external=0.6)
+    learner.with_pseudo = 0.7
+
+    member = retrain(learner, recipe, folder, EXTERNAL)
+
+    assert member.uses_external
+    assert member.fit_without_external.name == recipe.name
+    assert member.fit_without_external.macro_f1 == 0.5
+    unlike = [
+        retrain(Learner(with_external=0.4), recipe, folder / "without", EXTERNAL),
+        retrain(learner, recipe, folder / "seeds", EXTERNAL, num_seeds=2),
+        retrain(learner, recipe, folder / "folds", replace(FOLDS, external=EXTERNAL.external)),
+        retrain(learner, recipe, folder / "pseudo", with_pseudo_labels(EXTERNAL, 2)),
+    ]
+    assert [one.uses_external for one in unlike] == [False, True, True, True]
+    assert [one.fit_without_external for one in unlike] == [None] * 4
+
+
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_training_with_external_images_that_fails_leaves_the_member_without(recipe, folder, kind):
     member = retrain(Learner(with_external=kind("too much of it")), recipe, folder, EXTERNAL)

@@ -288,6 +288,19 @@ def test_scores_on_a_fold_are_not_called_those_on_val(blended_run, build):
     assert "and the better on fold 1 is kept. member fold 1 without fold 1 with kept" in words
 
 
+def test_the_blend_with_and_without_external_images_stands_side_by_side(blended_run):
+    assert "without external images." not in words_of(blended_run)
+    content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
+    content["without_external"] = {"nested_macro_f1": 0.75, "nested_interval_90": [0.6, 0.9]}
+    blended_run.blend.write_text(json.dumps(content), encoding="utf-8")
+
+    words = words_of(blended_run)
+
+    told = "as it is, 0.7500 (0.600 to 0.900) with the same members trained without external"
+    assert told in words
+    assert "blend without external images, nested" in words
+
+
 def test_pseudo_labels_are_named_beside_the_scores(blended_run):
     content = change_blend(blended_run, pseudo_labels=0.9)
     assert "no member was better with test images labelled by an ensemble." in words_of(blended_run)

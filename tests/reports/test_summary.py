@@ -379,6 +379,18 @@ def test_images_that_picked_the_plain_mean_have_chosen(blended_run):
     assert not scores["blend, naive", "blend"].is_held_out
 
 
+def test_the_blend_without_external_images_has_a_score_of_its_own(blended_run):
+    what = "blend without external images, nested"
+    assert (what, "blend") not in scores_with(blended_run)
+    measured = {"macro_f1": 0.8, "nested_macro_f1": 0.75, "nested_interval_90": [0.6, 0.9]}
+
+    scores = scores_with(blended_run, without_external=measured)
+
+    line = scores[what, "blend"]
+    assert (line.macro_f1, line.interval, line.trained_on) == (0.75, (0.6, 0.9), "train")
+    assert line.images == scores["blend, nested", "blend"].images
+
+
 def test_each_score_says_what_its_models_were_trained_on(blended_run):
     assert {line.trained_on for line in summary.collect(blended_run).scores} == {"train"}
     [header] = [line for line in read_lines(blended_run) if line.startswith("score of")]

@@ -286,7 +286,7 @@ def _read(note: Path, recipe: Recipe, folder: Path) -> Member | None:
         **{name: noted[name] for name in _PLAIN},
         fits=tuple(tuple(fits[name] for name in names) for names in noted["fits"]),
         final_fits=tuple(fits[name] for name in noted["final_fits"]),
-        fit_without_external=fits.get(noted.get("fit_without_external")),
+        fit_without_external=fits.get(noted.get("fit_without_external", "")),
         others=tuple(Recipe.from_dict(other) for other in noted["others"]),
         form=Recipe.from_dict(noted["form"]) if noted["form"] else None,
         tried_recipes=TriedRecipes(**{**tried, "left_over": tuple(tried["left_over"])}),

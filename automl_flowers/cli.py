@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
 import sys
@@ -21,6 +20,7 @@ import typer
 
 from automl_flowers import __version__
 from automl_flowers.errors import UserError
+from automl_flowers.files import DISK_ERRORS
 from automl_flowers.reports.words import printable
 
 if TYPE_CHECKING:
@@ -39,13 +39,6 @@ Examples:
 
   automl-flowers report                                        see what happened
 """
-
-DISK_ERRORS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
-    | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
-)
-"""What a full or forbidden disk answers, or a path that cannot be a file or a folder; any other
-`OSError` that gets here is a bug of ours."""
 
 app = typer.Typer(
     help="AutoML for image classification: search, retrain, blend, submit.",
@@ -198,7 +191,7 @@ def search(
         as_json = _wants_json(json_output, config)
         _print_result(api.search(**flags).to_dict(), as_json, _search_lines)
 
-    _run(go)
+    _run(go, resumes=True)
 
 
 @app.command(epilog="Example: automl-flowers ensemble --top 3 --external more_photos/")
@@ -276,7 +269,7 @@ def ensemble(
         as_json = _wants_json(json_output, config)
         _print_result(api.ensemble(**flags).to_dict(), as_json, _blend_lines)
 
-    _run(go)
+    _run(go, resumes=True)
 
 
 @app.command(epilog="Example: automl-flowers report --run runs/one")
@@ -711,8 +704,13 @@ def _fact_lines(result: dict[str, Any]) -> list[str]:
     return [f"{name.replace('_', ' ')}: {value}" for name, value in result.items()]
 
 
-def _run(go: Callable[[], None]) -> None:
-    """Run a command and turn what a person can mend into a sentence and an exit status."""
+def _run(go: Callable[[], None], *, resumes: bool = False) -> None:
+    """Run a command and turn what a person can mend into a sentence and an exit status.
+
+    Args:
+        go: Does it.
+        resumes: Whether the same command goes on from where it was stopped.
+    """
     try:
         go()
     except UserError as error:
@@ -729,7 +727,7 @@ def _run(go: Callable[[], None]) -> None:
         typer.echo(f"\nhint: {hint}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        typer.echo("\nstopped; the same command goes on from here", err=True)
+        typer.echo(f"\nstopped{'; the same command goes on from here' * resumes}", err=True)
         raise typer.Exit(130) from None
 
 

@@ -19,6 +19,13 @@ from typing import Any
 
 from automl_flowers.errors import RunError, UserError
 
+DISK_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+    | {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+)
+"""What a full or forbidden disk answers, or a path that cannot be a file or a folder; any other
+`OSError` that gets to the command line is a bug of ours."""
+
 
 @dataclass(frozen=True)
 class Artefact:
@@ -72,11 +79,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def check_new_folder(target: Path) -> None:
-    """Refuse a folder that is to be made but holds something.
+    """Refuse a folder that is to be made but holds something, or cannot be put in place.
 
     Raises:
-        UserError: If there is a file, or a folder that is not empty.
+        UserError: If there is a file, a folder that is not empty, or one that cannot be replaced
+            by another: the working folder, or one where a disk is mounted.
     """
+    if os.path.ismount(target) or target.resolve() == Path.cwd():
+        raise UserError(
+            f"`{target.resolve()}` is the working folder or that of a disk, and cannot be made "
+            "anew.",
+            hint="name a new folder in it",
+        )
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UserError(
             f"`{target}` exists and is not empty.",
@@ -99,6 +113,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         UserError: If there is something at `target`.
     """
     check_new_folder(target)
+    target = target.resolve()  # a link to an empty folder stays one
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

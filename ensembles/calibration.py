@@ -103,8 +103,8 @@ def calibration_error(
     Examples are sorted by the probability of their predicted class and dealt into bins of
     equal size; the error is the mean over examples of the distance between a bin's mean
     confidence and its accuracy. Equal sizes, because with bins of equal width nearly all
-    examples of a good model share the last one. Chance alone gives about
-    `0.8 * sqrt(num_bins * accuracy * (1 - accuracy) / num_examples)`.
+    examples of a good model share the last one. See `chance_calibration_error` for what to
+    hold it against.
 
     Args:
         labels: As for `fit_temperature`.
@@ -130,6 +130,26 @@ def calibration_error(
     order = np.argsort(confidence, kind="stable")
     bins = np.array_split(excess[order], min(num_bins, len(labels)))
     return float(sum(abs(each.sum()) for each in bins) / len(labels))
+
+
+def chance_calibration_error(accuracy: float, num_examples: int, num_bins: int = 15) -> float:
+    """Return about what `calibration_error` says of perfectly calibrated probabilities.
+
+    A bin of few examples is off by chance: `0.8 * sqrt(num_bins * accuracy * (1 - accuracy) /
+    num_examples)`, the mean distance of a normal variable from its mean. With a few examples a
+    bin it is too high: by half with one each.
+
+    Args:
+        accuracy: Share of the examples that are right, in [0, 1].
+        num_examples: How many, at least 1.
+        num_bins: As for `calibration_error`.
+
+    Example:
+        >>> round(chance_calibration_error(0.95, 136), 3)
+        0.058
+    """
+    num_bins = min(num_bins, num_examples)
+    return 0.8 * math.sqrt(num_bins * accuracy * (1.0 - accuracy) / num_examples)
 
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

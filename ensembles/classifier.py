@@ -21,7 +21,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
     `stack.transpose(1, 0, 2)`.
 
     Args:
-        classes: Labels in the order of the last axis of `X`; None for 0, 1, 2 and so on.
+        classes: Labels in the order of the last axis of `X`, which need not be sorted; None for 0,
+            1, 2 and so on.
         num_new: As for `choose_blend`, like all that follow.
         min_images_per_class: Labelled examples to a class below which nothing is fitted.
         rules: What to compare.
@@ -31,7 +32,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes:
         choice_: The `Choice`, with honest scores; set by `fit`.
-        classes_: Labels in the order of the columns of `predict_proba`, shape `(num_classes,)`.
+        classes_: Labels in the order of the columns of `predict_proba`, sorted, as scikit-learn's
+            scorers take for granted; shape `(num_classes,)`.
 
     Example:
         >>> y = np.array(["daisy", "iris"] * 20)
@@ -94,7 +96,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
             num_folds=self.num_folds,
             seed=self.seed,
         )
-        self.choice_, self.classes_ = choice, classes
+        self._order = np.argsort(classes)
+        self.choice_, self.classes_ = choice, classes[self._order]
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
@@ -104,7 +107,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
             X: As for `fit`, of the same members in the same order.
 
         Returns:
-            Float64, shape `(num_examples, num_classes)`; each row sums to 1.
+            Float64, shape `(num_examples, num_classes)`, in the order of `classes_`; each row sums
+            to 1.
 
         Raises:
             NotFittedError: Before `fit`.
@@ -118,7 +122,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
                 f"`X` must have the {len(self.classes_)} classes that were fitted, got "
                 f"{stack.shape[2]}. Pass shape (num_examples, num_models, num_classes)."
             )
-        return apply_blend(self.blend_, stack)
+        return apply_blend(self.blend_, stack)[:, self._order]
 
     def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
         """Return the most probable label of each example, shape `(num_examples,)`.

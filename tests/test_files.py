@@ -6,10 +6,11 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from automl_flowers.errors import RunError
+from automl_flowers.errors import RunError, UserError
 from automl_flowers.files import (
     atomic_folder,
     atomic_path,
@@ -122,6 +123,30 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, make):
         pytest.fail("this would be the work")
 
     assert caught.value.filename == str(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("name", [".", "", "../here"])
+def test_the_working_folder_cannot_be_made_anew(tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    with pytest.raises(UserError, match="the working folder") as caught, atomic_folder(Path(name)):
+        pytest.fail("this would be the work")
+
+    assert caught.value.hint == "name a new folder in it"
+    assert names_in(tmp_path) == ["here"]
+
+
+def test_a_link_to_an_empty_folder_stays_one(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    with atomic_folder(tmp_path / "link") as folder:
+        (folder / "model").write_text("weights")
+
+    assert (tmp_path / "link").is_symlink()
+    assert names_in(tmp_path / "real") == ["model"]
+    assert names_in(tmp_path) == ["link", "real"]
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff"])

@@ -13,9 +13,13 @@ from automl_flowers.blending.retrain import Member
 from automl_flowers.blending.soup_records import digits
 from ensembles import metrics
 from ensembles.blend import apply_blend
+from ensembles.calibration import calibration_error
 from ensembles.chooser import Choice, choose_blend, uniform_choice
 from ensembles.intervals import Interval
 from ensembles.predictions import AlignedPredictions
+
+METRICS = ("macro_f1", "accuracy", "log_loss", "calibration_error")
+"""That are taken on every split."""
 
 _FEWEST_IMAGES = {"auto": 10, "optimized": 2}
 """Images a class, on average, below which nothing is fitted."""
@@ -65,7 +69,7 @@ def summarise(
         split: _scores(aligned[split].labels, blended[split]) if split in aligned else None
         for split in SPLITS
     }
-    scores["test"] = scores["test"] or {"macro_f1": None, "accuracy": None, "log_loss": None}
+    scores["test"] = scores["test"] or dict.fromkeys(METRICS)
     scores["blend"] |= _with_interval("naive", choice.naive) | _with_interval(
         "nested", choice.nested
     )
@@ -153,4 +157,5 @@ def _scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float] |
         "macro_f1": metrics.macro_f1(labels, probabilities),
         "accuracy": metrics.accuracy(labels, probabilities),
         "log_loss": metrics.log_loss(labels, probabilities),
+        "calibration_error": calibration_error(labels, probabilities),
     }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from automl_flowers.data.pipeline import Examples
+from automl_flowers.errors import RunError
 from automl_flowers.files import read_json, write_json
 from automl_flowers.ledger import EpochRecord, Ledger, TrialRecord
 from automl_flowers.tuning.checkpoints import (
@@ -347,12 +348,13 @@ def note_in_record(folder: Path, name: str, **notes: Any) -> None:
 
 def weights_path(folder: Path, name: str) -> Path:
     """Return where the weights of a fit lie."""
-    return folder / f"{name}.npz"
+    return folder / f"{_checked(name)}.npz"
 
 
 def load_weights(folder: Path, name: str) -> dict[str, Any]:
     """Return the weights of a fit."""
-    return load_state(weights_path(folder, name))
+    path = weights_path(folder, name)
+    return load_state(path, hint=f"remove `{path}` and give the command again: it is made anew")
 
 
 def read_fit(folder: Path, name: str) -> Fit | None:
@@ -376,7 +378,17 @@ def remove_weights(folder: Path, name: str) -> None:
 
 
 def _record_path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.json"
+    return folder / f"{_checked(name)}.json"
+
+
+def _checked(name: str) -> str:
+    """Return a name that stays in its folder: records of a run may come from somebody else."""
+    if not name or Path(name).name != name:
+        raise RunError(
+            f"{name!r} is not the name of a fit: a file of the run is damaged.",
+            hint="restore the run folder, or make the ensemble in a new one (`ensemble --from`)",
+        )
+    return name
 
 
 def _without_nan(epoch: EpochRecord) -> dict[str, float | None]:

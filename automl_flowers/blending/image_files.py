@@ -1,6 +1,6 @@
 """Which images to predict: files, folders, patterns and lists, one after the other.
 
-A folder is read when its turn comes, and a list line by line, so a million images need no more
+A folder is read when its turn comes, and a list name by name, so a million images need no more
 memory than the names in the largest folder.
 """
 
@@ -22,13 +22,17 @@ STDIN = "-"
 _HINT = "name image files, folders of images or patterns such as 'holiday/*.jpg'"
 
 
-def stdin_lines() -> Iterator[bytes]:
-    """Yield the lines of stdin; names in it may also end in NUL, as `find -print0` writes them."""
-    yield from getattr(sys.stdin, "buffer", ())
+_CHUNK_BYTES = 1 << 16
+
+
+def stdin_chunks() -> Iterator[bytes]:
+    """Yield what stdin holds, as it comes."""
+    if (stdin := getattr(sys.stdin, "buffer", None)) is not None:
+        yield from iter(lambda: stdin.read1(_CHUNK_BYTES), b"")
 
 
 def find_images(
-    paths: Sequence[str], listed: Callable[[], Iterable[bytes]] = stdin_lines
+    paths: Sequence[str], listed: Callable[[], Iterable[bytes]] = stdin_chunks
 ) -> Iterator[str]:
     """Return image files in order: those named, and all below the folders named, sorted.
 
@@ -39,8 +43,8 @@ def find_images(
     Args:
         paths: Files, folders, patterns (`holiday/**/*.jpg`, `**` for any number of folders), or
             `-` for a list.
-        listed: Returns the lines of that list: files and folders. A file that is not there is
-            found all the same, for whoever reads it to miss.
+        listed: Returns that list, piece by piece: files and folders, a line each or each ended by
+            NUL. A file that is not there is found all the same, for whoever reads it to miss.
 
     Raises:
         DataError: At once, if there is nothing at a path.
@@ -67,9 +71,8 @@ def _is_pattern(path: str) -> bool:
 
 def _files_of(path: str, listed: Callable[[], Iterable[bytes]]) -> Iterator[str]:
     if path == STDIN:
-        names = (name for line in listed() for name in line.rstrip(b"\r\n").split(b"\0"))
-        for name in map(os.fsdecode, filter(None, names)):
-            yield from _below(name) if _is_folder(name) else [name]
+        for name in map(os.fsdecode, _names_in(listed())):
+            yield from _below(name) if _is_folder(name) else [str(Path(name))]
     elif _is_folder(path):
         yield from _below(path)
     elif os.path.lexists(path):
@@ -77,6 +80,26 @@ def _files_of(path: str, listed: Callable[[], Iterable[bytes]]) -> Iterator[str]
     else:
         for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - may be absolute
             yield from _below(match) if _is_folder(match) else [str(Path(match))] * _is_image(match)
+
+
+def _names_in(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the names in a list, each as soon as it has ended.
+
+    They end in NUL, as `find -print0` writes them, where the first piece with an end has one, for
+    then a line's end may be part of a name.
+    """
+    end, rest = b"", b""
+    for chunk in chunks:
+        rest += chunk
+        end = end or next((one for one in (b"\0", b"\n") if one in rest), b"")
+        *names, rest = rest.split(end) if end else [rest]
+        yield from _without_ends(names, end)
+    yield from _without_ends([rest], end)
+
+
+def _without_ends(names: Iterable[bytes], end: bytes) -> Iterator[bytes]:
+    """Yield names that are not empty, lines without what Windows ends them with."""
+    yield from filter(None, (name if end == b"\0" else name.rstrip(b"\r\n") for name in names))
 
 
 def _below(folder: str) -> Iterator[str]:

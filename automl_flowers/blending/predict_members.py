@@ -110,18 +110,42 @@ def predict_members(
     splits = [split for split in SPLITS if _predicted_by(members[0], material, split)]
     aligned = {}
     for split in splits:
-        each = [
-            predict_member(trainer, member, material, split, members_folder, folder)
-            for member in members
-        ]
-        try:
-            aligned[split] = predictions.align(each)
-        except ValueError as error:
-            raise RunError(
-                f"The predictions in `{folder}` do not fit together: {error}",
-                hint="remove that folder, and they are made again",
-            ) from error
+        aligned[split] = predict_together(trainer, members, material, split, members_folder, folder)
     return aligned
+
+
+def predict_together(
+    trainer: Trainer,
+    members: Sequence[Member],
+    material: Material,
+    split: str,
+    members_folder: Path,
+    folder: Path,
+) -> AlignedPredictions:
+    """Return what members say of a split, in one order; see `predict_members`.
+
+    Args:
+        trainer: On the run's data.
+        members: Retrained models.
+        material: What they were made of.
+        split: One that has images.
+        members_folder: Where their weights lie.
+        folder: Where predictions are written.
+
+    Raises:
+        RunError: If files of several members that were there do not fit together.
+    """
+    each = [
+        predict_member(trainer, member, material, split, members_folder, folder)
+        for member in members
+    ]
+    try:
+        return predictions.align(each)
+    except ValueError as error:
+        raise RunError(
+            f"The predictions in `{folder}` do not fit together: {error}",
+            hint="remove that folder, and they are made again",
+        ) from error
 
 
 def predict_test_by_part(
@@ -142,21 +166,13 @@ def predict_test_by_part(
         members_folder: Where their weights lie.
         folder: Where predictions are written.
     """
-    return [
-        predictions.align(
-            [
-                predict_member(
-                    trainer,
-                    replace(member, final_fits=member.fits[number]),
-                    material,
-                    "test",
-                    members_folder,
-                    folder,
-                )
-                for member in members
-            ]
-        )
+    each_part = (
+        [replace(member, final_fits=member.fits[number]) for member in members]
         for number in range(len(material.parts))
+    )
+    return [
+        predict_together(trainer, of_part, material, "test", members_folder, folder)
+        for of_part in each_part
     ]
 
 

@@ -119,11 +119,17 @@ def _shape_of(member: TrainedMember) -> tuple[str, int, int]:
     return recipe.backbone, recipe.image_size, recipe.trainable_blocks
 
 
+_UNREADABLE = (
+    "give the command again, for a search that goes on replaces its best model; if that does not "
+    "help, remove the file and make the ensemble again with `automl-flowers ensemble`"
+)
+
+
 def _make_turn(
     ensemble: Ensemble, numbers: list[int], architecture: Architecture, accelerator: Accelerator
 ) -> Turn:
     fits = [(number, file) for number in numbers for file in ensemble.members[number].files]
-    states = tuple(model_part(load_state(file)) for _, file in fits)
+    states = tuple(model_part(load_state(file, hint=_UNREADABLE)) for _, file in fits)
     # Under `mirrored` XLA fails: "Trying to access resource ... located in device CPU:1".
     jit: Any = False if accelerator.kind == "mirrored" else "auto"
     program = Program(architecture, accelerator.strategy.scope, jit_compile=jit)

@@ -156,7 +156,13 @@ def _best_of_search(run: RunFolder, say: Callable[[str], None]) -> Ensemble:
         )
     trial_id, epochs, _ = names[-1].split(".")
     with Ledger(run.require(run.ledger, "search")) as ledger:
-        trial = next(t for t in ledger.trials() if t.trial_id == trial_id)
+        trials = {trial.trial_id: trial for trial in ledger.trials()}
+    if (trial := trials.get(trial_id)) is None:
+        raise RunError(
+            f"`{run.best / names[-1]}` is of trial {trial_id}, which `{run.ledger}` does not know: "
+            "they are of different searches.",
+            hint="restore the whole run folder, or search again in a new one",
+        )
     say(
         f"no ensemble yet, so the best model of the search predicts: trial {trial_id} after "
         f"epoch {int(epochs)}"

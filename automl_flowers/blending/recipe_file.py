@@ -48,6 +48,9 @@ class RecipeFile:
             None in a file of before they were written.
         heads: Backbones, each at an image size, whose trainings started from a head on frozen
             features; None in a file of before they were written.
+        look_with: The backbone and image size with which external classes were looked at: of the
+            best recipe, which need not have become a member; None in a file of before it was
+            written.
     """
 
     search: Mapping[str, Any]
@@ -58,6 +61,7 @@ class RecipeFile:
     image_sizes: tuple[int, ...]
     external_images: Mapping[str, str] | None = None
     heads: tuple[tuple[str, int], ...] | None = None
+    look_with: tuple[str, int] | None = None
 
 
 def write_recipe_file(
@@ -69,6 +73,7 @@ def write_recipe_file(
     *,
     image_sizes: Sequence[int],
     heads: Sequence[tuple[str, int]],
+    look_with: tuple[str, int],
 ) -> None:
     """Write the file.
 
@@ -80,6 +85,7 @@ def write_recipe_file(
         summary: As in `blend.json`: members, external data sets, and scores for comparison.
         image_sizes: As in `RecipeFile`.
         heads: As in `RecipeFile`.
+        look_with: As in `RecipeFile`.
     """
     settings = blended.model_dump() | {"label_map": read_label_map(blended.label_map) or None}
     content = {
@@ -89,7 +95,8 @@ def write_recipe_file(
         "images": images,
         "image_sizes": list(image_sizes),
         "external_images": {source["name"]: source["content"] for source in summary["external"]},
-        "heads": [{"backbone": backbone, "image_size": size} for backbone, size in heads],
+        "heads": [_pair(*one) for one in heads],
+        "look_with": _pair(*look_with),
         "members": [
             {name: member[name] for name in ("name", "weight", "recipe", "others")}
             for member in summary["members"]
@@ -129,6 +136,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
             image_sizes=_image_sizes(content, recipes),
             external_images=_external_images(content),
             heads=_heads(content),
+            look_with=_read_pair(content["look_with"]) if "look_with" in content else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
@@ -153,4 +161,12 @@ def _heads(content: Mapping[str, Any]) -> tuple[tuple[str, int], ...] | None:
     found = content.get("heads")
     if found is None:
         return None
-    return tuple((str(head["backbone"]), int(head["image_size"])) for head in found)
+    return tuple(map(_read_pair, found))
+
+
+def _pair(backbone: str, image_size: int) -> dict[str, Any]:
+    return {"backbone": backbone, "image_size": image_size}
+
+
+def _read_pair(content: Mapping[str, Any]) -> tuple[str, int]:
+    return str(content["backbone"]), int(content["image_size"])

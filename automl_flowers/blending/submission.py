@@ -125,7 +125,12 @@ def _sample_ids(sample: str) -> list[str]:
             f"`{sample}` must have a column `id`, as in `id,label`.",
             hint="restore the sample file, or remove it",
         )
-    ids = [row["id"] for row in rows]
+    ids = [row["id"] or "" for row in rows]
+    if "" in ids:
+        raise DataError(
+            f"`{sample}` must name an image in each line, but line {ids.index('') + 2} has no id.",
+            hint="restore the sample file, or remove it",
+        )
     if len(set(ids)) < len(ids):
         raise DataError(
             f"`{sample}` must name each image once, but {len(ids) - len(set(ids))} lines name one "

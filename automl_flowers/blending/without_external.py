@@ -12,11 +12,11 @@ from pathlib import Path
 
 from automl_flowers.blending.blend import weigh
 from automl_flowers.blending.material import Material
-from automl_flowers.blending.predict_members import predict_member
+from automl_flowers.blending.predict_members import predict_together
 from automl_flowers.blending.retrain import Member
 from automl_flowers.tuning.trainer import Trainer
 from ensembles.chooser import Choice
-from ensembles.predictions import AlignedPredictions, align
+from ensembles.predictions import AlignedPredictions
 
 
 def members_without_external(members: Sequence[Member]) -> list[Member] | None:
@@ -60,8 +60,5 @@ def blend_without_external(
     plain = members_without_external(members)
     if plain is None:
         return None
-    each = [
-        predict_member(trainer, one, material, "blend", members_folder, folder) for one in plain
-    ]
-    aligned = align(each)
+    aligned = predict_together(trainer, plain, material, "blend", members_folder, folder)
     return aligned, weigh({"blend": aligned}, rule)

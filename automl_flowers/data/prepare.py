@@ -300,6 +300,17 @@ def _check_trainable(manifest: Manifest, num_dropped: int) -> None:
         )
 
 
+def content_of_splits(data: ImageData, image_size: int) -> str:
+    """Return digits of what the images show and of the parts that they play.
+
+    Args:
+        data: The run's images.
+        image_size: A size at which the images are decoded already.
+    """
+    digests = {split: data.content_hash(image_size, split) for split in SPLITS}
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
+
+
 def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_size: int) -> None:
     """Write which image plays which part, and what was skipped.
 
@@ -313,7 +324,7 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
         RunError: If the run was started with other images; nothing is written then.
     """
     manifest = data.manifest
-    content = _content_of_splits(data, image_size)
+    content = content_of_splits(data, image_size)
     if summary_path.exists():
         _check_same_content(read_json(summary_path), content, data)
     counts = manifest.rows.groupby(["split", "label"]).size()
@@ -334,12 +345,6 @@ def remember(data: ImageData, manifest_path: Path, summary_path: Path, *, image_
             "problems": [vars(problem) for problem in manifest.problems],
         },
     )
-
-
-def _content_of_splits(data: ImageData, image_size: int) -> str:
-    """Return digits of what the images show and of the parts that they play."""
-    digests = {split: data.content_hash(image_size, split) for split in SPLITS}
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
 
 
 def _check_same_content(before: dict[str, Any], content: str, data: ImageData) -> None:

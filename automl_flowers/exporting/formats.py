@@ -7,11 +7,12 @@ goes through the program that it is for.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ import numpy as np
 from automl_flowers.data.cache import Images
 from automl_flowers.data.nearest import did_you_mean
 from automl_flowers.errors import ConfigError, UserError
+from automl_flowers.files import DISK_ERRORS
 
 Predict = Callable[[Images], np.ndarray]
 """From images to probabilities, `(num_images, num_classes)`, any number of images a call."""
@@ -115,22 +117,38 @@ def write(name: str, model: keras.Model, folder: Path, class_names: Sequence[str
     Raises:
         UserError: If it cannot be converted; another format may do.
     """
-    try:
+    with _explaining(name, "written"):
         FORMATS[name].write(model, folder / FORMATS[name].file, class_names)
-    except Exception as error:  # converters raise almost anything
-        raise _failed(name, "written", error) from error
 
 
 def open_again(name: str, folder: Path) -> Predict:
     """Open what `write` wrote.
 
+    Returns:
+        What predicts with it; raises as this does.
+
     Raises:
         UserError: If that cannot be done, as where a backbone has layers of a person's own.
     """
+    with _explaining(name, "opened"):
+        predict = FORMATS[name].open(folder / FORMATS[name].file)
+
+    def predict_or_explain(images: Images) -> np.ndarray:
+        with _explaining(name, "run"):
+            return predict(images)
+
+    return predict_or_explain
+
+
+@contextlib.contextmanager
+def _explaining(name: str, what: str) -> Iterator[None]:
+    """Turn what converters and their programs raise, which is almost anything, into a sentence."""
     try:
-        return FORMATS[name].open(folder / FORMATS[name].file)
-    except Exception as error:  # see `write`
-        raise _failed(name, "opened", error) from error
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise  # another format does not make room
+        raise _failed(name, what, error) from error
 
 
 def _failed(name: str, what: str, error: Exception) -> UserError:

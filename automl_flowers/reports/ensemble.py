@@ -21,6 +21,7 @@ from automl_flowers.ledger import EpochRecord
 from automl_flowers.reports.reading import read_json
 from automl_flowers.run_folder import RunFolder
 from ensembles.blend import apply_blend
+from ensembles.calibration import chance_calibration_error
 from ensembles.metrics import confusion_matrix
 from ensembles.predictions import align, load_predictions
 
@@ -142,6 +143,14 @@ class BlendFacts:
     def score(self, split: str, metric: str = "macro_f1") -> float | None:
         """Return a score, None where the split has no labels."""
         return (self.scores.get(split) or {}).get(metric)
+
+    @property
+    def chance_calibration_error(self) -> float | None:
+        """What the calibration error on `blend` would be by chance; None if there is none."""
+        accuracy, images = self.score("blend", "accuracy"), self.images.get("blend")
+        if not images or accuracy is None or self.score("blend", "calibration_error") is None:
+            return None
+        return chance_calibration_error(accuracy, images)
 
     @property
     def decided_on(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,24 @@ def save_state(path: Path, state: Mapping[str, np.ndarray]) -> Artefact:
     return Artefact.of(path)
 
 
-def load_state(path: Path, sha256: str | None = None) -> State:
+DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What NumPy and `zipfile` raise at bytes that have changed."""
+
+
+def load_state(
+    path: Path,
+    sha256: str | None = None,
+    hint: str = "remove the run folder and start again, or restore the file",
+) -> State:
     """Read what `save_state` wrote.
 
     Args:
         path: Of the file.
         sha256: That it should have; None to take it as it is.
+        hint: What to do where that fails.
 
     Raises:
         RunError: If the file is missing, damaged or another one.
@@ -38,10 +52,9 @@ def load_state(path: Path, sha256: str | None = None) -> State:
         # NumPy itself leaves a damaged file open
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise RunError(
-            f"`{path}` does not hold a readable model state: {error}",
-            hint="remove the run folder and start again, or restore the file",
+            f"`{path}` does not hold a readable model state: {error}", hint=hint
         ) from error
 
 

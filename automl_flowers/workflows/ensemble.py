@@ -63,7 +63,6 @@ from automl_flowers.workflows.ensemble_output import (
 from automl_flowers.workflows.training import bank_of, make_trainer
 from ensembles.blend import apply_blend
 from ensembles.predictions import AlignedPredictions
-from search_spaces.recipe import Recipe
 from search_spaces.spaces import Space
 
 
@@ -121,6 +120,7 @@ def make_ensemble(
     callbacks: Sequence[CallbackFactory],
     reporter: Reporter,
     *,
+    look_with: tuple[str, int] | None = None,
     check_external: Callable[[Mapping[str, str]], None] = lambda contents: None,
 ) -> EnsembleResult:
     """Train recipes, blend them and write what comes of it.
@@ -134,6 +134,8 @@ def make_ensemble(
         plans: What to make of each member, the best first.
         callbacks: Of the user, for every training.
         reporter: Shows progress.
+        look_with: The backbone and the image size with which external classes are looked at; by
+            default those of the first member.
         check_external: Called before anything is trained, with the digits of what the images of
             each external data set show, by its name.
     """
@@ -142,11 +144,11 @@ def make_ensemble(
         check_unlabelled_test(data)
     scored_on = ALL_LABELLED if config.folds else ("val", "blend")
     recipes = [plan.start.recipe for plan in plans]
-    sources = _external_sources(config, data, run, space, recipes[0], scored_on, reporter)
+    backbone, size = look_with = look_with or (recipes[0].backbone, recipes[0].image_size)
+    sources = _external_sources(config, data, run, space, backbone, scored_on, reporter)
     trainer = make_trainer(
         config, run, data, accelerator, callbacks, "ensemble", reporter, ema=config.ema
     )
-    size = recipes[0].image_size
     contents = {source.name: source.content_at(size) for source in sources}
     check_external(contents)
     if config.folds:
@@ -167,7 +169,9 @@ def make_ensemble(
     )
     before: list[Member] = []
     if config.pseudo_labels is not None:
-        first = blend_members(dataclasses.replace(material, everything=None, test=None))
+        first = blend_members(
+            dataclasses.replace(material, everything=None, test=None), compares=False
+        )
         said = predict_test_by_part(trainer, first.members, material, run.members, run.predictions)
         material = _with_pseudo_labels(
             material, data, first, said, config.pseudo_labels, scored_on, reporter
@@ -177,7 +181,7 @@ def make_ensemble(
     made = blend_members(material)
     external = [external_entry(source, contents[source.name]) for source in sources]
     sizes = sorted({*run_space.image_sizes(space), *filter(None, [data.largest_size])})
-    summary = write_ensemble(config, run, made, external, recipes, sample, sizes)
+    summary = write_ensemble(config, run, made, external, recipes, sample, sizes, look_with)
     remove_spent(made.members, run.members, before)
     bank_of(config, run).clear()
     say_blend(summary, run, reporter)
@@ -220,8 +224,9 @@ def _blend_members(
     material: Material,
     *,
     reporter: Reporter,
+    compares: bool = True,
 ) -> Blended:
-    """Train the members, predict with them, and weigh them."""
+    """Train the members, predict with them, weigh them, and compare with what they might be."""
     folders = run.members, run.predictions
     maker = MemberMaker(trainer, material, *folders, config.seeds, reporter.member_epoch)
     members, left_out = _make_all(plans, maker, config.soup or 1, reporter)
@@ -232,7 +237,9 @@ def _blend_members(
         say_tried(member, reporter)
     aligned = predict_members(trainer, members, material, *folders)
     choice = blending.weigh(aligned, config.blend_weights)
-    plain = blend_without_external(trainer, members, material, config.blend_weights, *folders)
+    plain = None
+    if compares:
+        plain = blend_without_external(trainer, members, material, config.blend_weights, *folders)
     return Blended(material, members, left_out, aligned, choice, plain)
 
 
@@ -288,7 +295,7 @@ def _external_sources(
     data: ImageData,
     run: RunFolder,
     space: Space,
-    best: Recipe,
+    backbone: str,
     scored_on: Sequence[str],
     reporter: Reporter,
 ) -> list[external_data.Source]:
@@ -296,8 +303,8 @@ def _external_sources(
         config.external,
         data,
         label_map=read_label_map(config.label_map),
-        probe_with=best.backbone if config.weights != NONE else None,
-        probe_weights=weights_of(config.weights, best.backbone),
+        probe_with=backbone if config.weights != NONE else None,
+        probe_weights=weights_of(config.weights, backbone),
         image_size=run_space.smallest_size(space),
         largest_size=data.largest_size,
         cache=run.cache,

@@ -57,6 +57,7 @@ def write_ensemble(
     recipes: Sequence[Recipe],
     sample: str | None,
     image_sizes: Sequence[int],
+    look_with: tuple[str, int],
 ) -> dict[str, Any]:
     """Write what an ensemble says, what it is and how to make it again.
 
@@ -68,6 +69,7 @@ def write_ensemble(
         recipes: Of all members that were asked for.
         sample: Sample submission, whose order is taken; None for the order of the images.
         image_sizes: That the search had to choose from.
+        look_with: The backbone and image size with which external classes were looked at.
 
     Returns:
         What `blend.json` says.
@@ -95,6 +97,7 @@ def write_ensemble(
         *(run.recipe, searched, config, images, summary),
         image_sizes=image_sizes,
         heads=_heads_of(recipes, run.probes),
+        look_with=look_with,
     )
     return summary
 

@@ -12,9 +12,8 @@ from automl_flowers.blending.member_plan import MemberPlan, Start
 from automl_flowers.blending.recipe_file import read_recipe_file
 from automl_flowers.config import DECIDED_SETTINGS, parse_config
 from automl_flowers.console import Reporter
-from automl_flowers.data.prepare import remember
+from automl_flowers.data.prepare import content_of_splits, remember
 from automl_flowers.errors import ConfigError, RunError
-from automl_flowers.files import read_json
 from automl_flowers.ledger import Ledger
 from automl_flowers.results import EnsembleResult
 from automl_flowers.run_folder import RunFolder
@@ -53,7 +52,8 @@ def repeat(
         )
     backbones = list(dict.fromkeys(recipe.backbone for recipe in made.recipes))
     space_of_members = {"backbone": backbones, "image_size": list(made.image_sizes)}
-    searched = parse_config({**made.search, **given, "space": space_of_members})
+    of_search = {name: value for name, value in given.items() if name != "leaks"}
+    searched = parse_config({**made.search, **of_search, "space": space_of_members})
     reporter = reporter or Reporter(quiet=searched.quiet)
     accelerator = run_setup.set_up_device(searched, reporter)
     searched = run_setup.complete(searched, accelerator, reporter)
@@ -62,8 +62,8 @@ def repeat(
     with run.writing():
         space = run_space.effective_space(searched, run, reporter)
         data = run_setup.load_data(searched, run, space, reporter)
-        remember(data, run.manifest, run.data, image_size=run_space.smallest_size(space))
-        images = read_json(run.data)["content"]
+        size = run_space.smallest_size(space)
+        images = content_of_splits(data, size)
         if images != made.images and "data" not in given:
             raise RunError(
                 f"The images at `{searched.data}` are not those that `{file}` was written for: "
@@ -71,6 +71,7 @@ def repeat(
                 f"{made.images}).",
                 hint="restore the images, or give `--data` to make the ensemble from others",
             )
+        remember(data, run.manifest, run.data, image_size=size)
         run_setup.write_settings(searched, run, space, accelerator)
         Ledger(run.ledger, writable=True).close()  # without trials, so that reports find it
         if searched.probe != "off" and searched.weights != NONE:
@@ -88,6 +89,7 @@ def repeat(
         is_other = "external" in given or "data" in given
         return make_ensemble(
             *(config, run, space, data, accelerator, plans, callbacks, reporter),
+            look_with=made.look_with,
             check_external=functools.partial(
                 _check_external, file, None if is_other else made.external_images
             ),

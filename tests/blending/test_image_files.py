@@ -1,13 +1,16 @@
 """Tests for finding the images to predict."""
 
 import io
+import itertools
 import os
 import pathlib
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from automl_flowers.blending.image_files import find_images, stdin_lines
+from automl_flowers.blending.image_files import find_images, stdin_chunks
 from automl_flowers.errors import DataError
 
 
@@ -106,10 +109,45 @@ def test_a_list_may_end_its_names_in_nul(here):
     assert found("-", lines=[b"one.jpg\0two.jpg\0"]) == ["one.jpg", "two.jpg"]
 
 
-def test_stdin_is_read_as_bytes(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"r\xf6se.jpg\nb.jpg\n")))
+def test_with_nul_a_line_may_end_in_a_name_and_names_come_as_they_end(here):
+    """As `find -print0` writes them."""
 
-    assert list(stdin_lines()) == [b"r\xf6se.jpg\n", b"b.jpg\n"]
+    def chunks():
+        yield from [b"./on\ne.jpg\0tw", b"o.jpg\0three", b"\n3.jpg\0"]
+        pytest.fail("this piece was not asked for")
+
+    files = find_images(["-"], chunks)
+
+    assert [next(files) for _ in range(3)] == ["on\ne.jpg", "two.jpg", "three\n3.jpg"]
+
+
+@given(
+    names=st.lists(st.binary(min_size=1, max_size=5).filter(lambda name: not {*name} & {*b"\0/."})),
+    cuts=st.lists(st.integers(0, 40)),
+)
+def test_pieces_of_a_list_may_end_anywhere(names, cuts):
+    text = b"".join(name + b"\0" for name in names)
+    places = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
+    pieces = [text[start:end] for start, end in itertools.pairwise(places)]
+    if pieces and b"\0" not in pieces[0]:  # or lines are what it would see
+        pieces = [text]
+
+    found = list(find_images(["-"], lambda: pieces))
+
+    assert found == [str(pathlib.Path(os.fsdecode(name))) for name in names]
+
+
+def test_a_listed_image_that_another_path_names_is_found_once(here):
+    touch(here, "a/1.jpg")
+
+    assert found("-", "a", lines=[b"./a/1.jpg\n"]) == ["a/1.jpg"]
+
+
+@pytest.mark.parametrize("content", [b"r\xf6se.jpg\nb.jpg\n", b""])
+def test_stdin_is_read_as_bytes(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    assert b"".join(stdin_chunks()) == content
 
 
 def test_a_name_that_is_not_utf_8_is_found_as_it_is(here):

@@ -9,6 +9,7 @@ from automl_flowers.blending.fits import Fit, save_fit
 from automl_flowers.blending.read_ensemble import blended, read_ensemble
 from automl_flowers.blending.soup_records import digits
 from automl_flowers.errors import RunError
+from automl_flowers.ledger import Ledger
 from automl_flowers.run_folder import RunFolder
 from ensembles.blend import Blend, apply_blend
 
@@ -119,3 +120,13 @@ def test_a_damaged_blend_is_answered(run, changes):
         read_ensemble(run(**changes))
 
     assert "automl-flowers ensemble --run" in error.value.hint
+
+
+def test_a_best_model_of_another_search_is_named(tmp_path):
+    run = RunFolder(tmp_path)
+    run.best.mkdir(parents=True)
+    (run.best / "0007.0002.npz").write_bytes(b"weights")
+    Ledger(run.ledger, writable=True).close()
+
+    with pytest.raises(RunError, match=r"is of trial 0007, which .* does not know"):
+        read_ensemble(run)

@@ -13,6 +13,7 @@ from automl_flowers.blending.fits import (
     Progress,
     load_weights,
     read_progress,
+    read_record,
     remove_weights,
     weights_path,
 )
@@ -387,6 +388,14 @@ def test_the_record_holds_what_was_trained(recipe, folder):
     assert record["recipe"] == recipe.to_dict()
     assert record["epochs"] == [asdict(epoch) for epoch in member.all_fits[0].epochs]
     assert record["trained_on"] == member.all_fits[0].trained_on
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/elsewhere", "a/b", ""])
+def test_no_name_in_a_record_leads_out_of_the_folder(folder, name):
+    """Records of a run may come from somebody else."""
+    for use in (load_weights, read_record, remove_weights):
+        with pytest.raises(RunError, match="is not the name of a fit"):
+            use(folder, name)
 
 
 def test_damaged_weights_are_named(recipe, folder):

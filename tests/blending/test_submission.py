@@ -87,6 +87,11 @@ def test_a_sample_that_does_not_fit_is_answered_and_nothing_is_written(out, samp
     assert not out.exists()
 
 
+def test_a_line_of_a_sample_without_an_id_is_named(out, sample):
+    with pytest.raises(DataError, match=r"line 3 has no id"):
+        write_submission(out, IDS, LABELS, sample("label,id\n0,a\n0\n0,c\n"))
+
+
 def test_a_submission_that_was_there_stays_when_the_sample_does_not_fit(out, sample):
     write_submission(out, IDS, LABELS)
 

@@ -177,14 +177,36 @@ def test_other_images_are_refused_unless_they_are_asked_for(
     changed.write_text(yaml.safe_dump(recipe))
 
     refused = cli("ensemble", "--from", changed, "--run", tmp_path / "refused")
-    asked_for = cli(
+    asked_for = cli(  # in the same run, for nothing was written there
         *("ensemble", "--from", run / "recipe.yaml", "--data", other, "--seeds", 1),
-        *("--run", tmp_path / "other run"),
+        *("--run", tmp_path / "refused"),
     )
 
     assert refused.exit_code == 2
     assert "are not those that" in refused.stderr
     assert asked_for.exit_code == 0, asked_for.stderr
+
+
+def test_leaks_are_those_of_external_images(cli, pictures, space, tmp_path):
+    """Our images are divided and dropped as the search had it, or they would be other images."""
+    photos = shutil.copytree(pictures, tmp_path / "photos")
+    copied = next((photos / "val").rglob("*.png"))
+    shutil.copy(copied, photos / "train" / copied.parent.name / "copy.png")
+    run = tmp_path / "run"
+    searched = cli(
+        *("search", "--data", photos, "--run", run, "--space", space),
+        *("--max-epochs", 1, "--max-recipes", 1),
+    )
+    assert searched.exit_code == 0, searched.stderr
+    made = cli.json("ensemble", "--run", run, "--top", 1)
+
+    again = cli(
+        *("ensemble", "--from", run / "recipe.yaml", "--leaks", "warn", "--json"),
+        *("--run", tmp_path / "again"),
+    )
+
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["scores"] == made["scores"]
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +244,7 @@ def test_two_members_external_images_and_folds_are_made_again(cli, blended_with_
     for name in ("members", "blend", "scores", "external", "folds"):
         assert again[name] == before[name]
     assert written["heads"] == []
+    assert written["look_with"] == {"backbone": "efficientnet_lite0", "image_size": 32}
     assert not list((tmp_path / "again" / "probes").glob("*"))
     for name in ("submission.csv", "recipe.yaml"):
         assert (tmp_path / "again" / name).read_text() == (run / name).read_text()

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembles.calibration import TEMPERATURE_RANGE, calibration_error, fit_temperature, temper
+from ensembles.calibration import (
+    TEMPERATURE_RANGE,
+    calibration_error,
+    chance_calibration_error,
+    fit_temperature,
+    temper,
+)
 from ensembles.metrics import log_loss
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -79,6 +85,21 @@ def test_error_of_known_bins():
     error = calibration_error(np.array([0, 1, 0, 0]), says, num_bins=2)
 
     assert error == pytest.approx((0.1 + 0.1) / 2)  # 0.6 against 1/2, 0.9 against 1
+
+
+@pytest.mark.parametrize(("num_examples", "num_bins"), [(136, 15), (2000, 15), (500, 5)])
+def test_error_of_calibrated_probabilities_is_about_what_is_said(num_examples, num_bins):
+    rng = np.random.default_rng(0)
+    errors = []
+    for _ in range(300):
+        confidence = rng.uniform(0.85, 1.0, num_examples)
+        labels = (rng.random(num_examples) > confidence).astype(np.int64)
+        says = np.stack([confidence, 1.0 - confidence], axis=1)
+        errors.append(calibration_error(labels, says, num_bins=num_bins))
+
+    expected = chance_calibration_error(0.925, num_examples, num_bins)
+
+    assert np.mean(errors) == pytest.approx(expected, rel=0.3)
 
 
 @given(seed=SEEDS, num_bins=st.integers(1, 100))

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from ensembles.blend import apply_blend
 from ensembles.chooser import choose_blend
 from ensembles.classifier import BlendClassifier
+from ensembles.metrics import log_loss
 
 NAMES = ("tulip", "iris", "daisy", "rose", "lily")
 
@@ -34,16 +36,21 @@ def test_it_blends_as_the_chooser_does(examples):
     )
 
 
-def test_labels_may_be_names_in_the_order_of_the_columns(examples):
+def test_labels_may_be_names_in_any_order(examples):
+    """scikit-learn's scorers take for granted that `classes_` are sorted."""
     features, labels = examples
     names = np.array(NAMES)[labels]
 
     model = BlendClassifier(NAMES, num_repeats=1).fit(features, names)
 
-    np.testing.assert_array_equal(model.classes_, NAMES)
-    np.testing.assert_array_equal(
-        model.predict(features), np.array(NAMES)[model.predict_proba(features).argmax(axis=-1)]
-    )
+    np.testing.assert_array_equal(model.classes_, sorted(NAMES))
+    blended = apply_blend(model.blend_, features.transpose(1, 0, 2))
+    for number, name in enumerate(NAMES):
+        column = model.predict_proba(features)[:, model.classes_.tolist().index(name)]
+        np.testing.assert_array_equal(column, blended[:, number])
+    found = get_scorer("neg_log_loss")(model, features, names)
+    assert -found == pytest.approx(log_loss(labels, blended))
+    np.testing.assert_array_equal(model.predict(features), np.array(NAMES)[blended.argmax(axis=-1)])
     assert model.score(features, names) > 0.6
 
 

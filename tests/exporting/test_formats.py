@@ -147,3 +147,26 @@ def test_what_cannot_be_converted_is_answered_with_other_formats(tmp_path, name,
         write_and_open()
 
     assert "saved_model" in error.value.hint
+
+
+def small_model():
+    images = keras.Input((4, 4, 3), dtype="float32", name="images")
+    return keras.Model(images, keras.layers.Softmax()(keras.layers.GlobalMaxPooling2D()(images)))
+
+
+def test_what_cannot_be_run_is_answered_with_other_formats(tmp_path):
+    write("keras", small_model(), tmp_path, ["a", "b", "c"])
+    predict = open_again("keras", tmp_path)
+
+    assert predict(np.zeros((1, 4, 4, 3), np.float32)).shape == (1, 3)
+    with pytest.raises(UserError, match="cannot be run as Keras") as error:
+        predict(np.zeros((1, 4, 4, 2), np.float32))
+
+    assert "saved_model" in error.value.hint
+
+
+def test_a_disk_that_fails_is_not_blamed_on_the_format(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(NotADirectoryError):
+        write("keras", small_model(), tmp_path / "file", ["a", "b", "c"])

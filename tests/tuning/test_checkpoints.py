@@ -75,6 +75,25 @@ def test_a_state_with_a_flipped_bit_is_refused(tmp_path):
         load_state(path)
 
 
+def test_no_byte_that_has_changed_is_a_traceback(tmp_path):
+    """`zipfile` has another exception for nearly every byte of its headers."""
+    path = tmp_path / "state.npz"
+    save_state(path, {"model/0000": np.arange(3.0)})
+    content = path.read_bytes()
+    refused = 0
+    for place in range(len(content)):
+        for flipped in (1, 8, 0xFF):
+            path.write_bytes(
+                content[:place] + bytes([content[place] ^ flipped]) + content[place + 1 :]
+            )
+            try:
+                load_state(path)
+            except RunError:
+                refused += 1
+
+    assert refused > len(content) / 2
+
+
 def test_a_file_holds_one_trial_and_epoch(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints")
 

@@ -100,10 +100,10 @@ by_itself, last = train(two)
 
 two.max_steps_per_execution = 1
 in_turn = replace(RECIPE, views=2)
-computed, computed_state = train(two, recipe=in_turn)
+computed, _ = train(two, recipe=in_turn)
 with tempfile.TemporaryDirectory() as folder:
     bank = FeatureBank(Path(folder), 10**9, lambda *facts: True)
-    kept, kept_state = train(two, recipe=in_turn, bank=bank)
+    kept, _ = train(two, recipe=in_turn, bank=bank)
     num_kept = len(list(Path(folder).iterdir()))
 
 one = build(contextlib.nullcontext)

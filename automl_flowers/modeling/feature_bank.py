@@ -9,6 +9,9 @@ Numbers are the same with and without: the boundary rounds to float16 either way
 found only by digits of all that its content depends on. Among them is what the frozen part makes
 of a batch of noise, so another file of weights, version of TensorFlow, precision or device is
 another file; and the size of the batches, since kernels may round otherwise in another one.
+Some processors also round an image by its place in the batch. Training takes images in another
+order every epoch, so there only what is scored is kept, which is always taken in one order
+(`rounds_alike`).
 
 A file is written when that is likely to save time, by what computing, writing and reading take
 on this machine (`is_worth`). It is written under a temporary name and renamed, so a kill leaves
@@ -48,6 +51,9 @@ CHANCE_OF_ANOTHER_USE = 0.5
 
 _HEADER_BYTES = 128
 """Of a `.npy` file with a short shape, for the account of room."""
+
+_ORDERS = 5
+"""In which a batch of noise is sent through the frozen part."""
 
 _WARM_UP, _MEASURED = 1, 8
 """Batches computed before the clock starts, and while it runs: more than are prefetched."""
@@ -122,6 +128,7 @@ class FeatureBank:
     ) -> None:
         self._folder, self._limit, self._worth, self._left = folder, limit, worth, left
         self._fingerprints: dict[str, str] = {}
+        self._alike: dict[tuple[str, int], bool] = {}
         self._costs: dict[str, ImageCosts] = {}
         self._in_use: set[Path] = set()
 
@@ -150,7 +157,7 @@ class FeatureBank:
         self._in_use = set()
         frozen = self._fingerprint(program)
         training = None
-        if recipe.repeats_views:
+        if recipe.repeats_views and self._rounds_alike(program, frozen):
             numbers = sorted({recipe.view_of(epoch) for epoch in epochs})
             views = [_View(examples, recipe.augmentation, view_seed, n) for n in numbers]
             if (arrays := self._provide(program, frozen, views, len(epochs))) is not None:
@@ -265,9 +272,29 @@ class FeatureBank:
         described = json.dumps(asdict(program.architecture)) + weights.hexdigest()
         if described not in self._fingerprints:
             self._fingerprints[described] = hashlib.sha256(
-                weights.digest() + next(_outputs_of_noise(program)).tobytes()
+                weights.digest() + next(_outputs_of_noise(program, orders=1)).tobytes()
             ).hexdigest()
         return self._fingerprints[described]
+
+    def _rounds_alike(self, program: Program, frozen: str) -> bool:
+        key = frozen, program.architecture.batch_size
+        if key not in self._alike:
+            self._alike[key] = rounds_alike(program)
+        return self._alike[key]
+
+
+def rounds_alike(program: Program) -> bool:
+    """Say whether the frozen part makes the same of an image wherever in a batch it stands.
+
+    On some processors it does not, for some sizes of batches: a few of ten thousand activations
+    are the next number in float16. Noise in several orders shows it.
+
+    Args:
+        program: One with a frozen part.
+    """
+    first, *others = _outputs_of_noise(program, _ORDERS)
+    expected = (first[order] for order in _orders(len(first), _ORDERS)[1:])
+    return all(map(np.array_equal, others, expected))
 
 
 def _remove(files: Sequence[Path], num_bytes: int) -> int:
@@ -352,11 +379,20 @@ def _compute(wanted: Sequence[_Wanted]) -> Iterator[Activations]:
     return program.outputs_of(program.frozen, batches)
 
 
-def _outputs_of_noise(program: Program) -> Iterator[Activations]:
-    size = program.architecture.image_size
-    shape = (program.architecture.batch_size, size, size, 3)
+def _outputs_of_noise(program: Program, orders: int) -> Iterator[Activations]:
+    """Yield what the frozen part makes of a batch of noise in some orders, first as it is."""
+    size, batch_size = program.architecture.image_size, program.architecture.batch_size
+    shape = (batch_size, size, size, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return program.outputs_of(program.frozen, tf.data.Dataset.from_tensors(noise))
+    batches = tf.data.Dataset.from_tensor_slices(_orders(batch_size, orders))
+    batches = batches.map(lambda order: tf.ensure_shape(tf.gather(noise, order), shape))
+    return program.outputs_of(program.frozen, batches)
+
+
+def _orders(number: int, orders: int) -> list[np.ndarray]:
+    """Return orders of so many images, the first as they are."""
+    rng = np.random.default_rng(1)
+    return [np.arange(number), *(rng.permutation(number) for _ in range(orders - 1))]
 
 
 def _append(file: BinaryIO, batches: Iterator[Activations]) -> None:

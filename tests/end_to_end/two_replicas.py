@@ -20,7 +20,7 @@ accelerator = set_up("mirrored", environ={})
 
 from automl_flowers.data.pipeline import Examples  # noqa: E402
 from automl_flowers.modeling.classifier import Architecture  # noqa: E402
-from automl_flowers.modeling.feature_bank import FeatureBank  # noqa: E402
+from automl_flowers.modeling.feature_bank import FeatureBank, rounds_alike  # noqa: E402
 from automl_flowers.modeling.program import Program  # noqa: E402
 from automl_flowers.tuning import trial  # noqa: E402
 from search_spaces.recipe import Recipe  # noqa: E402
@@ -100,10 +100,10 @@ by_itself, last = train(two)
 
 two.max_steps_per_execution = 1
 in_turn = replace(RECIPE, views=2)
-computed, _ = train(two, recipe=in_turn)
+computed, computed_state = train(two, recipe=in_turn)
 with tempfile.TemporaryDirectory() as folder:
     bank = FeatureBank(Path(folder), 10**9, lambda *facts: True)
-    kept, _ = train(two, recipe=in_turn, bank=bank)
+    kept, kept_state = train(two, recipe=in_turn, bank=bank)
     num_kept = len(list(Path(folder).iterdir()))
 
 one = build(contextlib.nullcontext)
@@ -126,6 +126,8 @@ result = {
     "several_end_equal": same(state, last),
     "computed": computed,
     "kept": kept,
+    "kept_end_equal": same(computed_state, kept_state),
+    "rounds_alike": rounds_alike(two),
     "num_kept": num_kept,
 }
 sys.stdout.write(json.dumps(result) + "\n")

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_flowers import custom_backbones
-from automl_flowers.modeling.feature_bank import FeatureBank, ImageCosts, Kept, is_worth
+from automl_flowers.modeling.feature_bank import (
+    FeatureBank,
+    ImageCosts,
+    Kept,
+    is_worth,
+    rounds_alike,
+)
 from automl_flowers.modeling.program import Program
 from automl_flowers.tuning import trial
 from search_spaces import backbones
@@ -111,6 +118,37 @@ def test_numbers_are_the_same_with_and_without(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [2, 8])
+def test_numbers_are_the_same_in_batches_that_some_processors_round_by_place(
+    shared, bank, tmp_path, tiny_architecture, head_recipe, batch_size
+):
+    changes = {"trainable_blocks": 0, "batch_size": batch_size}
+    program = shared(replace(tiny_architecture, **changes))
+    recipe = replace(head_recipe, batch_size=batch_size, views=2)
+
+    computed, curve = train(program, recipe)
+    kept, kept_curve = train(program, recipe, bank)
+
+    assert kept_curve == curve
+    assert_equal_states(kept, computed)
+    assert len(names_in(tmp_path / "bank")) == (3 if rounds_alike(program) else 1)
+
+
+def test_what_rounds_alike_does_so_for_other_images(shared, tiny_architecture):
+    for batch_size in (2, 4, 8):
+        program = shared(replace(tiny_architecture, trainable_blocks=0, batch_size=batch_size))
+        if not rounds_alike(program):
+            continue
+        rng = np.random.default_rng(5)
+        images = rng.integers(0, 256, (batch_size, 32, 32, 3), dtype=np.uint8)
+        order = rng.permutation(batch_size)
+        made, moved = (
+            next(program.outputs_of(program.frozen, tf.data.Dataset.from_tensors(each)))
+            for each in (images, images[order])
+        )
+        np.testing.assert_array_equal(made[order], moved)
+
+
 def test_numbers_are_the_same_in_bfloat16(tmp_path, tiny_architecture, tiny_recipe):
     part = {"trainable_blocks": 1}
     program = Program(replace(tiny_architecture, precision="mixed_bfloat16", **part))

@@ -26,6 +26,19 @@ from ensembles._checks import complaint_about_rows
 _FORMAT = 1
 _UNKNOWN = -1
 
+DAMAGED = (
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What NumPy and zipfile raise for damaged bytes, seen by changing those of a good file;
+`NotImplementedError`, of a version or method, is a `RuntimeError`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -134,7 +147,7 @@ def load_predictions(path: str | os.PathLike[str]) -> Predictions:
         file.seek(0)
         with np.load(file, allow_pickle=False) as archive:
             return _from_arrays(archive)
-    except _BROKEN as error:
+    except DAMAGED as error:
         raise ValueError(
             f"Cannot read {os.fspath(path)} as saved predictions: {error}. Delete the file and "
             "predict again."
@@ -191,19 +204,6 @@ def align(predictions: Sequence[Predictions]) -> AlignedPredictions:
         class_names=first.class_names,
         data_hash=first.data_hash,
     )
-
-
-_BROKEN = (
-    ValueError,
-    KeyError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""What NumPy and zipfile raise for damaged bytes, seen by changing those of a good file."""
 
 
 def _to_arrays(predictions: Predictions) -> dict[str, Any]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import numpy as np
 
 from automl_flowers.errors import RunError
 from automl_flowers.files import Artefact, atomic_path, sha256_of
+from ensembles.predictions import DAMAGED
 
 State = dict[str, np.ndarray]
 
@@ -23,13 +21,6 @@ def save_state(path: Path, state: Mapping[str, np.ndarray]) -> Artefact:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
     return Artefact.of(path)
-
-
-DAMAGED = (
-    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
-"""What NumPy and `zipfile` raise at bytes that have changed."""
 
 
 def load_state(

@@ -194,10 +194,13 @@ class BlendFacts:
 
     @property
     def about_temperature(self) -> str | None:
-        """That the log loss on `blend` is flattering; None if no temperature was fitted there."""
+        """What is flattering on `blend`; None if no temperature was fitted there."""
         if self.content.get("temperature_fitted_on") is None:
             return None
-        return "the temperature of the blend was fitted on blend, so its log loss and calibration error there are flattering"
+        return (
+            "the temperature of the blend was fitted on blend, so its log loss and calibration error "
+            "there are flattering"
+        )
 
 
 def _ours(blend: BlendFacts) -> str:

@@ -340,7 +340,10 @@ def test_what_models_were_trained_on_stands_beside_each_score_where_it_differs(b
 
 
 def test_log_loss_on_images_that_fitted_the_temperature_is_called_flattering(blended_run):
-    told = "The temperature of the blend was fitted on blend, so its log loss and calibration error there are flattering."
+    told = (
+        "The temperature of the blend was fitted on blend, so its log loss and calibration error "
+        "there are flattering."
+    )
     assert told not in words_of(blended_run)
     content = json.loads(blended_run.blend.read_text(encoding="utf-8"))
     content["temperature_fitted_on"] = "blend"

@@ -413,7 +413,10 @@ def test_each_score_says_what_its_models_were_trained_on(blended_run):
 
 
 def test_log_loss_on_images_that_fitted_the_temperature_is_called_flattering(blended_run):
-    told = "the temperature of the blend was fitted on blend, so its log loss and calibration error there are flattering"
+    told = (
+        "the temperature of the blend was fitted on blend, so its log loss and calibration error "
+        "there are flattering"
+    )
     assert told not in read_lines(blended_run)
 
     scores_with(blended_run, temperature_fitted_on="blend")

@@ -198,8 +198,8 @@ class BlendFacts:
         if self.content.get("temperature_fitted_on") is None:
             return None
         return (
-            "the temperature of the blend was fitted on blend, so its log loss and calibration error "
-            "there are flattering"
+            "the temperature of the blend was fitted on blend, so its log loss and calibration "
+            "error there are flattering"
         )
 
 
